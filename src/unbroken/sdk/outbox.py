@@ -1,0 +1,202 @@
+"""Items on disk until the platform has acknowledged them. What leaves unacknowledged leaves a recorded reason.
+
+An item is first open; closing gathers open items into a payload, which then gets its id, once. SQLite, one connection
+under one lock; a payload and everything about it moves in single transactions.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from unbroken import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from unbroken.randomness import Randomness
+
+PAYLOAD_ITEMS_MAX: Final = 500
+PAYLOAD_MAX_BYTES: Final = 128 << 10
+UPLOAD_MAX_BYTES: Final = 900 << 10  # before compression, so that even what does not compress stays under 1 MiB
+_TRAFFIC_WINDOW_MS: Final = 30 * 24 * 3_600_000
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS open_items (seq INTEGER PRIMARY KEY, install_id TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS payloads (seq INTEGER PRIMARY KEY, payload_id TEXT NOT NULL UNIQUE, install_id TEXT NOT NULL,
+    items INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS dropped (seq INTEGER PRIMARY KEY, install_id TEXT NOT NULL, payload_id TEXT,
+    items INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS traffic (at_ms INTEGER NOT NULL, bytes INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPayload:
+    """A payload that waits; `body` is its JSON array of items, byte for byte the same at each attempt."""
+
+    payload_id: str
+    items: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Items that will not be uploaded, and why. `payload_id` is None for items that were never closed."""
+
+    payload_id: str | None
+    items: int
+    reason: str
+    at_ms: int
+
+
+class Outbox:
+    """The waiting payloads of one storage. May be used from several threads."""
+
+    def __init__(self, path: Path, randomness: Randomness) -> None:
+        self._randomness = randomness
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.executescript(_SCHEMA)
+        path.chmod(0o600)
+
+    def add(self, install_id: str, items: Sequence[bytes]) -> None:
+        """Keep encoded items; on disk when this returns."""
+        with self._transaction() as sql:
+            sql.executemany("INSERT INTO open_items (install_id, body) VALUES (?, ?)", [(install_id, i) for i in items])
+
+    def close_open(self, install_id: str, now_ms: int) -> None:
+        """Gather every open item into payloads with ids; several, where the limits ask for it."""
+        with self._transaction() as sql:
+            rows = sql.execute("SELECT seq, body FROM open_items WHERE install_id = ? ORDER BY seq", (install_id,))
+            for group in _groups(rows.fetchall()):
+                body = b"[" + b",".join(item for _, item in group) + b"]"
+                sql.execute(
+                    "INSERT INTO payloads (payload_id, install_id, items, body) VALUES (?, ?, ?, ?)",
+                    (self._randomness.uuid(now_ms), install_id, len(group), body),
+                )
+                sql.execute("DELETE FROM open_items WHERE install_id = ? AND seq <= ?", (install_id, group[-1][0]))
+
+    def batch(self, install_id: str, limit: int = wire.PAYLOADS_MAX) -> list[ClosedPayload]:
+        """The oldest waiting payloads that fit one upload: at most `limit`, at least one if any waits."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT payload_id, items, body FROM payloads WHERE install_id = ? ORDER BY seq LIMIT ?",
+                (install_id, min(limit, wire.PAYLOADS_MAX)),
+            ).fetchall()
+        chosen: list[ClosedPayload] = []
+        size = 0
+        for payload in (ClosedPayload(*row) for row in rows):
+            size += len(payload.body)
+            if chosen and size > UPLOAD_MAX_BYTES:
+                break
+            chosen.append(payload)
+        return chosen
+
+    def acknowledge(self, install_id: str, results: Sequence[wire.PayloadResult], now_ms: int) -> None:
+        """Forget payloads the platform holds; items it refused alone are recorded."""
+        with self._transaction() as sql:
+            for result in results:
+                cursor = sql.execute("DELETE FROM payloads WHERE payload_id = ?", (result.payload_id,))
+                if cursor.rowcount:
+                    for item in result.invalid:
+                        reason = f"item {item.index}: {item.reason}"
+                        _record(sql, install_id, Dropped(result.payload_id, 1, reason, now_ms))
+
+    def drop(self, install_id: str, payloads: Sequence[ClosedPayload], reason: str, now_ms: int) -> None:
+        """Give up payloads that cannot succeed, with the reason."""
+        with self._transaction() as sql:
+            for payload in payloads:
+                sql.execute("DELETE FROM payloads WHERE payload_id = ?", (payload.payload_id,))
+                _record(sql, install_id, Dropped(payload.payload_id, payload.items, reason, now_ms))
+
+    def drop_others(self, install_id: str | None, reason: str, now_ms: int) -> None:
+        """Give up everything captured by installs that this device is no longer, with the reason."""
+        with self._transaction() as sql:
+            sql.execute(
+                "INSERT INTO dropped (install_id, payload_id, items, reason, at_ms)"
+                " SELECT install_id, payload_id, items, ?1, ?2 FROM payloads WHERE install_id IS NOT ?3"
+                " UNION ALL SELECT install_id, NULL, count(*), ?1, ?2 FROM open_items WHERE install_id IS NOT ?3"
+                " GROUP BY install_id",
+                (reason, now_ms, install_id),
+            )
+            sql.execute("DELETE FROM payloads WHERE install_id IS NOT ?", (install_id,))
+            sql.execute("DELETE FROM open_items WHERE install_id IS NOT ?", (install_id,))
+
+    def dropped(self) -> list[Dropped]:
+        """Everything that was given up, oldest first."""
+        with self._lock:
+            rows = self._connection.execute("SELECT payload_id, items, reason, at_ms FROM dropped ORDER BY seq")
+            return [Dropped(*row) for row in rows.fetchall()]
+
+    def dropped_items(self) -> int:
+        """How many items were given up."""
+        return self._number("SELECT coalesce(sum(items), 0) FROM dropped")
+
+    def waiting_items(self) -> int:
+        """How many items wait, open or closed."""
+        return self._number("SELECT (SELECT count(*) FROM open_items) + (SELECT coalesce(sum(items), 0) FROM payloads)")
+
+    def used_bytes(self) -> int:
+        """The size of everything that waits."""
+        return self._number(
+            "SELECT (SELECT coalesce(sum(length(body)), 0) FROM open_items)"
+            " + (SELECT coalesce(sum(length(body)), 0) FROM payloads)"
+        )
+
+    def count_traffic(self, size_bytes: int, now_ms: int) -> None:
+        """Add an upload to the network quota's sliding window of 30 days."""
+        with self._transaction() as sql:
+            sql.execute("DELETE FROM traffic WHERE at_ms <= ?", (now_ms - _TRAFFIC_WINDOW_MS,))
+            sql.execute("INSERT INTO traffic (at_ms, bytes) VALUES (?, ?)", (now_ms, size_bytes))
+
+    def traffic_bytes(self, now_ms: int) -> int:
+        """What was uploaded within the last 30 days."""
+        return self._number("SELECT coalesce(sum(bytes), 0) FROM traffic WHERE at_ms > ?", now_ms - _TRAFFIC_WINDOW_MS)
+
+    def close(self) -> None:
+        """Close the file; what waits stays."""
+        with self._lock:
+            self._connection.close()
+
+    def _number(self, statement: str, *parameters: int) -> int:
+        with self._lock:
+            return int(self._connection.execute(statement, parameters).fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _groups(rows: Sequence[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    group: list[tuple[int, bytes]] = []
+    size = 0
+    for row in rows:
+        if group and (len(group) == PAYLOAD_ITEMS_MAX or size + len(row[1]) > PAYLOAD_MAX_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += len(row[1]) + 1
+    if group:
+        yield group
+
+
+def _record(sql: sqlite3.Connection, install_id: str, dropped: Dropped) -> None:
+    sql.execute(
+        "INSERT INTO dropped (install_id, payload_id, items, reason, at_ms) VALUES (?, ?, ?, ?, ?)",
+        (install_id, dropped.payload_id, dropped.items, dropped.reason, dropped.at_ms),
+    )

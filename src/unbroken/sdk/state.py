@@ -1,0 +1,252 @@
+"""What the SDK remembers, and the file it is kept in: atomic, locked, damage detected and never guessed around.
+
+The file is a header (magic, sequence number, length, CRC-32) and the sealed JSON of `State`. It is replaced whole:
+a killed process leaves the old or the new one. The outbox is not here (`outbox.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from unbroken.sdk.errors import StateDamaged, StorageInUse
+from unbroken.sdk.secret import Secret
+
+
+class Farewell(Struct, frozen=True):
+    """An install that was reset here and of which the platform is to be told; `renewal_key` as in `State`."""
+
+    install_id: str
+    credential: Secret
+    renewal_key: str | None = None
+
+
+class State(Struct, frozen=True):
+    """Everything that must survive the process. The app secret is never part of it.
+
+    The three keys are idempotency keys: written before their request is sent, cleared with the reply, so that a
+    request whose reply was lost is repeated as itself. `registration_code` and `link_code` are SHA-256 of the code
+    a key was made for: the code of another account must not get the answer meant for the first.
+    """
+
+    app_id: str
+    install_id: str | None = None
+    user_id: str | None = None
+    credential: Secret | None = None
+    token: Secret | None = None
+    token_expires_at_ms: int = 0
+    linked: bool = False
+    install_state: str = "active"
+    state_reason: str | None = None
+    linking: Literal["off", "on", "required"] = "on"
+    registration_key: str | None = None
+    registration_code: str | None = None
+    renewal_key: str | None = None
+    link_key: str | None = None
+    link_code: str | None = None
+    restored_from: str | None = None
+    farewells: tuple[Farewell, ...] = ()
+    detections_enabled: bool = True
+    detections_until_ms: int | None = None
+
+
+class Seal(Protocol):
+    """Protects the state at rest. `context` is authenticated too, so that one file cannot stand for another."""
+
+    def close(self, plain: bytes, context: bytes) -> bytes:
+        """The bytes that go to disk."""
+        ...
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """The bytes that were sealed; raises `StateDamaged` where they are not what was sealed."""
+        ...
+
+
+class Unsealed:
+    """No protection beyond the file's mode 0600: a key beside its file would only look like one."""
+
+    def close(self, plain: bytes, context: bytes) -> bytes:  # noqa: ARG002 - the shape of a Seal
+        """See `Seal.close`."""
+        return plain
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:  # noqa: ARG002 - the shape of a Seal
+        """See `Seal.open`."""
+        return sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the SDK keeps its things: a directory of its own, and how the state in it is sealed.
+
+    Exclude it from device backups; a restored copy is noticed (`INSTALL_CLONED`) and becomes a new install.
+    """
+
+    path: Path | str
+    seal: Seal = field(default_factory=Unsealed)
+
+    @property
+    def directory(self) -> Path:
+        """The directory."""
+        return Path(self.path)
+
+
+_HEADER: Final = struct.Struct(">8sQII")
+_MAGIC: Final = b"UNBRKST1"
+
+
+class StateFile:
+    """The state of one storage, held under an exclusive lock from opening to closing.
+
+    Raises:
+        StorageInUse: when somebody else holds it.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._seal = storage.seal
+        self._directory = storage.directory
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = self._directory / "state"
+        self._lock = _lock(self._directory / "lock")
+        self._sequence: int | None = None
+        for left_by_a_kill in self._directory.glob("state.new*"):
+            left_by_a_kill.unlink()
+
+    def load(self) -> State | None:
+        """The state that was saved last, or None where there is none yet.
+
+        Raises:
+            StateDamaged: the file is not one that `save` wrote.
+        """
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            self._sequence = 0
+            return None
+        sequence, sealed = _unframe(content)
+        state = _decode(self._seal.open(sealed, _context(sequence)))
+        self._sequence = sequence
+        return state
+
+    def save(self, state: State) -> None:
+        """Replace the state; durable when this returns.
+
+        Raises:
+            StateDamaged: the file changed since this process read it: somebody writes beside the lock.
+        """
+        if self._sequence is None or self._sequence != self._sequence_on_disk():
+            raise StateDamaged("the state on disk is not the one this process read")
+        sequence = self._sequence + 1
+        self._replace(_frame(sequence, self._seal.close(_encode(state), _context(sequence))))
+        self._sequence = sequence
+
+    def remove(self) -> None:
+        """Forget everything, damaged or not."""
+        self._path.unlink(missing_ok=True)
+        _sync_directory(self._directory)
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _sequence_on_disk(self) -> int:
+        try:
+            with self._path.open("rb") as file:
+                head = file.read(_HEADER.size)
+        except FileNotFoundError:
+            return 0
+        return int(_HEADER.unpack(head)[1]) if len(head) == _HEADER.size else -1
+
+    def _replace(self, content: bytes) -> None:
+        new = self._directory / "state.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        _sync_directory(self._directory)
+
+
+def _frame(sequence: int, sealed: bytes) -> bytes:
+    return _HEADER.pack(_MAGIC, sequence, len(sealed), zlib.crc32(_context(sequence) + sealed)) + sealed
+
+
+def _unframe(content: bytes) -> tuple[int, bytes]:
+    if len(content) < _HEADER.size:
+        raise StateDamaged("the state on disk is shorter than its header")
+    magic, sequence, length, crc = _HEADER.unpack_from(content)
+    sealed = content[_HEADER.size :]
+    if magic != _MAGIC or length != len(sealed) or crc != zlib.crc32(_context(sequence) + sealed):
+        raise StateDamaged("the state on disk is damaged: its checksum does not match")
+    return sequence, sealed
+
+
+def _context(sequence: int) -> bytes:
+    return _MAGIC + sequence.to_bytes(8, "big")
+
+
+def _encode(state: State) -> bytes:
+    return msgspec.json.encode(state, enc_hook=_reveal)
+
+
+def _decode(plain: bytes) -> State:
+    try:
+        return msgspec.json.decode(plain, type=State, dec_hook=_conceal)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StateDamaged(f"the state on disk is not readable: {error}") from error
+
+
+def _reveal(value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} is not part of a state")
+
+
+def _conceal(type_: type, value: Any) -> Any:
+    if type_ is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError(f"{type_.__name__} is not part of a state")
+
+
+def _lock(path: Path) -> int:
+    """An open, exclusively locked file; the system releases it when the process dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        _lock_exclusively(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise StorageInUse(f"{path.parent} is in use by another SDK") from error
+    return descriptor
+
+
+def _lock_exclusively(descriptor: int) -> None:
+    if os.name == "nt":
+        import msvcrt  # noqa: PLC0415 - exists on Windows only
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        import fcntl  # noqa: PLC0415 - exists on POSIX only
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename or removal in `directory` durable; Windows offers no way and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,73 @@
+"""What one upload says and what its reply means for the payloads in it. Pure; the loop around it is in `shell.py`."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from unbroken import wire
+from unbroken.sdk.errors import Fault, FaultKind
+from unbroken.sdk.exchange import Bearer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unbroken.sdk.outbox import ClosedPayload
+    from unbroken.sdk.secret import Secret
+
+BACKOFF_FIRST_MS: Final = 2_000
+BACKOFF_MAX_MS: Final = 3_600_000
+_HOPELESS: Final = frozenset({400, 413})
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The platform holds these payloads durably."""
+
+    results: Sequence[wire.PayloadResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Halve:
+    """Something in the batch cannot succeed; smaller batches find out what, so that nothing else is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """These payloads can never succeed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Not now: everything is kept, and may be tried again at `until_ms`."""
+
+    until_ms: int
+    fault: Fault
+
+
+Verdict = Stored | Halve | Drop | Keep
+
+
+def upload_request(payloads: Sequence[ClosedPayload], token: Secret, sent_at_ms: int) -> Request:
+    """One attempt. `sent_at` is of this very attempt: from it the platform learns this device's clock offset."""
+    parts = [b'{"payload_id":' + wire.encode(p.payload_id) + b',"items":' + p.body + b"}" for p in payloads]
+    body = b'{"sent_at":' + str(sent_at_ms).encode() + b',"payloads":[' + b",".join(parts) + b"]}"
+    return Request("POST", "/sdk/payloads", Bearer(token), gzip.compress(body, 6, mtime=0), is_gzip=True)
+
+
+def verdict_on(fault: Fault, payloads: Sequence[ClosedPayload], now_ms: int, delay_ms: int) -> Verdict:
+    """What a failed upload means (sdk.md, outbox): 400, 410, 413 cannot succeed, everything else may."""
+    if fault.kind is FaultKind.DELETED:
+        return Drop(fault.details)
+    if fault.status in _HOPELESS:
+        return Drop(fault.details) if len(payloads) == 1 else Halve()
+    return Keep(now_ms + max(delay_ms, (fault.retry_after_s or 0) * 1000), fault)
+
+
+def backoff_ms(failures: int, fraction: float) -> int:
+    """Exponential backoff with full jitter: `fraction` in [0, 1) of a limit that doubles."""
+    limit = min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS << min(failures, 20))
+    return int(limit * fraction)
