@@ -1,0 +1,270 @@
+"""Capture and upload: nothing is lost silently, nothing is sent twice for nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from unbroken import wire
+from unbroken.randomness import SeededRandomness
+from unbroken.sdk import (
+    Activity,
+    CaptureOutcome,
+    Custom,
+    InvalidItem,
+    Location,
+    QuotaStatus,
+    Quotas,
+    Sdk,
+    SubmitError,
+    UserCallReason,
+)
+from unbroken.sdk.errors import Fault, FaultKind
+from unbroken.sdk.outbox import PAYLOAD_ITEMS_MAX, UPLOAD_MAX_BYTES, ClosedPayload, Outbox
+from unbroken.sdk.upload import BACKOFF_MAX_MS, Drop, Halve, Keep, backoff_ms, verdict_on
+
+
+def place(t):
+    return Location(t=t, lat=52.5, lon=13.4)
+
+
+@pytest.fixture
+def sdk(phone):
+    with Sdk(phone.config(randomness=SeededRandomness(1))) as sdk:
+        sdk.init()
+        yield sdk
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    outbox = Outbox(tmp_path / "o.sqlite", SeededRandomness(1))
+    yield outbox
+    outbox.close()
+
+
+def test_captured_items_arrive_once_and_as_they_were(sdk, platform):
+    items = [place(1), Activity(t=2, type="still"), Custom(t=3, name="n", data={"a": 1})]
+    assert sdk.capture(*items) is CaptureOutcome.CAPTURED
+    assert sdk.submit_detections().items == 3
+    assert list(platform.payloads.values()) == [json.loads(wire.encode(items))]
+    assert sdk.submit_detections().items == 0
+    assert len(platform.uploads) == 1
+
+
+def test_a_payload_keeps_its_id_over_attempts_and_each_attempt_has_its_own_sent_at(sdk, phone, platform):
+    sdk.capture(place(1))
+    seen = []
+    upload = platform._upload
+
+    def refuse_once(install, body):
+        seen.append(body)
+        return platform._problem(500, "INTERNAL") if len(seen) == 1 else upload(install, body)
+
+    platform._upload = refuse_once
+    with pytest.raises(SubmitError):
+        sdk.submit_detections()
+    phone.clock.advance_to(phone.clock.now_ms() + 5)
+    sdk.submit_detections()
+    assert seen[0]["payloads"] == seen[1]["payloads"]
+    assert seen[1]["sent_at"] - seen[0]["sent_at"] == 5
+    assert uuid.UUID(seen[0]["payloads"][0]["payload_id"]).version == 7
+
+
+def test_items_survive_the_process(phone, platform):
+    with Sdk(phone.config()) as sdk:
+        sdk.init()
+        sdk.capture(place(1))
+    with Sdk(phone.config()) as sdk:
+        sdk.init()
+        assert sdk.status.waiting_items == 1
+        sdk.submit_detections()
+    assert len(platform.payloads) == 1
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "INVALID_REQUEST"), (413, "TOO_LARGE"), (410, "INSTALL_DELETED")])
+def test_what_cannot_succeed_is_dropped_with_its_reason(sdk, platform, status, code):
+    sdk.capture(place(1), place(2))
+    platform.answer_next(status, code)
+    sdk.submit_detections()
+    (dropped,) = sdk.dropped()
+    assert dropped.items == 2
+    assert dropped.reason.startswith(code)
+    assert sdk.status.waiting_items == 0
+    assert sdk.status.dropped_items == 2
+
+
+def test_one_bad_payload_does_not_take_the_others_with_it(sdk, platform):
+    for t in range(5):
+        sdk.capture(place(t))
+        sdk._outbox.close_open(sdk.install_id, t)
+    upload = platform._upload
+
+    def refuse_three(install, body):
+        if any(item["t"] == 3 for payload in body["payloads"] for item in payload["items"]):
+            return platform._problem(400, "INVALID_REQUEST")
+        return upload(install, body)
+
+    platform._upload = refuse_three
+    sdk.submit_detections()
+    assert sorted(items[0]["t"] for items in platform.payloads.values()) == [0, 1, 2, 4]
+    assert [d.items for d in sdk.dropped()] == [1]
+
+
+def test_at_401_the_token_is_renewed_and_the_upload_repeated(sdk, platform):
+    sdk.capture(place(1))
+    platform.only_install().token = "expired"
+    assert sdk.submit_detections().items == 1
+    assert platform.paths()[-3:] == ["POST /sdk/payloads", "POST /sdk/tokens", "POST /sdk/payloads"]
+
+
+def test_at_403_everything_is_kept(sdk, platform):
+    sdk.capture(place(1))
+    platform.answer_next(403, "INSTALL_DISABLED")
+    with pytest.raises(SubmitError) as caught:
+        sdk.submit_detections()
+    assert caught.value.reason is UserCallReason.USER_DISABLED_REMOTELY
+    assert sdk.status.waiting_items == 1
+    assert not sdk.status.is_remote_enabled
+    assert sdk.submit_detections().items == 1
+    assert sdk.status.is_remote_enabled
+
+
+def test_offline_everything_is_kept(sdk, phone):
+    sdk.capture(place(1))
+    phone.offline = True
+    with pytest.raises(SubmitError) as caught:
+        sdk.submit_detections()
+    assert caught.value.reason is UserCallReason.NETWORK_ERROR
+    assert sdk.status.waiting_items == 1
+
+
+def test_a_superseded_install_uploads_what_it_has_and_captures_no_more(sdk, platform):
+    sdk.capture(place(1))
+    platform.only_install().state = "superseded"
+    assert sdk.submit_detections().items == 1
+    assert sdk.capture(place(2)) is CaptureOutcome.DETECTIONS_BLOCKED
+    assert sdk.status.waiting_items == 0
+
+
+def test_an_item_the_platform_refuses_alone_is_recorded(sdk, platform):
+    sdk.capture(place(1), place(2))
+    upload = platform._upload
+
+    def one_invalid(install, body):
+        status, reply = upload(install, body)
+        reply["results"][0]["invalid"] = [{"index": 1, "reason": "lat is out of range"}]
+        return status, reply
+
+    platform._upload = one_invalid
+    sdk.submit_detections()
+    assert [(d.items, d.reason) for d in sdk.dropped()] == [(1, "item 1: lat is out of range")]
+
+
+def test_a_reply_that_acknowledges_nothing_keeps_everything(sdk, platform):
+    sdk.capture(place(1))
+    platform._upload = lambda *_: (202, {"results": [], "state": "active", "state_reason": None})
+    with pytest.raises(SubmitError):
+        sdk.submit_detections()
+    assert sdk.status.waiting_items == 1
+
+
+def test_an_item_that_is_not_of_the_contract_is_refused_at_capture(sdk):
+    with pytest.raises(InvalidItem, match="lat"):
+        sdk.capture(place(1), Location(t=1, lat=91.0, lon=0.0))
+    assert sdk.status.waiting_items == 0
+
+
+def test_beyond_the_disk_quota_nothing_is_captured(phone):
+    with Sdk(phone.config(quotas=Quotas(disk_bytes=100))) as sdk:
+        sdk.init()
+        assert sdk.capture(place(1), place(2)) is CaptureOutcome.CAPTURED
+        assert sdk.status.disk_quota is QuotaStatus.WARNING
+        sdk.capture(place(3))
+        assert sdk.status.disk_quota is QuotaStatus.EXCEEDED
+        assert sdk.capture(place(4)) is CaptureOutcome.DISK_QUOTA_EXCEEDED
+        assert sdk.status.waiting_items == 3
+
+
+def test_beyond_the_network_quota_only_submit_uploads(phone, platform):
+    with Sdk(phone.config(quotas=Quotas(network_bytes=10))) as sdk:
+        sdk.init()
+        sdk.capture(place(1))
+        sdk.submit_detections()
+        sdk.capture(place(2))
+        assert sdk.status.network_quota is QuotaStatus.EXCEEDED
+        assert sdk._drive(sdk._upload_within_quota()).items == 0
+        assert sdk.submit_detections().items == 1
+        phone.clock.advance_to(phone.clock.now_ms() + 31 * 86_400_000)
+        assert sdk.status.network_quota is QuotaStatus.OK
+
+
+def test_an_upload_has_at_most_32_payloads(sdk, platform):
+    for t in range(40):
+        sdk.capture(place(t))
+        sdk._outbox.close_open(sdk.install_id, t)
+    sdk.submit_detections()
+    assert [len(upload["payloads"]) for upload in platform.uploads] == [32, 8]
+
+
+def test_payloads_and_uploads_stay_under_the_contracts_limits(outbox):
+    outbox.add("i", [b'"' + b"x" * 4000 + b'"'] * 400 + [b"1"] * 1200)
+    outbox.close_open("i", 1)
+    sizes = []
+    while batch := outbox.batch("i"):
+        assert sum(len(payload.body) for payload in batch) <= UPLOAD_MAX_BYTES
+        sizes += [payload.items for payload in batch]
+        outbox.drop("i", batch, "sent", 1)
+    assert sum(sizes) == 1600
+    assert max(sizes) <= PAYLOAD_ITEMS_MAX
+
+
+def test_closing_loses_and_doubles_no_item(outbox):
+    outbox.add("i", [b"1", b"2"])
+    outbox.close_open("i", 1)
+    outbox.close_open("i", 1)
+    outbox.add("i", [b"3"])
+    assert [payload.body for payload in outbox.batch("i")] == [b"[1,2]"]
+    assert outbox.waiting_items() == 3
+
+
+def test_payload_ids_are_time_ordered(outbox):
+    for t in (1_000, 2_000, 3_000):
+        outbox.add("i", [b"1"])
+        outbox.close_open("i", t)
+    ids = [payload.payload_id for payload in outbox.batch("i")]
+    assert ids == sorted(ids)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "payloads", "expected"),
+    [
+        (400, FaultKind.REFUSED, 1, Drop),
+        (400, FaultKind.REFUSED, 2, Halve),
+        (413, FaultKind.REFUSED, 1, Drop),
+        (410, FaultKind.DELETED, 2, Drop),
+        (401, FaultKind.UNAUTHENTICATED, 1, Keep),
+        (403, FaultKind.DISABLED, 1, Keep),
+        (404, FaultKind.REFUSED, 1, Keep),
+        (409, FaultKind.CLONED, 1, Keep),
+        (429, FaultKind.BUSY, 1, Keep),
+        (503, FaultKind.BUSY, 1, Keep),
+        (None, FaultKind.UNREACHABLE, 1, Keep),
+    ],
+)
+def test_each_failure_has_its_verdict(status, kind, payloads, expected):
+    batch = [ClosedPayload(str(n), 1, b"[]") for n in range(payloads)]
+    assert isinstance(verdict_on(Fault(kind, "d", status=status), batch, 0, 5), expected)
+
+
+def test_retry_after_is_obeyed_even_when_the_backoff_is_shorter():
+    verdict = verdict_on(Fault(FaultKind.BUSY, "d", status=429, retry_after_s=7), [], 1_000, 5)
+    assert isinstance(verdict, Keep)
+    assert verdict.until_ms == 8_000
+
+
+def test_backoff_doubles_with_full_jitter_up_to_an_hour():
+    assert [backoff_ms(n, 0.5) for n in range(4)] == [1_000, 2_000, 4_000, 8_000]
+    assert backoff_ms(3, 0.0) == 0
+    assert backoff_ms(10_000, 0.999) < BACKOFF_MAX_MS
