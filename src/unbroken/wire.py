@@ -35,7 +35,8 @@ Instant = Annotated[int, Meta(ge=0, le=_LATEST_MS)]
 
 
 def iso(at_ms: int, zone: tzinfo = UTC) -> str:
-    """An instant as replies write it: `2026-11-23T21:12:54.000+00:00`."""
+    """An instant as replies write it: `2026-11-23T21:12:54.000+00:00`; what no calendar can say is its last day."""
+    at_ms = min(at_ms, _LATEST_MS - 86_400_000)
     return (EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone).isoformat(timespec="milliseconds")
 
 

@@ -1,0 +1,164 @@
+"""Credentials: their form, the keyed hashes they are stored as, and what the platform signs itself.
+
+Two families. Opaque ones (API keys, app secrets, install credentials, codes) are `unb_<kind>_<id><secret><checksum>`:
+24 hex characters that say whose row to look at, 43 of chance, 8 of CRC-32, so that a typo or a made-up one costs no
+look-up. Signed ones (user tokens, link tickets) are stored nowhere. Prefixes differ by kind, so that a wrong kind
+is refused by name. Pepper and signing key live outside the database.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from unbroken.domain.ids import AppId, InstallId
+from unbroken.domain.standing import Standing
+
+USER_TOKEN_LIFE_MS: Final = 3 * 86_400_000
+LINK_TICKET_LIFE_MS: Final = 10 * 60_000
+AUTH_CODE_LIFE_MS: Final = 5 * 60_000
+SECRET_BYTES: Final = 32
+
+
+class Kind(StrEnum):
+    """What a credential is; its prefix says so."""
+
+    APP_SECRET = "app"  # noqa: S105 - the name of a kind
+    AUTH_CODE = "code"
+    INSTALL = "inst"
+    USER_TOKEN = "user"  # noqa: S105 - the name of a kind
+    API_KEY = "key"
+    LINK_TICKET = "tick"
+
+
+NAMES: Final = {
+    Kind.APP_SECRET: "an app secret",
+    Kind.AUTH_CODE: "an authentication code",
+    Kind.INSTALL: "an install credential",
+    Kind.USER_TOKEN: "a user token",
+    Kind.API_KEY: "an API key",
+    Kind.LINK_TICKET: "a link ticket",
+}
+"""How a refusal calls a credential."""
+
+_ID_CHARACTERS: Final = 24
+_OPAQUE_CHARACTERS: Final = _ID_CHARACTERS + 43 + 8
+_SIGNED: Final = struct.Struct(">12s12sQB")
+_SIGNATURE_BYTES: Final = 16
+_STANDINGS: Final = tuple(Standing)
+
+
+class Opaque(NamedTuple):
+    """An opaque credential that is well formed; whether it is a known one, the store says."""
+
+    kind: Kind
+    subject: bytes
+    text: str
+
+
+class Signed(NamedTuple):
+    """What a user token or a link ticket says; `standing` is how the install stood when it was signed."""
+
+    app_id: AppId
+    install_id: InstallId
+    expires_at: int
+    standing: Standing = Standing.ACTIVE
+
+
+def kind_of(text: str) -> Kind | None:
+    """The kind that the prefix of `text` claims."""
+    for kind in Kind:
+        if text.startswith(f"unb_{kind}_"):
+            return kind
+    return None
+
+
+def write_opaque(kind: Kind, subject: bytes, chance: bytes) -> str:
+    """A new opaque credential of `subject` (12 bytes) from 32 bytes of chance."""
+    body = f"unb_{kind}_{subject.hex()}{_encode(chance)}"
+    return body + f"{zlib.crc32(body.encode()):08x}"
+
+
+def read_opaque(text: str) -> Opaque | None:
+    """The parts of an opaque credential, or None where `text` is not one that was ever given out."""
+    kind = kind_of(text)
+    if kind is None or not text.isascii() or len(text) != len(f"unb_{kind}_") + _OPAQUE_CHARACTERS:
+        return None
+    if f"{zlib.crc32(text[:-8].encode()):08x}" != text[-8:]:
+        return None
+    start = len(f"unb_{kind}_")
+    try:
+        subject = bytes.fromhex(text[start : start + _ID_CHARACTERS])
+    except ValueError:
+        return None
+    return Opaque(kind, subject, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """The two keys that live outside the database.
+
+    Args:
+        pepper: keys the hashes that secrets are stored as, so that who can write rows cannot plant a secret.
+        signing_key: signs user tokens and link tickets.
+    """
+
+    pepper: bytes
+    signing_key: bytes
+
+    def __repr__(self) -> str:
+        return "Vault(***)"
+
+    def digest(self, secret: str) -> bytes:
+        """What a secret is stored and looked up as (32 bytes)."""
+        return hmac.digest(self.pepper, secret.encode(), "sha256")
+
+    def tombstone(self, id_: bytes) -> bytes:
+        """What an erased id is remembered as (linking.md, erasure)."""
+        return hmac.digest(self.pepper, b"tombstone" + id_, "sha256")
+
+    def sign(self, kind: Kind, signed: Signed) -> str:
+        """A user token or a link ticket."""
+        content = _SIGNED.pack(signed.app_id, signed.install_id, signed.expires_at, _STANDINGS.index(signed.standing))
+        return f"unb_{kind}_{_encode(content + self._signature(kind, content))}"
+
+    def open(self, kind: Kind, text: str) -> Signed | None:
+        """What a signed credential says, or None where this platform did not sign it; expiry is not judged here."""
+        prefix = f"unb_{kind}_"
+        if not text.startswith(prefix):
+            return None
+        content = _decode(text[len(prefix) :])
+        if content is None or len(content) != _SIGNED.size + _SIGNATURE_BYTES:
+            return None
+        content, signature = content[: _SIGNED.size], content[_SIGNED.size :]
+        if not hmac.compare_digest(signature, self._signature(kind, content)):
+            return None
+        app_id, install_id, expires_at, standing = _SIGNED.unpack(content)
+        return Signed(AppId(app_id), InstallId(install_id), expires_at, _STANDINGS[standing])
+
+    def _signature(self, kind: Kind, content: bytes) -> bytes:
+        return hmac.digest(self.signing_key, kind.encode() + content, "sha256")[:_SIGNATURE_BYTES]
+
+
+def body_hash(body: bytes) -> bytes:
+    """What a request body is compared by when its idempotency key comes again."""
+    return hashlib.sha256(body).digest()
+
+
+def _encode(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes | None:
+    """The bytes of canonical base64url without padding: one text for one value."""
+    try:
+        content = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), b"-_", validate=True)
+    except ValueError:
+        return None
+    return content if _encode(content) == text else None

@@ -1,0 +1,86 @@
+"""An app: one mobile app of one customer, its policies, and what an API key of it may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbroken.domain.ids import AppId
+
+
+class Scope(StrEnum):
+    """What an API key may do (http-api.md, credentials). A key has none by default."""
+
+    USER_READ = "user.read"
+    USER_LINK = "user.link"
+    USER_DELETE = "user.delete"
+    USER_MANAGE = "user.manage"
+
+
+class Linking(StrEnum):
+    """Whether installs of the app can, or must, be linked."""
+
+    OFF = "off"
+    ON = "on"
+    REQUIRED = "required"
+
+
+class UsedInstall(StrEnum):
+    """What becomes of an install that has uploaded already when it is linked to a known person (rows 13 to 15)."""
+
+    REFUSE = "refuse"
+    CLAIM = "claim"
+    DROP = "drop"
+
+
+class Precedence(StrEnum):
+    """Which time decides among installs of one form (linking.md, activation)."""
+
+    LAST_INSTALLED = "last_installed"
+    LAST_LINKED = "last_linked"
+
+
+class Takeover(StrEnum):
+    """Whether an install on standby follows when the active one goes away."""
+
+    NEVER = "never"
+    STANDBY = "standby"
+
+
+class LinkTicket(StrEnum):
+    """Whether a link call must carry the install's own proof that it asks."""
+
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decided for one app; every decision is made under the policy in force at its moment.
+
+    Args:
+        late_window_days: how long after its capture an item may arrive.
+        retention_days: how long payloads are kept.
+        link_burst: how many installs may be linked to one external id within 24 hours.
+    """
+
+    linking: Linking = Linking.ON
+    used_install: UsedInstall = UsedInstall.REFUSE
+    precedence: Precedence = Precedence.LAST_INSTALLED
+    takeover: Takeover = Takeover.NEVER
+    link_ticket: LinkTicket = LinkTicket.OPTIONAL
+    late_window_days: int = 30
+    retention_days: int = 90
+    link_burst: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A tenant. Ids of different apps never meet."""
+
+    app_id: AppId
+    name: str
+    is_disabled: bool
+    policy: Policy

@@ -1,0 +1,120 @@
+"""Facts: what happened, as it was called for, and nothing that follows from a rule (linking.md, the fold)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbroken.domain.app import UsedInstall
+    from unbroken.domain.ids import ExternalId, FactId, InstallId, UserId
+    from unbroken.domain.install import Form
+
+
+class FactKind(StrEnum):
+    """The word a fact goes by in the ledger."""
+
+    REGISTERED = "registered"
+    LINKED = "linked"
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    USER_DISABLED = "user disabled"
+    USER_ENABLED = "user enabled"
+    ACTIVATED = "activated"
+    RESET = "reset"
+    RENAMED = "renamed"
+    UNLINKED = "unlinked"
+    POLICY_CHANGED = "policy changed"
+    ERASED = "erased"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An install and its own user came to be."""
+
+    install_id: InstallId
+    user_id: UserId
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The customer's server said whose an install is; with the policy and the pristineness it was decided on."""
+
+    install_id: InstallId
+    external_id: ExternalId
+    used_install: UsedInstall
+    pristine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The install is gone for ever, by the SDK's reset."""
+
+    install_id: InstallId
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """An operator stopped an install."""
+
+    install_id: InstallId
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """An operator let an install go on."""
+
+    install_id: InstallId
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """An install was made the active one on purpose."""
+
+    install_id: InstallId
+
+
+@dataclass(frozen=True, slots=True)
+class UserDisabled:
+    """An operator stopped a person's installs, all of them."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class UserEnabled:
+    """An operator let a person's installs go on."""
+
+    user_id: UserId
+
+
+Said = Registered | Linked | Reset | Disabled | Enabled | Activated | UserDisabled | UserEnabled
+"""The facts that move installs and users."""
+
+KINDS: dict[type[Said], FactKind] = {
+    Registered: FactKind.REGISTERED,
+    Linked: FactKind.LINKED,
+    Reset: FactKind.RESET,
+    Disabled: FactKind.DISABLED,
+    Enabled: FactKind.ENABLED,
+    Activated: FactKind.ACTIVATED,
+    UserDisabled: FactKind.USER_DISABLED,
+    UserEnabled: FactKind.USER_ENABLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One entry of the ledger.
+
+    Args:
+        position: its place in the ledger; total per app.
+        at: the server's clock inside the transaction, epoch milliseconds; see `fold.instant`.
+    """
+
+    fact_id: FactId
+    position: int
+    at: int
+    said: Said
