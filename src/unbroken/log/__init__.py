@@ -1,0 +1,1 @@
+"""The payload log: what was captured, from its acknowledgement until it was processed."""

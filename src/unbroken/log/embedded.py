@@ -1,0 +1,175 @@
+"""The payload log in tables of the store: one file, one database, one thing to back up.
+
+Appends that wait become one write of the store. Nothing waits for a timer: while a write is in flight the next one
+gathers, so groups are as large as the disk is slow. A record that was processed is gone, so what is there is what is
+behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from unbroken.log.contract import PARTITIONS, LeaseLost, Record, partition_of
+from unbroken.store.contract import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unbroken.store.contract import Store, Transaction
+
+_Waiting = tuple[Record, bool, "asyncio.Future[None]"]
+
+
+class EmbeddedLog:
+    """A `PayloadLog` in `store`, which must have migration 0002_log."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[_Waiting] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._appended = asyncio.Event()
+
+    @property
+    def partitions(self) -> int:
+        """See `PayloadLog.partitions`."""
+        return PARTITIONS
+
+    async def append(self, record: Record, *, first_of_install: bool) -> None:
+        """See `PayloadLog.append`."""
+        loop = asyncio.get_running_loop()
+        stored: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((record, first_of_install, stored))
+        if self._flushing is None:
+            self._flushing = loop.create_task(self._flush())
+        await stored
+
+    async def behind(self) -> list[int]:
+        """See `PayloadLog.behind`."""
+        return [partition for (partition,) in await self._store.read(lambda tx: tx.all(_BEHIND))]
+
+    async def read(self, partition: int, limit: int) -> list[tuple[int, Record]]:
+        """See `PayloadLog.read`."""
+        rows = await self._store.read(lambda tx: tx.all(_READ, partition, limit))
+        return [(position, Record(install_id, at, body)) for position, install_id, at, body in rows]
+
+    async def lease(self, partitions: Sequence[int], holder: str, now_ms: int, until_ms: int) -> dict[int, int]:
+        """See `PayloadLog.lease`."""
+
+        async def take(tx: Transaction) -> dict[int, int]:
+            epochs = {}
+            for partition in sorted(partitions):  # in one order, so that two workers cannot wait for each other
+                if (row := await tx.one(_LEASE, partition, holder, now_ms, until_ms)) is not None:
+                    epochs[partition] = int(row[0])
+            return epochs
+
+        return await self._store.write(take)
+
+    async def commit(self, tx: Transaction, partition: int, epoch: int, position: int) -> None:
+        """See `PayloadLog.commit`."""
+        if await tx.run(_MOVE, partition, epoch, position) != 1:
+            raise LeaseLost(f"Partition {partition} is not at epoch {epoch} before position {position} any more.")
+        await tx.run(_TRIM, partition, position)
+
+    async def wait(self) -> None:
+        """See `PayloadLog.wait`."""
+        await self._appended.wait()
+        self._appended.clear()
+
+    async def _flush(self) -> None:
+        """Write what waits until nothing does; one write in flight at a time."""
+        try:
+            while self._waiting:
+                # a waiter that was cancelled before its turn takes its record with it
+                group = [waiting for waiting in self._waiting if not waiting[2].done()]
+                self._waiting = []
+                if group:
+                    await self._write(group)
+        except BaseException as error:
+            _fail(self._waiting, error)
+            self._waiting = []
+            raise
+        finally:
+            self._flushing = None
+
+    async def _write(self, group: Sequence[_Waiting]) -> None:
+        try:
+            await self._store.write(_Append(group))
+        except BaseException as error:
+            for _, _, stored in group:
+                if not stored.done():
+                    stored.set_exception(_own(error))
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for _, _, stored in group:
+                if not stored.done():
+                    stored.set_result(None)
+            self._appended.set()
+
+
+class _Append:
+    """The call that adds a group of records."""
+
+    def __init__(self, group: Sequence[_Waiting]) -> None:
+        self._records = [record for record, _, _ in group]
+        self._first = [(record.install_id,) for record, first, _ in group if first]
+
+    async def __call__(self, tx: Transaction) -> None:
+        head = await tx.one(_TAKE_POSITIONS, len(self._records))
+        assert head is not None, "migration 0002_log put the row there"
+        before = head[0] - len(self._records)
+        await tx.many(
+            _ADD,
+            [
+                (partition_of(record.install_id), position, record.install_id, record.received_at, record.body)
+                for position, record in enumerate(self._records, before + 1)
+            ],
+        )
+        if self._first:
+            await tx.many(_USED, self._first)
+
+
+def _fail(group: Sequence[_Waiting], error: BaseException) -> None:
+    for _, _, stored in group:
+        if not stored.done():
+            stored.set_exception(_own(error))
+
+
+def _own(error: BaseException) -> BaseException:
+    """An exception for one waiter: raised in several places, one would gather all their tracebacks."""
+    if isinstance(error, StoreUnavailable):
+        own = StoreUnavailable(*error.args)
+        own.__cause__ = error.__cause__
+        return own
+    if isinstance(error, asyncio.CancelledError):
+        return StoreUnavailable("The platform is stopping; this upload was perhaps not stored. Send it again.")
+    return error
+
+
+_TAKE_POSITIONS: Final = "UPDATE log_head SET position = position + $1 WHERE only_row = 1 RETURNING position"
+_ADD: Final = (
+    "INSERT INTO log_records (partition_no, position, install_id, received_at, body) VALUES ($1, $2, $3, $4, $5)"
+)
+_USED: Final = "UPDATE installs SET used = TRUE WHERE install_id = $1"
+# A hop from partition to partition along the key: costs what is behind, not what is in the log.
+_BEHIND: Final = """
+    WITH RECURSIVE behind (partition_no) AS (
+        SELECT min(partition_no) FROM log_records
+        UNION ALL
+        SELECT (SELECT min(r.partition_no) FROM log_records r WHERE r.partition_no > behind.partition_no)
+        FROM behind WHERE behind.partition_no IS NOT NULL
+    )
+    SELECT partition_no FROM behind WHERE partition_no IS NOT NULL ORDER BY partition_no"""
+_READ: Final = """
+    SELECT position, install_id, received_at, body FROM log_records
+    WHERE partition_no = $1 AND position > (SELECT p.position FROM log_partitions p WHERE p.partition_no = $1)
+    ORDER BY position LIMIT $2"""
+_LEASE: Final = """
+    UPDATE log_partitions
+    SET epoch = CASE WHEN holder = $2 THEN epoch ELSE epoch + 1 END, holder = $2, leased_until = $4
+    WHERE partition_no = $1 AND (holder = $2 OR leased_until <= $3)
+    RETURNING epoch"""
+_MOVE: Final = """
+    UPDATE log_partitions SET position = $3 WHERE partition_no = $1 AND epoch = $2 AND position < $3"""
+_TRIM: Final = "DELETE FROM log_records WHERE partition_no = $1 AND position <= $2"

@@ -1,0 +1,126 @@
+"""What every store promises: atomic calls, durable when they return, the same statements on every engine.
+
+Statements are plain strings, written once for SQLite and PostgreSQL: `$1 ... $n` parameters (each may occur several
+times), `RETURNING`, `ON CONFLICT`, `FOR UPDATE` where a row must stay as it was read. Instants are whole
+milliseconds, ids 12 bytes, JSON bytes. A BOOLEAN reads as 0 and 1 on SQLite: take its truth, never compare it.
+
+A **call** is an async function that awaits nothing but its own transaction. It touches no state of the event loop and
+can be run again from the start (the engine does so when a group of calls is lost); one that really suspends is
+refused. So: decide inside, act on the outside world after it.
+
+    StoreError
+    ├── StoreRefused           at opening: this place cannot be a store, and what to do about it
+    ├── StoreUnavailable       now: disk full, locked, read-only, I/O error, closed; the same call may succeed later
+    ├── ConstraintViolation    a statement contradicts a constraint
+    │   └── UniqueViolation    ... a unique one: somebody else was faster
+    └── CallRefused            a call broke the rules above: a mistake of the program
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+Value: TypeAlias = int | float | str | bytes | bool | None
+"""What a parameter may be."""
+
+Row: TypeAlias = tuple[Any, ...]
+
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """Something between a call and the database."""
+
+
+class StoreRefused(StoreError):
+    """The store could not be opened; the message says why and what to do."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot do this now; nothing of the call stays. The message says what the operator can do."""
+
+
+class ConstraintViolation(StoreError):
+    """A statement contradicts a constraint of the database. The call is lost, whether it catches this or not.
+
+    Args:
+        message: the engine's own words.
+        table: the table concerned, or "" where the engine does not say.
+    """
+
+    def __init__(self, message: str, table: str = "") -> None:
+        super().__init__(message)
+        self.table = table
+
+
+class UniqueViolation(ConstraintViolation):
+    """A row with this key is already there."""
+
+
+class CallRefused(StoreError):
+    """A call awaited something other than its own transaction, or used a transaction after its end."""
+
+
+class Transaction(Protocol):
+    """One call's view of the database.
+
+    A statement that fails fails the whole call, even one that catches the error: on PostgreSQL nothing can follow, so
+    on no engine anything does.
+    """
+
+    async def all(self, statement: str, *values: Value) -> list[Row]:
+        """Every row of the answer."""
+        ...
+
+    async def one(self, statement: str, *values: Value) -> Row | None:
+        """The first row of the answer, or None. The statement itself sees to it that there is one at most."""
+        ...
+
+    async def run(self, statement: str, *values: Value) -> int:
+        """Run a statement without an answer; the number of rows it changed."""
+        ...
+
+    async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Run a statement without an answer once for each of `rows`, in their order."""
+        ...
+
+
+Call: TypeAlias = Callable[[Transaction], Awaitable[T]]
+"""See the module's text."""
+
+
+class Store(Protocol):
+    """A database, by what it promises."""
+
+    async def write(self, call: Call[T]) -> T:
+        """Run `call` in a transaction; its effect is durable when this returns.
+
+        Calls take effect one after the other. One that raises leaves nothing. It sees the calls before it, and its
+        answer is given only if they too became durable. A waiter that is cancelled before the turn of its call takes
+        the call with it; later the effect stands.
+
+        Raises:
+            StoreUnavailable: nothing of the call stays.
+            CallRefused: the call suspended.
+            Exception: whatever the call raised.
+        """
+        ...
+
+    async def read(self, call: Call[T]) -> T:
+        """Run `call` on one snapshot of what is durable. For point reads: it may hold up the event loop.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+            CallRefused: the call suspended, or tried to write.
+            Exception: whatever the call raised.
+        """
+        ...
+
+    async def read_long(self, call: Call[T]) -> T:
+        """The same as `read`, away from the event loop, for reads of more than a few hundred rows."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the calls that wait, then let go of everything. Closing twice is harmless."""
+        ...

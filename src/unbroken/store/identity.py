@@ -1,0 +1,340 @@
+"""Installs, users and spans as rows: the part of `People` that a fact can reach is loaded, what it touched saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
+from unbroken.domain.install import Form, Install, State
+from unbroken.domain.ledger.people import People, Span
+from unbroken.domain.payload import Outcome
+from unbroken.domain.user import User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from unbroken.store.contract import Transaction
+
+_INSTALL: Final = (
+    "install_id, own_user, user_id, form, registered_at, place, named_at, link, external_id, linked_at, standing,"
+    " is_disabled"
+)
+_USER: Final = "user_id, created_at, named_at, touched_at, external_id, holder, is_disabled, redirect"
+_SPAN: Final = "install_id, user_id, state, outcome, from_ms, to_ms, cause, rival"
+
+_INSTALL_ROW: Final = f"SELECT {_INSTALL} FROM installs WHERE app_id = $1 AND install_id = $2 FOR UPDATE"
+_INSTALLS_OF: Final = (
+    f"SELECT {_INSTALL} FROM installs WHERE app_id = $1 AND user_id = $2 ORDER BY install_id FOR UPDATE"
+)
+_USER_ROW: Final = f"SELECT {_USER} FROM users WHERE app_id = $1 AND user_id = $2 FOR UPDATE"
+_CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND external_id = $2"
+_OPEN_SPAN: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 AND to_ms IS NULL"
+_SPANS: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 ORDER BY from_ms"
+_APP_OF_INSTALL: Final = "SELECT app_id, used FROM installs WHERE install_id = $1"
+_SPANS_OF_USER: Final = (
+    "SELECT s.install_id, s.user_id, s.state, s.outcome, s.from_ms, s.to_ms, s.cause, s.rival"
+    " FROM installs i JOIN spans s ON s.install_id = i.install_id WHERE i.user_id = $1 ORDER BY s.install_id, s.from_ms"
+)
+_APP_OF_LIVING: Final = "SELECT app_id FROM users WHERE user_id = $1 AND redirect IS NULL"
+_DEVICE: Final = "SELECT device FROM installs WHERE install_id = $1"
+_DEVICES: Final = "SELECT install_id, device FROM installs WHERE user_id = $1"
+_UPDATE_INSTALL: Final = (
+    "UPDATE installs SET user_id = $2, named_at = $3, link = $4, external_id = $5, linked_at = $6, standing = $7,"
+    " is_disabled = $8 WHERE install_id = $1"
+)
+_INSERT_INSTALL: Final = (
+    "INSERT INTO installs (install_id, app_id, own_user, user_id, form, registered_at, place, named_at, link,"
+    " external_id, linked_at, standing, is_disabled, used, device, credential_digest, credential_key)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16)"
+)
+_UPSERT_USER: Final = (
+    "INSERT INTO users (user_id, app_id, created_at, named_at, touched_at, external_id, holder, is_disabled, redirect,"
+    " metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}')"
+    " ON CONFLICT (user_id) DO UPDATE SET named_at = excluded.named_at, touched_at = excluded.touched_at,"
+    " external_id = excluded.external_id, holder = excluded.holder, is_disabled = excluded.is_disabled,"
+    " redirect = excluded.redirect"
+)
+_CARRY: Final = (
+    "INSERT INTO carriers (app_id, external_id, user_id) VALUES ($1, $2, $3)"
+    " ON CONFLICT (app_id, external_id) DO UPDATE SET user_id = excluded.user_id"
+)
+_CUT_SPANS: Final = "DELETE FROM spans WHERE install_id = $1 AND from_ms >= $2"
+_ADD_SPAN: Final = (
+    "INSERT INTO spans (install_id, user_id, state, outcome, from_ms, to_ms, cause, rival)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+)
+
+
+# Loading
+
+
+async def load_install(tx: Transaction, people: People, app_id: AppId, install_id: InstallId) -> Install | None:
+    """The install with its open span, its user and that user's holder, into `people`."""
+    install = await read_install(tx, app_id, install_id)
+    if install is None:
+        return None
+    await _add_install(tx, people, install)
+    for user_id in {install.own_user, install.user}:
+        await load_user(tx, people, app_id, user_id)
+    return install
+
+
+async def load_user(tx: Transaction, people: People, app_id: AppId, user_id: UserId) -> User | None:
+    """The user, with its holder, and the user that it redirects to."""
+    user = await read_user(tx, app_id, user_id)
+    if user is None:
+        return None
+    people.users[user.user_id] = user
+    if user.holder is not None and user.holder not in people.installs:
+        holder = await read_install(tx, app_id, user.holder)
+        assert holder is not None
+        await _add_install(tx, people, holder)
+    if user.redirect is not None and user.redirect not in people.users:
+        await load_user(tx, people, app_id, user.redirect)
+    return user
+
+
+async def load_carrier(tx: Transaction, people: People, app_id: AppId, external_id: ExternalId) -> User | None:
+    """The user that carries an external id, as `load_user` loads it."""
+    row = await tx.one(_CARRIER, app_id, external_id)
+    if row is None:
+        return None
+    people.carriers[external_id] = UserId(row[0])
+    return await load_user(tx, people, app_id, UserId(row[0]))
+
+
+async def load_installs_of(tx: Transaction, people: People, app_id: AppId, user_id: UserId) -> None:
+    """All installs of a user, with their open spans; needed where one of several may follow."""
+    for install in await read_installs_of(tx, app_id, user_id):
+        if install.install_id not in people.installs:
+            await _add_install(tx, people, install)
+
+
+async def _add_install(tx: Transaction, people: People, install: Install) -> None:
+    people.installs[install.install_id] = install
+    people.spans[install.install_id] = [_span(row) for row in await tx.all(_OPEN_SPAN, install.install_id)]
+
+
+# Reading single rows
+
+
+async def read_install(tx: Transaction, app_id: AppId, install_id: InstallId) -> Install | None:
+    """One install of an app."""
+    row = await tx.one(_INSTALL_ROW, app_id, install_id)
+    return _install(row) if row else None
+
+
+async def read_installs_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Install]:
+    """The installs that belong to a user now."""
+    return [_install(row) for row in await tx.all(_INSTALLS_OF, app_id, user_id)]
+
+
+async def read_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User | None:
+    """One user of an app, as it is: it may redirect."""
+    row = await tx.one(_USER_ROW, app_id, user_id)
+    return _user(row) if row else None
+
+
+async def resolve_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User | None:
+    """The user that an id stands for (linking.md, retired)."""
+    user = await read_user(tx, app_id, user_id)
+    while user is not None and user.redirect is not None:
+        user = await read_user(tx, app_id, user.redirect)
+    return user
+
+
+async def carrier_of(tx: Transaction, app_id: AppId, external_id: ExternalId) -> UserId | None:
+    """The user that carries an external id."""
+    row = await tx.one(_CARRIER, app_id, external_id)
+    return UserId(row[0]) if row else None
+
+
+async def app_and_use_of(tx: Transaction, install_id: InstallId) -> tuple[AppId, bool] | None:
+    """The app of an install of any app, and whether it ever uploaded."""
+    row = await tx.one(_APP_OF_INSTALL, install_id)
+    return (AppId(row[0]), bool(row[1])) if row else None
+
+
+async def read_spans(tx: Transaction, install_id: InstallId) -> list[Span]:
+    """All spans of an install, in order of time."""
+    return [_span(row) for row in await tx.all(_SPANS, install_id)]
+
+
+async def read_spans_of_user(tx: Transaction, user_id: UserId) -> dict[InstallId, list[Span]]:
+    """All spans of all installs of a user, each in order of time."""
+    spans: dict[InstallId, list[Span]] = {}
+    for row in await tx.all(_SPANS_OF_USER, user_id):
+        spans.setdefault(InstallId(row[0]), []).append(_span(row))
+    return spans
+
+
+async def app_of_living_user(tx: Transaction, user_id: UserId) -> AppId | None:
+    """The app of a user that is there and was not retired."""
+    row = await tx.one(_APP_OF_LIVING, user_id)
+    return AppId(row[0]) if row else None
+
+
+async def device_of(tx: Transaction, install_id: InstallId) -> str | None:
+    """What the SDK reported of one install, as JSON."""
+    row = await tx.one(_DEVICE, install_id)
+    return str(row[0]) if row else None
+
+
+async def devices_of_user(tx: Transaction, user_id: UserId) -> dict[InstallId, str]:
+    """What the SDK reported of each install of a user, as JSON."""
+    return {InstallId(row[0]): row[1] for row in await tx.all(_DEVICES, user_id)}
+
+
+# Saving
+
+
+async def save(tx: Transaction, people: People, app_id: AppId, before: dict[InstallId, int]) -> None:
+    """Write what facts have touched.
+
+    Args:
+        before: of each install that was loaded, the start of its open span then (`open_since`).
+    """
+    for user_id in sorted(people.touched_users):
+        await _save_user(tx, app_id, people.users[user_id])
+    for external_id, user_id in people.carriers.items():
+        if user_id in people.touched_users:
+            await tx.run(_CARRY, app_id, external_id, user_id)
+    for install_id in sorted(people.touched_installs):
+        if install_id in before:
+            await _update_install(tx, people.installs[install_id])
+            cut_from = 0 if install_id in people.voided else before[install_id]
+            await tx.run(_CUT_SPANS, install_id, cut_from)
+    await tx.many(_ADD_SPAN, [_span_values(span) for span in _spans_to_add(people)])
+
+
+async def insert_install(
+    tx: Transaction,
+    app_id: AppId,
+    install: Install,
+    *,
+    device: str,
+    credential_digest: bytes,
+    credential_key: str | None,
+) -> None:
+    """Write an install that was registered in this transaction, as it stands at its end.
+
+    Args:
+        device: JSON of what the SDK reported.
+        credential_digest: of its first install credential.
+        credential_key: the idempotency key of the exchange that gave it out.
+    """
+    await tx.run(
+        _INSERT_INSTALL,
+        install.install_id,
+        app_id,
+        install.own_user,
+        install.user,
+        install.form.value,
+        install.registered_at,
+        install.place,
+        install.named_at,
+        install.link,
+        install.external_id,
+        install.linked_at,
+        install.standing.value,
+        install.is_disabled,
+        device,
+        credential_digest,
+        credential_key,
+    )
+
+
+def open_since(people: People) -> dict[InstallId, int]:
+    """Where the open span of each loaded install begins."""
+    return {install_id: spans[0].from_ms for install_id, spans in people.spans.items()}
+
+
+def _spans_to_add(people: People) -> Iterable[Span]:
+    """Ends before beginnings, so that at no moment two activations of one user are open."""
+    spans = [span for install_id in people.touched_installs for span in people.spans[install_id]]
+    return sorted(spans, key=lambda span: (span.to_ms is None, span.install_id, span.from_ms))
+
+
+async def _update_install(tx: Transaction, install: Install) -> None:
+    await tx.run(
+        _UPDATE_INSTALL,
+        install.install_id,
+        install.user,
+        install.named_at,
+        install.link,
+        install.external_id,
+        install.linked_at,
+        install.standing.value,
+        install.is_disabled,
+    )
+
+
+async def _save_user(tx: Transaction, app_id: AppId, user: User) -> None:
+    await tx.run(
+        _UPSERT_USER,
+        user.user_id,
+        app_id,
+        user.created_at,
+        user.named_at,
+        user.touched_at,
+        user.external_id,
+        user.holder,
+        user.is_disabled,
+        user.redirect,
+    )
+
+
+def _install(row: tuple[Any, ...]) -> Install:
+    return Install(
+        install_id=InstallId(row[0]),
+        own_user=UserId(row[1]),
+        user=UserId(row[2]),
+        form=Form(row[3]),
+        registered_at=row[4],
+        place=row[5],
+        named_at=row[6],
+        link=FactId(row[7]) if row[7] is not None else None,
+        external_id=ExternalId(row[8]) if row[8] is not None else None,
+        linked_at=row[9],
+        standing=State(row[10]),
+        is_disabled=bool(row[11]),
+    )
+
+
+def _user(row: tuple[Any, ...]) -> User:
+    return User(
+        user_id=UserId(row[0]),
+        created_at=row[1],
+        named_at=row[2],
+        touched_at=row[3],
+        external_id=ExternalId(row[4]) if row[4] is not None else None,
+        holder=InstallId(row[5]) if row[5] is not None else None,
+        is_disabled=bool(row[6]),
+        redirect=UserId(row[7]) if row[7] is not None else None,
+    )
+
+
+def _span(row: tuple[Any, ...]) -> Span:
+    return Span(
+        install_id=InstallId(row[0]),
+        user_id=UserId(row[1]),
+        state=State(row[2]),
+        outcome=Outcome(row[3]),
+        from_ms=row[4],
+        to_ms=row[5],
+        cause=FactId(row[6]),
+        rival=InstallId(row[7]) if row[7] is not None else None,
+    )
+
+
+def _span_values(span: Span) -> tuple[bytes | str | int | None, ...]:
+    return (
+        span.install_id,
+        span.user_id,
+        span.state.value,
+        span.outcome.value,
+        span.from_ms,
+        span.to_ms,
+        span.cause,
+        span.rival,
+    )

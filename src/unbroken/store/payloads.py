@@ -1,0 +1,84 @@
+"""Payloads as rows: one an upload, its body compressed as it came, found by install and by the time it reaches to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from unbroken.domain.ids import InstallId, UserId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unbroken.store.contract import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One upload.
+
+    Args:
+        seq: its position in the payload log.
+        offset_ms: how far the device's clock was behind (`domain.payload.clock_offset_ms`).
+        first_t: the earliest capture time in it by the device's clock; `last_t` the latest.
+        reach_ms: the latest corrected capture time of it, or of a copy of one of its items in another upload: a
+            window that holds that copy must read this upload too.
+        body: zstd-compressed JSON, as it came.
+    """
+
+    seq: int
+    received_at: int
+    offset_ms: int
+    first_t: int
+    last_t: int
+    reach_ms: int
+    body: bytes
+
+
+_COLUMNS: Final = "seq, received_at, offset_ms, first_t, last_t, reach_ms, body"
+_ADD: Final = (
+    f"INSERT INTO payloads (install_id, {_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+    " ON CONFLICT (install_id, seq) DO NOTHING"
+)
+_OF_USER: Final = (
+    "SELECT p.install_id, p.seq, p.received_at, p.offset_ms, p.first_t, p.last_t, p.reach_ms, p.body"
+    " FROM installs i JOIN payloads p ON p.install_id = i.install_id AND p.reach_ms >= $2"
+    " WHERE i.user_id = $1 ORDER BY p.seq"
+)
+_RIVALS: Final = (
+    "SELECT seq, offset_ms, first_t, last_t FROM payloads"
+    " WHERE install_id = $1 AND last_t >= $2 AND first_t <= $3 AND offset_ms <> $4"
+)
+_EXTEND: Final = "UPDATE payloads SET reach_ms = $3 WHERE install_id = $1 AND seq = $2 AND reach_ms < $3"
+
+
+async def add(tx: Transaction, install_id: InstallId, upload: Upload, reach_ms: int) -> None:
+    """Keep an upload, to be read by every window up to `reach_ms`."""
+    await tx.run(
+        _ADD,
+        install_id,
+        upload.seq,
+        upload.received_at,
+        upload.offset_ms,
+        upload.first_t,
+        upload.last_t,
+        reach_ms,
+        upload.body,
+    )
+
+
+async def of_user(tx: Transaction, user_id: UserId, from_ms: int) -> list[tuple[InstallId, Upload]]:
+    """The uploads of a user's installs that may hold items captured at `from_ms` or later."""
+    return [(InstallId(row[0]), Upload(*row[1:])) for row in await tx.all(_OF_USER, user_id, from_ms)]
+
+
+async def rivals(tx: Transaction, install_id: InstallId, upload: Upload) -> list[tuple[int, int, int, int]]:
+    """Earlier uploads under another clock offset that may hold copies: (seq, offset_ms, first_t, last_t)."""
+    rows = await tx.all(_RIVALS, install_id, upload.first_t, upload.last_t, upload.offset_ms)
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+async def extend(tx: Transaction, install_id: InstallId, seqs: Sequence[int], reach_ms: int) -> None:
+    """Let uploads be read by every window that reaches `reach_ms`."""
+    for seq in seqs:
+        await tx.run(_EXTEND, install_id, seq, reach_ms)

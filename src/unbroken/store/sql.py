@@ -1,0 +1,82 @@
+"""One text for every database: how a statement written with `$n` parameters is said to SQLite.
+
+SQLite knows `$1` only as a name, and Python warns where a name meets a sequence (from 3.12; an error from 3.14). So
+each parameter becomes a plain `?`, and the values are put into the order in which the parameters occur. `FOR UPDATE`
+goes: SQLite's writing transactions are serial, so every row stays as it was read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from unbroken.store.contract import CallRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unbroken.store.contract import Value
+
+_TOKEN: Final = re.compile(
+    r"""
+      (?P<literal> '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* )
+    | \$(?P<parameter> [0-9]+ )
+    | (?P<lock> \s* \b FOR \s+ UPDATE \b (?: \s+ OF \s+ \w+ )? (?: \s+ (?: SKIP \s+ LOCKED | NOWAIT ) \b )? )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_ENDS_TRANSACTION: Final = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Positional:
+    """A statement with plain `?` parameters.
+
+    Args:
+        text: what SQLite is told.
+        count: how many values the statement takes.
+        order: which value each `?` stands for, from 0; None where that is simply the first, the second, ...
+    """
+
+    text: str
+    count: int
+    order: tuple[int, ...] | None
+
+    def arrange(self, values: Sequence[Value]) -> Sequence[Value]:
+        """The values in the order of the `?`.
+
+        Raises:
+            ValueError: there are not `count` values.
+        """
+        if len(values) != self.count:
+            raise ValueError(f"The statement takes {self.count} values, {len(values)} were given: {self.text}")
+        return values if self.order is None else [values[place] for place in self.order]
+
+
+@lru_cache(maxsize=4096)  # statements are written, not made; the bound only guards against one that is
+def positional(statement: str) -> Positional:
+    """Rewrite `statement`; once, as the answer is kept.
+
+    Raises:
+        ValueError: the parameters are not `$1` to `$n` with none left out.
+        CallRefused: it would begin or end a transaction, which is the engine's business.
+    """
+    if _ENDS_TRANSACTION.match(statement):
+        raise CallRefused(f"A call may not begin or end a transaction: {statement}")
+    order: list[int] = []
+
+    def say(token: re.Match[str]) -> str:
+        if token["literal"] is not None:
+            return token["literal"]
+        if token["lock"] is not None:
+            return ""
+        order.append(int(token["parameter"]) - 1)
+        return "?"
+
+    text = _TOKEN.sub(say, statement)
+    count = max(order, default=-1) + 1
+    if set(order) != set(range(count)):
+        raise ValueError(f"The parameters must be $1 to ${count} with none left out: {statement}")
+    return Positional(text, count, None if order == list(range(count)) else tuple(order))

@@ -1,0 +1,198 @@
+"""The store of a single machine. See `unbroken.store.contract` for what it promises and `writer` for how it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from unbroken.store import migrate
+from unbroken.store.contract import Call, CallRefused, StoreRefused, StoreUnavailable
+from unbroken.store.sql import positional
+from unbroken.store.sqlite.connection import OLDEST, connect, make_file, refusal, trouble
+from unbroken.store.sqlite.transaction import SqliteTransaction
+from unbroken.store.sqlite.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
+
+_BUSY_TIMEOUT_S: Final = 5.0
+_READ_BUSY_TIMEOUT_S: Final = 0.25  # a read waits on the event loop, and only while another process recovers the log
+_LONG_READS: Final = 4
+
+
+class SqliteStore:
+    """A `Store` in one SQLite file. Made by `open`."""
+
+    def __init__(self, path: Path, writer: Writer) -> None:
+        self._path = path
+        self._writer = writer
+        self._reader: _Reader | None = None
+        self._threads = ThreadPoolExecutor(_LONG_READS, "unbroken-long-read")
+        self._idle: list[_Reader] = []
+        self._long: set[_Reader] = set()
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path | str,
+        *,
+        migrations: Sequence[migrate.Migration] | None = None,
+        busy_timeout_s: float = _BUSY_TIMEOUT_S,
+    ) -> Self:
+        """Open the database in the file `path` and bring it up to date.
+
+        Args:
+            path: the file; made with its directory, for its owner only, if it is not there.
+            migrations: instead of those that ship with Unbroken.
+            busy_timeout_s: how long a write waits for another process that writes.
+
+        Raises:
+            StoreRefused: with a sentence that says what to do.
+        """
+        path = Path(os.path.abspath(path))  # noqa: PTH100, ASYNC240 - asks nothing but the working directory
+        known = migrate.packaged() if migrations is None else migrations
+        writer = Writer(partial(_open_for_writing, path, known, busy_timeout_s))
+        await writer.start()
+        return cls(path, writer)
+
+    async def write(self, call: Call[T]) -> T:
+        """See `Store.write`."""
+        return await self._writer.write(call)
+
+    async def read(self, call: Call[T]) -> T:
+        """See `Store.read`."""
+        self._refuse_if_closed()
+        if self._reader is None:
+            self._reader = _Reader(self._path)
+        return self._reader.run(call)
+
+    async def read_long(self, call: Call[T]) -> T:
+        """See `Store.read_long`."""
+        self._refuse_if_closed()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, call)
+
+    async def close(self) -> None:
+        """See `Store.close`. A long read that still runs is broken off."""
+        self._closed = True
+        await self._end_long_reads()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        await self._writer.stop()  # the last to close, so that it is the writer who empties the log into the file
+
+    async def _end_long_reads(self) -> None:
+        if not self._long:
+            return
+        ending = asyncio.create_task(asyncio.to_thread(self._threads.shutdown))
+        while not ending.done():
+            for reader in list(self._long):
+                reader.interrupt()  # is lost on one that is between two statements, so say it again
+            await asyncio.wait([ending], timeout=0.02)
+        while self._long:
+            self._long.pop().close()
+
+    def _run_long(self, call: Call[T]) -> T:
+        self._refuse_if_closed()  # it may have waited for a thread
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = _Reader(self._path)
+            self._long.add(reader)
+        try:
+            return reader.run(call)
+        finally:
+            self._idle.append(reader)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("The store is closed.")
+
+
+class _Reader:
+    """One connection that only reads."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._connection = connect(path, busy_timeout_s=_READ_BUSY_TIMEOUT_S, writes=False)
+        except sqlite3.Error as error:
+            raise trouble(error) from error
+        self._cursor = self._connection.cursor()
+
+    def run(self, call: Call[T]) -> T:
+        """Run `call` on one snapshot."""
+        self._cursor.execute("BEGIN")  # the snapshot is taken by the first statement
+        try:
+            return SqliteTransaction(self._cursor).run_call(call)
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, sqlite3.Error) and _is_attempt_to_write(error.__cause__):
+                raise CallRefused("A read may not write.") from error
+            raise
+        finally:
+            if self._connection.in_transaction:
+                self._cursor.execute("COMMIT")
+
+    def interrupt(self) -> None:
+        """Break off the statement that runs, if one does; from any thread."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+def _is_attempt_to_write(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode == sqlite3.SQLITE_READONLY
+
+
+def _open_for_writing(path: Path, known: Sequence[migrate.Migration], busy_timeout_s: float) -> sqlite3.Connection:
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise StoreRefused(f"SQLite {sqlite3.sqlite_version} is too old. Use a Python with SQLite 3.35 or newer.")
+    make_file(path)
+    try:
+        connection = connect(path, busy_timeout_s=busy_timeout_s, writes=True)
+        try:
+            _bring_up_to_date(connection, known)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise refusal(error, path) from error
+    return connection
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, known: Sequence[migrate.Migration]) -> None:
+    """Apply what the database lacks, each migration in a transaction of its own.
+
+    The first transaction is taken even where nothing is to be done: it finds out now whether the file can be written.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    _refuse_foreign(connection)
+    connection.execute(migrate.VERSION_TABLE)
+    lacking = migrate.pending(known, _applied(connection))
+    connection.execute("COMMIT")
+    for migration in lacking:
+        connection.execute("BEGIN IMMEDIATE")
+        if migration in migrate.pending(known, _applied(connection)):  # another process may have been faster
+            for statement in migration.statements(migrate.SQLITE):
+                connection.execute(statement)
+            row = migration.applied
+            connection.execute(positional(migrate.RECORD).text, (row.version, row.name, row.checksum))
+        connection.execute("COMMIT")
+
+
+def _applied(connection: sqlite3.Connection) -> list[migrate.Applied]:
+    return [migrate.Applied(*row) for row in connection.execute(migrate.APPLIED).fetchall()]
+
+
+def _refuse_foreign(connection: sqlite3.Connection) -> None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+    if tables and "schema_migrations" not in tables:
+        raise StoreRefused("The database was made by another program. Name another file.")

@@ -1,0 +1,45 @@
+"""Who is gone: keyed hashes of ids and credentials, and the receipts of their erasure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unbroken.domain.ids import AppId
+    from unbroken.store.contract import Transaction
+
+_FIND: Final = "SELECT app_id, receipt_id FROM tombstones WHERE digest = $1"
+_ADD: Final = (
+    "INSERT INTO tombstones (digest, app_id, kind, receipt_id) VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING"
+)
+_ADD_RECEIPT: Final = "INSERT INTO receipts (receipt_id, app_id, body) VALUES ($1, $2, $3)"
+_RECEIPT: Final = "SELECT body FROM receipts WHERE receipt_id = $1"
+
+
+async def is_gone(tx: Transaction, digest: bytes) -> bool:
+    """Whether what this keyed hash stands for was erased."""
+    return await find(tx, digest) is not None
+
+
+async def find(tx: Transaction, digest: bytes) -> tuple[AppId, bytes] | None:
+    """The app of what was erased, and the id of the receipt."""
+    row = await tx.one(_FIND, digest)
+    return (row[0], row[1]) if row else None
+
+
+async def add(tx: Transaction, app_id: AppId, kind: str, digests: Sequence[bytes], receipt_id: bytes) -> None:
+    """Remember what was erased."""
+    await tx.many(_ADD, [(digest, app_id, kind, receipt_id) for digest in digests])
+
+
+async def add_receipt(tx: Transaction, app_id: AppId, receipt_id: bytes, body: str) -> None:
+    """Keep a receipt, so that repeating the call gives the same."""
+    await tx.run(_ADD_RECEIPT, receipt_id, app_id, body)
+
+
+async def receipt(tx: Transaction, receipt_id: bytes) -> str | None:
+    """The JSON of a receipt."""
+    row = await tx.one(_RECEIPT, receipt_id)
+    return str(row[0]) if row else None

@@ -1,0 +1,440 @@
+"""What `unbroken.log.contract` promises, on every engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from unbroken.log.contract import PARTITIONS, LeaseLost, PayloadLog, Record, partition_of
+from unbroken.log.embedded import EmbeddedLog
+from unbroken.randomness import SeededRandomness
+from unbroken.store.contract import Call, ConstraintViolation, Store, T, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_790_000_000_000
+INSTALL = b"install-0001"
+HOME = partition_of(INSTALL)
+
+
+class CountedStore:
+    """A store that remembers how often it was written to."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.writes = 0
+
+    async def write(self, call: Call[T]) -> T:
+        self.writes += 1
+        return await self._store.write(call)
+
+    async def read(self, call: Call[T]) -> T:
+        return await self._store.read(call)
+
+    async def read_long(self, call: Call[T]) -> T:
+        return await self._store.read_long(call)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+@pytest.fixture
+def counted(store: Store) -> CountedStore:
+    return CountedStore(store)
+
+
+@pytest.fixture
+def log(counted: CountedStore) -> PayloadLog:
+    return EmbeddedLog(counted)
+
+
+def record(body: bytes = b"body", install_id: bytes = INSTALL, at: int = NOW) -> Record:
+    return Record(install_id, at, body)
+
+
+async def append(log: PayloadLog, *bodies: bytes, install_id: bytes = INSTALL) -> None:
+    for body in bodies:
+        await log.append(record(body, install_id), first_of_install=False)
+
+
+async def bodies(log: PayloadLog, partition: int = HOME, limit: int = 1000) -> list[bytes]:
+    return [record.body for _, record in await log.read(partition, limit)]
+
+
+async def lease(log: PayloadLog, holder: str, now: int = NOW, until: int = NOW + 10_000) -> int | None:
+    return (await log.lease([HOME], holder, now, until)).get(HOME)
+
+
+# Appending
+
+
+async def test_a_record_comes_back_as_it_went(log: PayloadLog) -> None:
+    await log.append(record(b"\x00\xff", at=NOW + 5), first_of_install=False)
+
+    ((position, read),) = await log.read(HOME, 10)
+
+    assert read == Record(INSTALL, NOW + 5, b"\x00\xff")
+    assert position > 0
+
+
+async def test_what_was_acknowledged_is_there_after_opening_again(log: PayloadLog, store: Store, reopen: Any) -> None:
+    await append(log, b"a", b"b")
+    await store.close()
+
+    assert await bodies(EmbeddedLog(await reopen())) == [b"a", b"b"]
+
+
+async def test_positions_of_a_partition_grow_in_the_order_of_the_appends(log: PayloadLog) -> None:
+    await asyncio.gather(*[append(log, bytes([i])) for i in range(100)])
+    await append(log, b"last")
+
+    read = await log.read(HOME, 1000)
+
+    assert [record.body for _, record in read] == [*(bytes([i]) for i in range(100)), b"last"]
+    assert [p for p, _ in read] == sorted({p for p, _ in read})
+
+
+async def test_positions_go_on_after_everything_was_processed(log: PayloadLog, store: Store) -> None:
+    await append(log, b"a")
+    epoch = await lease(log, "worker")
+    ((first, _),) = await log.read(HOME, 1)
+    await store.write(lambda tx: log.commit(tx, HOME, epoch or 0, first))
+    await append(log, b"b")
+
+    ((second, _),) = await log.read(HOME, 1)
+
+    assert second > first
+
+
+async def test_two_logs_on_one_database_never_give_a_position_twice(log: PayloadLog, reopen: Any) -> None:
+    other = EmbeddedLog(await reopen())
+
+    await asyncio.gather(*[append((log, other)[i % 2], b"%d" % i) for i in range(100)])
+
+    assert sorted(await bodies(log), key=int) == [b"%d" % i for i in range(100)]
+
+
+async def test_appends_that_wait_are_written_together(log: PayloadLog, counted: CountedStore) -> None:
+    await asyncio.gather(*[append(log, b"%d" % i, install_id=b"install-%04d" % i) for i in range(100)])
+
+    assert counted.writes == 1
+
+
+async def test_while_a_write_is_in_flight_the_next_one_gathers(
+    log: PayloadLog, counted: CountedStore, store: Store, gate: Any
+) -> None:
+    standing = asyncio.create_task(store.write(gate))
+    await asyncio.to_thread(gate.entered.wait)
+    waiting = [asyncio.create_task(append(log, b"first"))]
+    await until(lambda: counted.writes == 1)
+    waiting += [asyncio.create_task(append(log, b"%d" % i)) for i in range(50)]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(standing, *waiting)
+
+    assert counted.writes == 2
+
+
+async def test_an_append_that_fails_gives_every_waiter_its_error_and_stores_nothing(log: PayloadLog) -> None:
+    unfit: Any = None
+    appends = [log.append(record(b"%d" % i if i != 3 else unfit), first_of_install=False) for i in range(6)]
+
+    answers = await asyncio.gather(*appends, return_exceptions=True)
+
+    assert all(isinstance(answer, ConstraintViolation) for answer in answers)
+    assert await bodies(log) == []
+    await append(log, b"next")
+    assert await bodies(log) == [b"next"]
+
+
+async def test_a_waiter_that_is_cancelled_before_its_turn_takes_its_record_with_it(
+    log: PayloadLog, counted: CountedStore, store: Store, gate: Any
+) -> None:
+    standing = asyncio.create_task(store.write(gate))
+    await asyncio.to_thread(gate.entered.wait)
+    first = asyncio.create_task(append(log, b"first"))
+    await until(lambda: counted.writes == 1)
+    cancelled = asyncio.create_task(append(log, b"cancelled"))
+    kept = asyncio.create_task(append(log, b"kept"))
+    await asyncio.sleep(0)  # both have taken their place
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    gate.opened.set()
+    await asyncio.gather(standing, first, kept)
+
+    assert await bodies(log) == [b"first", b"kept"]
+
+
+async def test_the_first_upload_marks_its_install_as_used(log: PayloadLog, store: Store) -> None:
+    installs = [b"install-%04d" % i for i in range(3)]
+    add = "INSERT INTO installs (install_id, used) VALUES ($1, FALSE)"
+    await store.write(lambda tx: tx.many(add, [(install_id,) for install_id in installs]))
+
+    await asyncio.gather(
+        log.append(record(install_id=installs[0]), first_of_install=True),
+        log.append(record(install_id=installs[1]), first_of_install=False),
+    )
+
+    used = await store.read(lambda tx: tx.all("SELECT install_id FROM installs WHERE used = TRUE"))
+    assert used == [(installs[0],)]
+
+
+async def test_wait_returns_after_an_append(log: PayloadLog) -> None:
+    waiting = asyncio.create_task(log.wait())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await append(log, b"a")
+    await asyncio.wait_for(waiting, 30)
+
+
+async def test_wait_does_not_miss_an_append_from_before(log: PayloadLog) -> None:
+    await append(log, b"a")
+
+    await asyncio.wait_for(log.wait(), 30)
+
+
+# Reading
+
+
+def test_the_partition_of_an_install_never_changes() -> None:
+    # written down, so that a changed hash is noticed: a log that exists would be read out of order
+    assert [partition_of(bytes([i]) * 12) for i in range(6)] == KNOWN_PARTITIONS
+    assert {partition_of(i.to_bytes(12, "big")) for i in range(10_000)} == set(range(PARTITIONS))
+
+
+KNOWN_PARTITIONS = [111, 7, 254, 150, 77, 37]
+
+
+async def test_there_are_as_many_partitions_as_the_log_says(log: PayloadLog) -> None:
+    assert log.partitions == PARTITIONS
+    assert len(await log.lease(range(log.partitions), "worker", NOW, NOW + 1)) == PARTITIONS
+
+
+async def test_behind_names_the_partitions_with_something_to_read(log: PayloadLog, store: Store) -> None:
+    assert await log.behind() == []
+    installs = {partition_of(i.to_bytes(12, "big")): i.to_bytes(12, "big") for i in range(40)}
+    for install_id in installs.values():
+        await append(log, b"a", b"b", install_id=install_id)
+    assert await log.behind() == sorted(installs)
+
+    done = sorted(installs)[1]
+    epochs = await log.lease([done], "worker", NOW, NOW + 1)
+    (first, _), (second, _) = await log.read(done, 10)
+    await store.write(lambda tx: log.commit(tx, done, epochs[done], first))
+    assert done in await log.behind()
+    await store.write(lambda tx: log.commit(tx, done, epochs[done], second))
+
+    assert await log.behind() == [partition for partition in sorted(installs) if partition != done]
+
+
+async def test_reading_starts_after_the_cursor_and_stops_at_the_limit(log: PayloadLog, store: Store) -> None:
+    await append(log, b"a", b"b", b"c", b"d")
+    epoch = await lease(log, "worker")
+    assert epoch is not None
+    assert await bodies(log, limit=2) == [b"a", b"b"]
+    assert await bodies(log, limit=2) == [b"a", b"b"]
+
+    position = (await log.read(HOME, 2))[-1][0]
+    await store.write(lambda tx: log.commit(tx, HOME, epoch, position))
+
+    assert await bodies(log, limit=10) == [b"c", b"d"]
+    assert await bodies(log, partition=(HOME + 1) % PARTITIONS) == []
+
+
+# Leases
+
+
+async def test_a_lease_is_one_holders_until_it_ends(log: PayloadLog) -> None:
+    first = await lease(log, "first", NOW, NOW + 100)
+    assert first is not None
+    assert await lease(log, "second", NOW + 99, NOW + 200) is None
+
+    second = await lease(log, "second", NOW + 100, NOW + 200)
+
+    assert second is not None
+    assert second > first
+
+
+async def test_a_renewed_lease_keeps_its_epoch(log: PayloadLog) -> None:
+    first = await lease(log, "first", NOW, NOW + 100)
+
+    assert await lease(log, "first", NOW + 50, NOW + 150) == first
+    assert await lease(log, "second", NOW + 120, NOW + 200) is None
+    assert await lease(log, "first", NOW + 500, NOW + 600) == first  # late, but nobody had come
+
+
+async def test_a_lease_can_be_given_back(log: PayloadLog) -> None:
+    await lease(log, "first", NOW, NOW + 10_000)
+    await lease(log, "first", NOW + 1, NOW + 1)
+
+    assert await lease(log, "second", NOW + 1, NOW + 100) is not None
+
+
+async def test_only_the_partitions_that_can_be_had_are_leased(log: PayloadLog) -> None:
+    await log.lease([1, 3], "first", NOW, NOW + 100)
+
+    assert sorted(await log.lease([0, 1, 2, 3, 4], "second", NOW, NOW + 100)) == [0, 2, 4]
+    assert await log.lease([], "second", NOW, NOW + 100) == {}
+
+
+async def test_one_of_many_who_ask_at_once_gets_the_lease(log: PayloadLog) -> None:
+    epochs = await asyncio.gather(*[lease(log, f"worker-{i}") for i in range(20)])
+
+    assert sum(epoch is not None for epoch in epochs) == 1
+
+
+# Committing
+
+
+async def effect(tx: Transaction, name: str) -> None:
+    await tx.run("INSERT INTO things (name, number) VALUES ($1, 0)", name)
+
+
+async def effects(store: Store) -> list[str]:
+    return [name for (name,) in await store.read(lambda tx: tx.all("SELECT name FROM things ORDER BY name"))]
+
+
+async def process(store: Store, log: PayloadLog, epoch: int, position: int, name: str) -> None:
+    async def call(tx: Transaction) -> None:
+        await effect(tx, name)
+        await log.commit(tx, HOME, epoch, position)
+
+    await store.write(call)
+
+
+async def test_the_cursor_moves_with_the_effect(log: PayloadLog, store: Store) -> None:
+    await append(log, b"a")
+    epoch = await lease(log, "worker")
+    ((position, _),) = await log.read(HOME, 1)
+
+    await process(store, log, epoch or 0, position, "a")
+
+    assert await effects(store) == ["a"]
+    assert await bodies(log) == []
+
+
+async def test_the_cursor_stays_where_the_effect_fails(log: PayloadLog, store: Store) -> None:
+    await append(log, b"a")
+    epoch = await lease(log, "worker")
+    ((position, _),) = await log.read(HOME, 1)
+
+    async def call(tx: Transaction) -> None:
+        await log.commit(tx, HOME, epoch or 0, position)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.write(call)
+
+    assert await bodies(log) == [b"a"]
+
+
+async def test_a_zombie_leaves_nothing(log: PayloadLog, store: Store) -> None:
+    await append(log, b"a", b"b")
+    zombie = await lease(log, "zombie", NOW, NOW + 100)
+    (first, _), (second, _) = await log.read(HOME, 2)
+    heir = await lease(log, "heir", NOW + 100, NOW + 200)
+    await process(store, log, heir or 0, first, "by the heir")
+
+    for position in (first, second):
+        with pytest.raises(LeaseLost):
+            await process(store, log, zombie or 0, position, "by the zombie")
+
+    assert await effects(store) == ["by the heir"]
+    assert await bodies(log) == [b"b"]
+
+
+async def test_the_same_records_cannot_be_processed_twice(log: PayloadLog, store: Store) -> None:
+    # a worker that was cancelled while it waited for its commit, and begins again
+    await append(log, b"a")
+    epoch = await lease(log, "worker")
+    ((position, _),) = await log.read(HOME, 1)
+    await process(store, log, epoch or 0, position, "first")
+
+    with pytest.raises(LeaseLost):
+        await process(store, log, epoch or 0, position, "second")
+
+    assert await effects(store) == ["first"]
+
+
+async def until(claim: Any) -> None:
+    async with asyncio.timeout(30):
+        while not claim():  # noqa: ASYNC110 - the claim is about a plain number
+            await asyncio.sleep(0)
+
+
+class Worker:
+    """Takes what it can, comes back late, fails now and then."""
+
+    def __init__(self, log: PayloadLog, store: Store, holder: str, chance: SeededRandomness, clock: list[int]) -> None:
+        self._log = log
+        self._store = store
+        self._holder = holder
+        self._chance = chance
+        self._clock = clock
+
+    async def work_until(self, count: int) -> None:
+        while len(await effects_in_order(self._store)) < count:
+            self._clock[0] += self._up_to(30)
+            now = self._clock[0]
+            epochs = await self._log.lease(await self._log.behind(), self._holder, now, now + self._up_to(50))
+            for partition, epoch in epochs.items():
+                await self._work_on(partition, epoch)
+
+    async def _work_on(self, partition: int, epoch: int) -> None:
+        read = await self._log.read(partition, 1 + self._up_to(5))
+        for _ in range(self._up_to(4)):
+            await asyncio.sleep(0)  # another worker may come first
+        if not read:
+            return
+        fails = self._up_to(5) == 0
+
+        async def call(tx: Transaction) -> None:
+            await add_effects(tx, read)
+            await self._log.commit(tx, partition, epoch, read[-1][0])
+            if fails:
+                raise LookupError
+
+        with contextlib.suppress(LeaseLost, LookupError):
+            await self._store.write(call)
+
+    def _up_to(self, end: int) -> int:
+        return int(self._chance.fraction() * end)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_each_record_has_one_effect_in_order_whatever_the_workers_do(
+    log: PayloadLog, store: Store, seed: int
+) -> None:
+    """Workers that lose their lease in the middle, come back late, and fail, against appends that go on."""
+    sent = {b"install-%04d" % n: [b"%d" % i for i in range(30)] for n in range(4)}
+    clock = [NOW]
+    workers = [Worker(log, store, f"worker-{n}", SeededRandomness(seed * 10 + n), clock) for n in range(3)]
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(
+            *[append(log, *all_of, install_id=install_id) for install_id, all_of in sent.items()],
+            *[worker.work_until(120) for worker in workers],
+        )
+
+    done = await effects_in_order(store)
+    assert {i: [body for j, body in done if j == i] for i in sent} == sent
+
+
+async def add_effects(tx: Transaction, read: Sequence[tuple[int, Record]]) -> None:
+    await tx.many(
+        "INSERT INTO kinds (kind_no, raw, words) SELECT coalesce(max(kind_no), 0) + 1, $1, $2 FROM kinds",
+        [(record.install_id, record.body.decode()) for _, record in read],
+    )
+
+
+async def effects_in_order(store: Store) -> list[tuple[bytes, bytes]]:
+    rows = await store.read(lambda tx: tx.all("SELECT raw, words FROM kinds ORDER BY kind_no"))
+    return [(install_id, body.encode()) for install_id, body in rows]
