@@ -1,0 +1,276 @@
+"""Administer: apps, their policies, and API keys. The command line and the console call the same functions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from unbroken.credentials import SECRET_BYTES, Kind, write_opaque
+from unbroken.domain.app import App, Linking, LinkTicket, Policy, Precedence, Scope, Takeover, UsedInstall
+from unbroken.domain.errors import Conflict, InvalidRequest, NotFound
+from unbroken.domain.ids import AppId, FactId, KeyId
+from unbroken.domain.ledger.facts import FactKind
+from unbroken.store import access, ledger, timelines
+from unbroken.store.access import Key
+from unbroken.store.ledger import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from enum import StrEnum
+
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+DAY_MS: Final = 86_400_000
+KEY_LIFE_MAX_DAYS: Final = 365
+KEYS_MAX: Final = 10
+NAME_MAX_CHARACTERS: Final = 100
+OPERATOR: Final = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedApp:
+    """A new app and its secret, shown this once."""
+
+    app_id: AppId
+    app_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedKey:
+    """A new API key, shown this once."""
+
+    key_id: KeyId
+    api_key: str
+    expires_at_ms: int
+
+
+# Apps
+
+
+async def create_app(context: Context, name: str) -> CreatedApp:
+    """Create an app with the default policy.
+
+    Raises:
+        InvalidRequest: the name is empty or too long.
+    """
+    _check_name(name)
+    now_ms = context.clock.now_ms()
+    app_id = AppId(context.randomness.id("app", context.wall.now_ms()))
+    secret = write_opaque(Kind.APP_SECRET, app_id, context.randomness.secret(SECRET_BYTES))
+    app = App(app_id, name, is_disabled=False, policy=Policy())
+    await context.store.write(lambda tx: access.add_app(tx, app, context.vault.digest(secret), now_ms))
+    return CreatedApp(app_id, secret)
+
+
+async def list_apps(context: Context) -> list[App]:
+    """Every app, oldest first."""
+    return await context.store.read(access.apps)
+
+
+async def app_by_id(context: Context, app_id: AppId) -> App:
+    """One app.
+
+    Raises:
+        NotFound.
+    """
+    return await context.store.read(lambda tx: _existing(tx, app_id))
+
+
+async def set_app_disabled(context: Context, app_id: AppId, disabled: bool) -> App:
+    """Stop an app: every credential of it is refused at once. Or let it go on.
+
+    Raises:
+        NotFound.
+    """
+
+    async def change(tx: Transaction) -> App:
+        app = await _existing(tx, app_id)
+        await access.set_app_disabled(tx, app_id, is_disabled=disabled)
+        await timelines.add_change(tx, None, "apps", context.clock.now_ms())
+        return replace(app, is_disabled=disabled)
+
+    return await context.store.write(change)
+
+
+async def _existing(tx: Transaction, app_id: AppId) -> App:
+    app = await access.app_by_id(tx, app_id)
+    if app is None:
+        raise NotFound(f"There is no app {app_id.hex()}.")
+    return app
+
+
+# Policies
+
+_CHOICES: Final[dict[str, type[StrEnum]]] = {
+    "linking": Linking,
+    "used_install": UsedInstall,
+    "precedence": Precedence,
+    "takeover": Takeover,
+    "link_ticket": LinkTicket,
+}
+_NUMBERS: Final = {"late_window_days": (1, 3650), "retention_days": (1, 3650), "link_burst": (1, 1_000_000)}
+_NOT_YET: Final = frozenset(
+    {
+        ("used_install", "claim"),
+        ("used_install", "drop"),
+        ("takeover", "standby"),
+        ("precedence", "last_linked"),
+    }
+)
+"""Known to the rules, not yet to the platform; refused by name, so that nobody relies on them too early."""
+
+
+async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]) -> Policy:
+    """Change policies of an app by name; the change is a fact of its ledger.
+
+    Raises:
+        InvalidRequest: a name or a value is not known, or not known yet.
+        NotFound.
+    """
+    parsed = {name: _parse(name, value) for name, value in changes.items()}
+
+    async def change(tx: Transaction) -> Policy:
+        app = await _existing(tx, app_id)
+        policy = replace(app.policy, **parsed)
+        if policy != app.policy:
+            await access.set_policy(tx, app_id, policy)
+            await _record_policy(context, tx, app_id, changes)
+        return policy
+
+    return await context.store.write(change)
+
+
+async def _record_policy(context: Context, tx: Transaction, app_id: AppId, changes: Mapping[str, str]) -> None:
+    now_ms = context.clock.now_ms()
+    fact_id = FactId(context.randomness.id("fact", now_ms))
+    entry = Entry(fact_id, now_ms, FactKind.POLICY_CHANGED, OPERATOR, fields=dict(changes))
+    await ledger.append(tx, app_id, entry)
+
+
+def policy_as_text(policy: Policy) -> dict[str, str | int]:
+    """A policy as the command line shows and takes it."""
+    return asdict(policy)
+
+
+def _parse(name: str, value: str) -> Any:
+    if (name, value) in _NOT_YET:
+        raise _bad(name, f"{name}={value} comes with the next release.")
+    if name in _CHOICES:
+        return _choice(name, value)
+    if name in _NUMBERS:
+        return _number(name, value)
+    raise _bad(name, f"There is no policy {name}; there are {', '.join([*_CHOICES, *_NUMBERS])}.")
+
+
+def _choice(name: str, value: str) -> StrEnum:
+    choices = _CHOICES[name]
+    try:
+        return choices(value)
+    except ValueError:
+        raise _bad(name, f"{name} is one of {', '.join(choices)}.") from None
+
+
+def _number(name: str, value: str) -> int:
+    least, most = _NUMBERS[name]
+    number = int(value) if value.isascii() and value.isdigit() else -1
+    if not least <= number <= most:
+        raise _bad(name, f"{name} is a whole number from {least} to {most}.")
+    return number
+
+
+def _bad(path: str, message: str) -> InvalidRequest:
+    return InvalidRequest(message, details=((path, message),))
+
+
+# Keys
+
+
+async def create_key(
+    context: Context, app_id: AppId, name: str, scopes: Sequence[Scope], expires_days: int = KEY_LIFE_MAX_DAYS
+) -> CreatedKey:
+    """Create an API key.
+
+    Raises:
+        InvalidRequest: no scope, or a life that is not 1 to 365 days.
+        Conflict: the app has ten keys that are in force.
+        NotFound.
+    """
+    _check_name(name)
+    if not scopes:
+        raise _bad("scope", f"A key needs at least one scope: {', '.join(Scope)}.")
+    if not 1 <= expires_days <= KEY_LIFE_MAX_DAYS:
+        raise _bad("expires_days", f"A key lives 1 to {KEY_LIFE_MAX_DAYS} days.")
+    now_ms = context.wall.now_ms()
+    key_id = KeyId(context.randomness.id("key", now_ms))
+    text = write_opaque(Kind.API_KEY, key_id, context.randomness.secret(SECRET_BYTES))
+    expires_at = now_ms + expires_days * DAY_MS
+    key = Key(key_id, app_id, name, frozenset(scopes), now_ms, expires_at, revoked_at=None, last_used_at=None)
+
+    async def add(tx: Transaction) -> None:
+        await _existing(tx, app_id)
+        await _refuse_too_many(tx, app_id, now_ms)
+        await access.add_key(tx, key, context.vault.digest(text))
+
+    await context.store.write(add)
+    return CreatedKey(key_id, text, expires_at)
+
+
+async def _refuse_too_many(tx: Transaction, app_id: AppId, now_ms: int) -> None:
+    in_force = [key for key in await access.keys_of_app(tx, app_id) if is_in_force(key, now_ms)]
+    if len(in_force) >= KEYS_MAX:
+        raise Conflict(f"The app has {KEYS_MAX} keys that are in force; revoke one first.")
+
+
+def is_in_force(key: Key, now_ms: int) -> bool:
+    """Whether a key is neither revoked nor expired."""
+    return key.revoked_at is None and key.expires_at > now_ms
+
+
+async def list_keys(context: Context, app_id: AppId) -> list[Key]:
+    """Every key an app ever had.
+
+    Raises:
+        NotFound.
+    """
+
+    async def load(tx: Transaction) -> list[Key]:
+        await _existing(tx, app_id)
+        return await access.keys_of_app(tx, app_id)
+
+    return await context.store.read(load)
+
+
+async def revoke_key(context: Context, key_id: KeyId) -> Key:
+    """End a key at once; saying it again changes nothing.
+
+    Raises:
+        NotFound.
+    """
+
+    async def end(tx: Transaction) -> Key:
+        if await access.key_by_id(tx, key_id) is None:
+            raise NotFound(f"There is no key {key_id.hex()}.")
+        await access.revoke_key(tx, key_id, context.wall.now_ms())
+        found = await access.key_by_id(tx, key_id)
+        assert found is not None
+        return found[0]
+
+    return await context.store.write(end)
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or len(name) > NAME_MAX_CHARACTERS or not name.isprintable():
+        raise _bad("name", f"A name has 1 to {NAME_MAX_CHARACTERS} printable characters.")
+
+
+# Labs
+
+
+async def id_counts(context: Context) -> dict[str, int]:
+    """How many ids of each kind were given out, so that a seeded lab that is started again goes on counting."""
+    counts = await context.store.read(ledger.count_by_kind)
+    registered, linked = counts.get(FactKind.REGISTERED, 0), counts.get(FactKind.LINKED, 0)
+    apps = len(await list_apps(context))
+    others = sum(counts.values()) - linked
+    return {"install": registered, "user": registered, "link": linked, "fact": others, "app": apps, "key": 1000 * apps}

@@ -1,0 +1,254 @@
+"""Authentication codes: minted by the customer's server for one account, spent once, by one install, in five minutes.
+
+Who redeems a code needs no link ticket: the code is the proof. A spent code gives its install the same answer again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from unbroken import wire
+from unbroken.credentials import AUTH_CODE_LIFE_MS, SECRET_BYTES, Kind, read_opaque, write_opaque
+from unbroken.domain.app import Linking
+from unbroken.domain.errors import (
+    AuthCodeExpired,
+    AuthCodeUnknown,
+    AuthCodeUsed,
+    InvalidExternalId,
+    Refusal,
+    UserDisabled,
+    UserlinkingNotConfigured,
+)
+from unbroken.domain.ids import FactId, parse_external_id
+from unbroken.domain.install import State
+from unbroken.domain.ledger.facts import Linked
+from unbroken.domain.ledger.fold import situation_of
+from unbroken.domain.link import Situation, Ticket, Whose, decide_link
+from unbroken.flow.recording import Recording
+from unbroken.flow.repeat import refuse_another_body
+from unbroken.flow.tokens import app_of, load_living, own_state_of
+from unbroken.store import access, identity, ledger
+from unbroken.store.access import Code
+
+if TYPE_CHECKING:
+    from unbroken.domain.app import App
+    from unbroken.domain.ids import ExternalId, InstallId
+    from unbroken.domain.link import Row
+    from unbroken.flow.authenticate import InstallCaller, KeyCaller
+    from unbroken.flow.context import Context
+    from unbroken.flow.repeat import Repeatable
+    from unbroken.store.contract import Transaction
+
+BURST_WINDOW_MS = 24 * 3_600_000
+CODES_KNOWN_MS = 7 * 24 * 3_600_000
+"""How long a spent or expired code is known as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A code that exists, and the digest it is found by."""
+
+    digest: bytes
+    code: Code
+
+
+# Minting
+
+
+async def mint(context: Context, caller: KeyCaller, external_id: object, same: Repeatable | None) -> wire.AuthCode:
+    """POST /users/auth-code. A secret is never kept: repeated, a fresh code takes the place of the first.
+
+    Raises:
+        InvalidExternalId, UserlinkingNotConfigured, UserDisabled: rows 1, 4 and 11 of linking.md.
+        IdempotencyKeyReused.
+    """
+    known = parse_external_id(external_id) if isinstance(external_id, str) else None
+
+    async def write(tx: Transaction) -> wire.AuthCode:
+        if same is not None:
+            await refuse_another_body(context, tx, same)
+        await _refuse_minting(tx, caller.app, known)
+        assert known is not None
+        return await _write_code(context, tx, caller, known, same.key if same is not None else None)
+
+    return await context.store.write(write)
+
+
+async def _refuse_minting(tx: Transaction, app: App, external_id: ExternalId | None) -> None:
+    if external_id is None:
+        raise InvalidExternalId
+    if app.policy.linking is Linking.OFF:
+        raise UserlinkingNotConfigured
+    carrier = await identity.carrier_of(tx, app.app_id, external_id)
+    user = await identity.resolve_user(tx, app.app_id, carrier) if carrier is not None else None
+    if user is not None and user.is_disabled:
+        raise UserDisabled
+
+
+async def _write_code(
+    context: Context, tx: Transaction, caller: KeyCaller, external_id: ExternalId, key: str | None
+) -> wire.AuthCode:
+    now_ms = context.clock.now_ms()
+    subject, chance = context.randomness.secret(12), context.randomness.secret(SECRET_BYTES)
+    text = write_opaque(Kind.AUTH_CODE, subject, chance)
+    minted = Code(caller.app.app_id, external_id, now_ms + AUTH_CODE_LIFE_MS, None, f"key:{caller.key_id.hex()}")
+    minted_for = f"{caller.key_id.hex()}:{key}" if key is not None else None
+    if minted_for is not None:
+        await access.void_minted(tx, caller.app.app_id, minted_for)
+    await access.add_code(tx, context.vault.digest(text), minted, minted_for)
+    return wire.AuthCode(text, wire.iso(minted.expires_at))
+
+
+# Redeeming
+
+
+async def find(context: Context, tx: Transaction, text: str | None) -> Found | None:
+    """The code that `text` is; None where there is no text.
+
+    Raises:
+        AuthCodeUnknown.
+    """
+    if text is None:
+        return None
+    opaque = read_opaque(text)
+    if opaque is None or opaque.kind is not Kind.AUTH_CODE:
+        raise AuthCodeUnknown
+    digest = context.vault.digest(text)
+    code = await access.code(tx, digest)
+    if code is None:
+        raise AuthCodeUnknown
+    return Found(digest, code)
+
+
+async def refuse_unless_redeemable(recording: Recording, found: Found) -> None:
+    """Whether a new install may be registered with this code: rows 4 and 10 to 12, before anything is created.
+
+    Raises:
+        AuthCodeUsed, AuthCodeExpired, LinkRefused.
+    """
+    _refuse_ended(recording, found)
+    person = await recording.load_carrier(found.code.external_id)
+    situation = Situation(
+        external_id_is_valid=True,
+        install_exists=True,
+        same_app=True,
+        linking=recording.app.policy.linking,
+        state=State.ACTIVE,
+        whose=Whose.NOBODY,
+        person_exists=person is not None,
+        person_is_disabled=person is not None and recording.people.resolve(person.user_id).is_disabled,
+        is_pristine=True,
+        used_install=recording.app.policy.used_install,
+        links_within_a_day=await links_within_a_day(recording, found.code.external_id),
+        link_burst=recording.app.policy.link_burst,
+    )
+    refuse(decide_link(situation))
+
+
+def _refuse_ended(recording: Recording, found: Found) -> None:
+    if found.code.redeemed_by is not None:
+        raise AuthCodeUsed
+    if found.code.expires_at <= recording.context.clock.now_ms():
+        raise AuthCodeExpired
+
+
+def refuse(row: Row) -> None:
+    """Raise the refusal of a row, if it is one."""
+    if isinstance(row.answer, type):
+        refusal: Refusal = row.answer(hint=_HINTS.get(row.number))
+        raise refusal
+
+
+_HINTS = {
+    "3": "The install was registered with another app id: compare the environments of app and server.",
+    "4": "Switch linking on with `unbroken app policy APP_ID linking=on`.",
+    "7": "Reset the SDK on the device: it registers anew and can be linked to this person.",
+    "8": "A newer install of this person is the active one. Nothing needs to be done.",
+    "13": "Reset the SDK on the device before the login, so that a new install is linked.",
+    "burst": "Wait, or raise the policy `link_burst` of the app.",
+}
+
+
+async def links_within_a_day(recording: Recording, external_id: ExternalId) -> int:
+    """How many installs were linked to this external id in the last 24 hours."""
+    carrier = recording.people.carriers.get(external_id)
+    if carrier is None:
+        return 0
+    since_ms = recording.context.clock.now_ms() - BURST_WINDOW_MS
+    user_id = recording.people.resolve(carrier).user_id
+    return await ledger.links_since(recording.tx, user_id, external_id, since_ms)
+
+
+async def link_with(recording: Recording, found: Found, install_id: InstallId, *, is_pristine: bool) -> None:
+    """Spend the code and record the link; the caller has seen that nothing refuses it."""
+    await access.redeem(recording.tx, found.digest, install_id)
+    link_id = FactId(recording.new_id("link"))
+    await record_link(recording, install_id, found.code.external_id, is_pristine=is_pristine, link_id=link_id)
+
+
+async def record_link(
+    recording: Recording, install_id: InstallId, external_id: ExternalId, *, is_pristine: bool, link_id: FactId
+) -> None:
+    """Record the fact that an install belongs to a person."""
+    people = recording.people
+    install = people.install(install_id)
+    users = [people.users[install.own_user], people.resolve(install.user)]
+    if external_id in people.carriers:
+        users.append(people.resolve(people.carriers[external_id]))
+    said = Linked(install_id, external_id, recording.app.policy.used_install, is_pristine)
+    named = [install.named_at, *(user.named_at for user in users)]
+    await recording.record(said, link_id, named=named, touched=[user.touched_at for user in users])
+
+
+async def redeem(context: Context, caller: InstallCaller, text: str, same: Repeatable | None) -> wire.OwnState:
+    """POST /sdk/link: an install that registered without a code links with one (linking.md, rows 4 to 15).
+
+    Raises:
+        AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired, InstallGone, LinkRefused, IdempotencyKeyReused.
+    """
+
+    async def link(tx: Transaction) -> wire.OwnState:
+        if same is not None:
+            await refuse_another_body(context, tx, same)
+        recording = Recording(context, tx, await app_of(tx, caller), actor=f"install:{caller.install_id.hex()}")
+        await load_living(recording, caller.install_id)
+        found = await find(context, tx, text)
+        assert found is not None
+        if found.code.app_id != recording.app_id:
+            raise AuthCodeUnknown
+        if found.code.redeemed_by != caller.install_id:
+            await _redeem(recording, found, caller.install_id)
+        install = recording.people.install(caller.install_id)
+        return own_state_of(context, recording.app, install, recording.people)
+
+    return await context.store.write(link)
+
+
+async def _redeem(recording: Recording, found: Found, install_id: InstallId) -> None:
+    _refuse_ended(recording, found)
+    await recording.load_carrier(found.code.external_id)
+    use = await identity.app_and_use_of(recording.tx, install_id)
+    assert use is not None
+    said = Linked(install_id, found.code.external_id, recording.app.policy.used_install, pristine=not use[1])
+    row = decide_link(await situation(recording, said, Ticket.VALID))
+    refuse(row)
+    recording.actor = found.code.actor
+    if recording.people.install(install_id).is_linked:  # row 9: the code is spent all the same
+        await access.redeem(recording.tx, found.digest, install_id)
+        return
+    await link_with(recording, found, install_id, is_pristine=not use[1])
+    await recording.save()
+
+
+async def situation(recording: Recording, said: Linked, ticket: Ticket) -> Situation:
+    """What the decision table asks, from the ledger, the policy and the call."""
+    policy = recording.app.policy
+    return replace(
+        situation_of(recording.people, said),
+        linking=policy.linking,
+        ticket=ticket,
+        link_ticket=policy.link_ticket,
+        links_within_a_day=await links_within_a_day(recording, said.external_id),
+        link_burst=policy.link_burst,
+    )

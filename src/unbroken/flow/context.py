@@ -1,0 +1,34 @@
+"""What every step is given: where things rest, and what tells the time, makes ids and signs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbroken.clock import Clock
+    from unbroken.credentials import Vault
+    from unbroken.flow.standings import Standings
+    from unbroken.log.contract import PayloadLog
+    from unbroken.randomness import Randomness
+    from unbroken.store.contract import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """See the module.
+
+    Args:
+        clock: the platform's time; in a lab it is a header's.
+        wall: the system's time, in a lab too: for the life of API keys, and for leases.
+        lab: whether this is a lab.
+    """
+
+    store: Store
+    log: PayloadLog
+    clock: Clock
+    wall: Clock
+    randomness: Randomness
+    vault: Vault
+    standings: Standings
+    lab: bool

@@ -1,0 +1,207 @@
+"""Events: reading a timeline, from chunks that were encoded when it was computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
+
+from unbroken import wire
+from unbroken.domain.errors import InvalidRequest, NotFound
+from unbroken.domain.ids import InstallId
+from unbroken.domain.payload import DAY_MS, Outcome
+from unbroken.domain.timeline.item import Fix, order_key
+from unbroken.domain.timeline.trajectory import polyline, waypoints
+from unbroken.flow import encoding
+from unbroken.flow.items import judge_uploads
+from unbroken.flow.pages import read_cursor, write_cursor
+from unbroken.flow.timeline import item_of_fold
+from unbroken.flow.whose import person
+from unbroken.flow.zones import day_start_ms, zone_of
+from unbroken.store import access, identity, payloads, timelines
+
+if TYPE_CHECKING:
+    from unbroken.flow.context import Context
+    from unbroken.flow.encoding import Encoded
+    from unbroken.flow.whose import Person, Reader
+    from unbroken.store.contract import Transaction
+
+_FIRST_DAY = date(1970, 1, 1)
+_LAST_DAY = date(9999, 12, 29)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events: those that touch these local days, both inclusive; all types, or those of the reference.
+
+    Args:
+        limit: None gives all of them.
+    """
+
+    first_day: date | None
+    last_day: date | None
+    all_types: bool
+    limit: int | None
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A JSON array of events, newest first, and the cursor behind it."""
+
+    body: bytes
+    next_cursor: str | None
+
+
+async def events(context: Context, caller: Reader, user_id: str, wanted: Wanted) -> EventPage:
+    """GET /v2/users/{user_id}/events.
+
+    Raises:
+        NotFound, InstallGone, InstallDisabled, InstallDeactivated.
+        InvalidRequest: the days are in the wrong order, or the cursor is none.
+    """
+    first_day, last_day = wanted.first_day or _FIRST_DAY, wanted.last_day or _LAST_DAY
+    if first_day > last_day:
+        raise InvalidRequest(details=(("from", "`from` is a later day than `to`."),))
+    after = read_cursor(wanted.cursor, int, str)
+
+    async def load(tx: Transaction) -> EventPage:
+        of = await person(tx, caller, user_id)
+        zone = await _zone_of(tx, of)
+        from_ms, to_ms = _window(first_day, last_day, zone)
+        chunks = await timelines.chunks(tx, of.user_id, from_ms // DAY_MS, (to_ms - 1) // DAY_MS)
+        found = [event for chunk in chunks for event in encoding.unpack_chunk(chunk)]
+        touching = [e for e in found if _touches(e, from_ms, to_ms) and (wanted.all_types or not e.is_hidden)]
+        return _page(touching, after, wanted.limit, await _labels(tx, of))
+
+    return await context.store.read(load)
+
+
+def _window(first_day: date, last_day: date, zone: tzinfo) -> tuple[int, int]:
+    """The instants `[from, to)` of local days."""
+    midnight = datetime.min.time()
+    start = datetime.combine(max(first_day, _FIRST_DAY + timedelta(days=1)), midnight, zone)
+    end = datetime.combine(min(last_day, _LAST_DAY) + timedelta(days=1), midnight, zone)
+    from_ms = 0 if first_day <= _FIRST_DAY else day_start_ms(start)
+    return from_ms, max(day_start_ms(end), from_ms + 1)
+
+
+def _touches(event: Encoded, from_ms: int, to_ms: int) -> bool:
+    return event.start_ms < to_ms and (event.end_ms is None or event.end_ms > from_ms)
+
+
+def _page(
+    found: list[Encoded], after: tuple[int, str] | tuple[()] | None, limit: int | None, labels: dict[str, str]
+) -> EventPage:
+    later = [event for event in found if not after or (-event.start_ms, event.event_id) > (-after[0], after[1])]
+    page = later if limit is None else later[:limit]
+    body = b"[" + b",".join(encoding.served(event, labels) for event in page) + b"]"
+    is_more = len(later) > len(page)
+    return EventPage(body, write_cursor(page[-1].start_ms, page[-1].event_id) if is_more else None)
+
+
+async def _labels(tx: Transaction, of: Person) -> dict[str, str]:
+    labels = await timelines.labels(tx, of.user_id)
+    return encoding.unpack_labels(labels) if labels is not None else {}
+
+
+async def _zone_of(tx: Transaction, of: Person) -> tzinfo:
+    """The zone of the active, else the last active install; UTC if unknown."""
+    if of.user.holder is not None:
+        device = await identity.device_of(tx, of.user.holder)
+        return zone_of(device) if device is not None else UTC
+    spans = await identity.read_spans_of_user(tx, of.user_id)
+    ends = [
+        (span.to_ms or 0, install_id)
+        for install_id, all_of in spans.items()
+        for span in all_of
+        if span.outcome is Outcome.ACCEPTED
+    ]
+    device = await identity.device_of(tx, max(ends)[1]) if ends else None
+    return zone_of(device) if device is not None else UTC
+
+
+async def event(context: Context, caller: Reader, user_id: str, event_id: str) -> bytes:
+    """GET /v3/users/{user_id}/events/{event_id}: a JSON array of one.
+
+    Raises:
+        NotFound, InstallGone, InstallDisabled, InstallDeactivated.
+    """
+
+    async def load(tx: Transaction) -> bytes:
+        of = await person(tx, caller, user_id)
+        found = await _event(tx, of, event_id)
+        return b"[" + encoding.served(found, await _labels(tx, of)) + b"]"
+
+    return await context.store.read(load)
+
+
+async def _event(tx: Transaction, of: Person, event_id: str) -> Encoded:
+    row = await timelines.event(tx, of.user_id, event_id)
+    if row is None:
+        raise NotFound("There is no such event.")
+    if row.is_removed:
+        successor = f" {row.successor} stands where it stood." if row.successor else ""
+        raise NotFound(f"Later data took the place of this event.{successor}")
+    return encoding.unpack(row.body)
+
+
+async def trajectory(context: Context, caller: Reader, user_id: str, event_id: str) -> bytes:
+    """GET /v3/users/{user_id}/events/{event_id}/trajectory: waypoints, and the same as an encoded polyline.
+
+    Raises:
+        NotFound, InstallGone, InstallDisabled, InstallDeactivated.
+    """
+
+    async def load(tx: Transaction) -> bytes:
+        of = await person(tx, caller, user_id)
+        found = await _event(tx, of, event_id)
+        fixes = await _fixes_within(tx, of, found)
+        device = await identity.device_of(tx, InstallId(found.install))
+        zone = zone_of(device) if device is not None else UTC
+        points = [(fix.lat, fix.lon) for fix in fixes]
+        told = [_waypoint(fix, zone) for fix in fixes]
+        return wire.encode({"type": "Trajectory", "waypoints": told, "encoded": polyline(points)})
+
+    return await context.store.read_long(load)
+
+
+async def _fixes_within(tx: Transaction, of: Person, event: Encoded) -> list[Fix]:
+    app = await access.app_by_id(tx, of.app_id)
+    assert app is not None
+    uploads = await payloads.of_user(tx, of.user_id, event.start_ms)
+    spans = await identity.read_spans_of_user(tx, of.user_id)
+    judged = judge_uploads(uploads, spans, app.policy.late_window_days)
+    accepted = [item_of_fold(one) for one in judged if one.outcome is Outcome.ACCEPTED]
+    fixes = sorted((item for item in accepted if isinstance(item, Fix)), key=order_key)
+    return waypoints(fixes, event.start_ms, event.end_ms)
+
+
+def _waypoint(fix: Fix, zone: tzinfo) -> dict[str, object]:
+    """As the reference sends it: whole metres of accuracy, a negative speed where none is known."""
+    return {
+        "type": "Waypoint",
+        "latitude": fix.lat,
+        "longitude": fix.lon,
+        "timestamp": wire.iso(fix.at_ms, zone),
+        "accuracy": None if fix.acc_m is None else round(fix.acc_m),
+        "speed": -1.0 if fix.speed_mps is None else fix.speed_mps,
+    }
+
+
+async def last_location(context: Context, caller: Reader, user_id: str) -> bytes:
+    """GET /v2/users/{user_id}/location: the last known waypoint.
+
+    Raises:
+        NotFound: also where nothing is known yet.
+        InstallGone, InstallDisabled, InstallDeactivated.
+    """
+
+    async def load(tx: Transaction) -> bytes:
+        of = await person(tx, caller, user_id)
+        head = await timelines.head(tx, of.user_id)
+        if head is None or head.last_fix is None:
+            raise NotFound("No location of this user is known.")
+        return head.last_fix.encode()
+
+    return await context.store.read(load)

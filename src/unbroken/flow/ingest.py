@@ -1,0 +1,42 @@
+"""Ingest: uploads are taken, durably, and nobody is looked up: which items count is judged when they are processed.
+
+This is the hot path. It knows the install from its token and how it stands from memory (`standings.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unbroken import wire
+from unbroken.domain.errors import InstallGone
+from unbroken.domain.standing import REASONS, STATES, Standing
+from unbroken.flow.uploads import compress, take
+from unbroken.log.contract import Record
+
+if TYPE_CHECKING:
+    from unbroken.flow.authenticate import InstallCaller
+    from unbroken.flow.context import Context
+
+
+async def ingest(
+    context: Context, caller: InstallCaller, body: bytes, *, zstd_body: bytes | None
+) -> wire.UploadResults:
+    """POST /sdk/payloads; what it answers is durable.
+
+    Args:
+        body: the JSON, decompressed.
+        zstd_body: the body as it came, where it came zstd-compressed.
+
+    Raises:
+        InstallGone, InvalidRequest, TooLarge.
+    """
+    await context.standings.refresh(context)
+    standing = context.standings.of(caller.install_id, caller.standing)
+    if standing is Standing.DELETED:
+        raise InstallGone
+    taken = take(body)
+    record = Record(caller.install_id, context.clock.now_ms(), zstd_body or compress(body))
+    is_first = not context.standings.has_uploaded(caller.install_id)
+    await context.log.append(record, first_of_install=is_first)
+    context.standings.note_upload(caller.install_id)
+    return wire.UploadResults(taken.results, STATES[standing].value, REASONS[standing])

@@ -1,0 +1,76 @@
+"""Items: what every upload of a person holds, as a set, each with its outcome (linking.md, which items count)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unbroken.domain.payload import Copy, Outcome, copy_that_counts, judge
+from unbroken.flow.uploads import KeptItem, items_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from unbroken import wire
+    from unbroken.domain.ids import InstallId
+    from unbroken.domain.ledger.people import Span
+    from unbroken.store.payloads import Upload
+
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999: a corrected time beyond it cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One distinct item of an install.
+
+    Args:
+        captured_at: the device's time, corrected by the clock offset.
+        span: the stretch of the install's life it was captured in, where that decided.
+    """
+
+    install_id: InstallId
+    payload_id: str
+    captured_at: int
+    received_at: int
+    outcome: Outcome
+    item: wire.Item
+    raw: bytes
+    identity: bytes
+    span: Span | None
+
+
+def corrected(t: int, offset_ms: int) -> int:
+    """A device's time on the server's clock."""
+    return min(max(t + offset_ms, 0), LATEST_MS)
+
+
+def judge_uploads(
+    uploads: Iterable[tuple[InstallId, Upload]], spans: Mapping[InstallId, Sequence[Span]], late_window_days: int
+) -> list[Judged]:
+    """Every distinct item of some uploads, judged; in no particular order."""
+    distinct: dict[tuple[InstallId, bytes], tuple[KeptItem, Copy]] = {}
+    for install_id, upload in uploads:
+        for kept in items_of(upload.body):
+            copy = Copy(upload.received_at, upload.offset_ms, kept.payload_id)
+            key = (install_id, kept.identity)
+            before = distinct.get(key)
+            distinct[key] = _better(before, kept, copy) if before else (kept, copy)
+    return [
+        _judge(install_id, kept, copy, spans.get(install_id, ()), late_window_days)
+        for (install_id, _), (kept, copy) in distinct.items()
+    ]
+
+
+def _better(before: tuple[KeptItem, Copy], kept: KeptItem, copy: Copy) -> tuple[KeptItem, Copy]:
+    counts = copy_that_counts(before[1], copy)
+    is_first = (counts.received_at, counts.payload_id) == (before[1].received_at, before[1].payload_id)
+    return (before[0] if is_first else kept, counts)
+
+
+def _judge(install_id: InstallId, kept: KeptItem, copy: Copy, spans: Sequence[Span], late_window_days: int) -> Judged:
+    captured_at = corrected(kept.item.t, copy.offset_ms)
+    outcome, span = judge(captured_at, copy.received_at, spans, late_window_days)
+    return Judged(
+        install_id, copy.payload_id, captured_at, copy.received_at, outcome, kept.item, kept.raw, kept.identity, span
+    )

@@ -1,0 +1,156 @@
+"""Link: the customer's server says whose an install is (linking.md, linking an install I to an external id E)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unbroken import wire
+from unbroken.credentials import Kind
+from unbroken.domain.ids import FactId, InstallId, UserId, parse_external_id, parse_id
+from unbroken.domain.install import State
+from unbroken.domain.ledger.facts import Linked
+from unbroken.domain.link import Effect, Situation, Ticket, Whose, decide_link
+from unbroken.domain.standing import REASONS, STATES
+from unbroken.flow.codes import record_link, refuse, situation
+from unbroken.flow.recording import Recording
+from unbroken.flow.repeat import Repeatable, once
+from unbroken.store import identity, tombstones
+
+if TYPE_CHECKING:
+    from unbroken.domain.app import App
+    from unbroken.domain.ids import ExternalId
+    from unbroken.domain.link import Row
+    from unbroken.flow.authenticate import KeyCaller
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+
+class DryRun(Exception):
+    """Carries the answer out of a transaction that is rolled back."""
+
+    def __init__(self, answer: wire.Linked) -> None:
+        super().__init__("a dry run")
+        self.answer = answer
+
+
+async def link(
+    context: Context, caller: KeyCaller, install_id: str, body: wire.Link, *, dry_run: bool, same: Repeatable | None
+) -> wire.Linked:
+    """POST /v2/users/{install_id}/link.
+
+    Args:
+        dry_run: decide and answer as always, and let nothing stay.
+        same: the call's idempotency.
+
+    Raises:
+        Refusal: the row's, or IdempotencyKeyReused.
+    """
+    asked = _Asked(context, caller, install_id, body)
+
+    async def write(tx: Transaction) -> tuple[wire.Linked, UserId | None]:
+        answer = await asked.decide_and_record(tx, dry_run=dry_run)
+        if dry_run:
+            raise DryRun(answer)
+        return answer, UserId(bytes.fromhex(answer.id))
+
+    try:
+        return await once(context, None if dry_run else same, wire.Linked, write)
+    except DryRun as dry:
+        return dry.answer
+
+
+class _Asked:
+    """One link call."""
+
+    def __init__(self, context: Context, caller: KeyCaller, install_id: str, body: wire.Link) -> None:
+        self.context = context
+        self.app: App = caller.app
+        self.actor = f"key:{caller.key_id.hex()}"
+        self.body = body
+        self.install_id = parse_id(install_id)
+        external_id = body.external_id
+        self.external_id = parse_external_id(external_id) if isinstance(external_id, str) else None
+
+    async def decide_and_record(self, tx: Transaction, *, dry_run: bool) -> wire.Linked:
+        recording = Recording(self.context, tx, self.app, self.actor)
+        row, is_pristine = await self._decide(recording)
+        refuse(row)
+        assert self.external_id is not None
+        install_id = InstallId(self.install_id or b"")
+        if row.answer is not Effect.NONE:
+            await self._record(recording, install_id, self.external_id, is_pristine=is_pristine, dry_run=dry_run)
+        return self._reply(recording, install_id, dry_run=dry_run)
+
+    async def _decide(self, recording: Recording) -> tuple[Row, bool]:
+        """The row, and whether the install is pristine."""
+        found = await self._find(recording.tx)
+        if self.external_id is None or found is None or found[0] != self.app.app_id or found[1] is None:
+            return decide_link(self._outside(found)), False
+        await recording.load_install(InstallId(self.install_id or b""))
+        await recording.load_carrier(self.external_id)
+        is_pristine = not found[1]
+        said = Linked(InstallId(self.install_id or b""), self.external_id, self.app.policy.used_install, is_pristine)
+        return decide_link(await situation(recording, said, self._ticket())), is_pristine
+
+    async def _find(self, tx: Transaction) -> tuple[bytes, bool | None] | None:
+        """The app of the install and whether it ever uploaded; None instead of that where it was erased."""
+        if self.install_id is None:
+            return None
+        found = await identity.app_and_use_of(tx, InstallId(self.install_id))
+        if found is not None:
+            return found
+        erased = await tombstones.find(tx, self.context.vault.tombstone(self.install_id))
+        return (erased[0], None) if erased is not None else None
+
+    def _outside(self, found: tuple[bytes, bool | None] | None) -> Situation:
+        """What rows 1 to 5 ask of an install that is not there, of another app, or erased."""
+        return Situation(
+            external_id_is_valid=self.external_id is not None,
+            install_exists=found is not None,
+            same_app=found is not None and found[0] == self.app.app_id,
+            linking=self.app.policy.linking,
+            state=State.DELETED,
+            whose=Whose.NOBODY,
+            person_exists=False,
+            person_is_disabled=False,
+            is_pristine=False,
+            used_install=self.app.policy.used_install,
+        )
+
+    def _ticket(self) -> Ticket:
+        if self.body.link_ticket is None:
+            return Ticket.ABSENT
+        signed = self.context.vault.open(Kind.LINK_TICKET, self.body.link_ticket)
+        is_valid = (
+            signed is not None
+            and signed.app_id == self.app.app_id
+            and signed.install_id == self.install_id
+            and signed.expires_at > self.context.clock.now_ms()
+        )
+        return Ticket.VALID if is_valid else Ticket.INVALID
+
+    async def _record(
+        self, recording: Recording, install_id: InstallId, external_id: ExternalId, *, is_pristine: bool, dry_run: bool
+    ) -> None:
+        await record_link(
+            recording, install_id, external_id, is_pristine=is_pristine, link_id=self._link_id(dry_run, recording)
+        )
+        await recording.save()
+
+    def _link_id(self, dry_run: bool, recording: Recording) -> FactId:
+        """A dry run takes no id from the sequence of a seeded lab: the real call gets that one."""
+        return FactId(self.context.randomness.secret(12) if dry_run else recording.new_id("link"))
+
+    def _reply(self, recording: Recording, install_id: InstallId, *, dry_run: bool) -> wire.Linked:
+        install = recording.people.install(install_id)
+        standing = recording.standing(install_id)
+        assert install.link is not None
+        user_id = recording.people.resolve(install.user).user_id.hex()
+        return wire.Linked(
+            id=user_id,
+            person_id=user_id,
+            link_id=install.link.hex(),
+            state=STATES[standing].value,
+            state_reason=REASONS[standing],
+            dry_run=dry_run,
+        )

@@ -1,0 +1,38 @@
+"""Pages: lists of ours come in pages; a cursor says where the next one begins, and means nothing to the caller."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from unbroken.domain.errors import InvalidRequest
+
+
+def write_cursor(*after: int | str) -> str:
+    """A cursor that stands behind an entry with this sort key."""
+    return base64.urlsafe_b64encode(json.dumps(after, separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+def read_cursor(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
+    """The sort key in a cursor; None where there is no cursor.
+
+    Args:
+        kinds: the types of the key's parts.
+
+    Raises:
+        InvalidRequest: not a cursor that `write_cursor` made.
+    """
+    if cursor is None:
+        return None
+    try:
+        after = json.loads(base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), b"-_", validate=True))
+    except ValueError:
+        after = None
+    if not isinstance(after, list) or [type(part) for part in after] != list(kinds):
+        message = "The cursor is not one of this list."
+        raise InvalidRequest(message, details=(("cursor", message),))
+    if any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in after):
+        message = "The cursor is not one of this list."
+        raise InvalidRequest(message, details=(("cursor", message),))
+    return tuple(after)

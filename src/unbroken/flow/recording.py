@@ -1,0 +1,156 @@
+"""Recording: inside one transaction facts are written to the ledger, applied to people, and what they touched is saved.
+
+Every step that changes who is who goes through here: load the part of `People` the fact can reach, `record`, `save`.
+Saving also tells those who take uploads which installs stand otherwise now, and marks the timelines that must be
+computed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from unbroken.domain.ledger import facts as said_facts
+from unbroken.domain.ledger.facts import KINDS, Fact, Linked, Registered, Said
+from unbroken.domain.ledger.fold import apply, instant
+from unbroken.domain.ledger.people import People
+from unbroken.domain.standing import Standing, standing_of
+from unbroken.store import identity, ledger, timelines
+from unbroken.store.ledger import Entry
+
+if TYPE_CHECKING:
+    from unbroken.domain.app import App
+    from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
+    from unbroken.domain.install import Install
+    from unbroken.domain.user import User
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+
+@dataclass(slots=True)
+class Recording:
+    """One transaction's work on the ledger of one app.
+
+    Args:
+        actor: who does it: `key:<id>`, `install:<id>`, `operator`.
+        reason: why, in the operator's words.
+    """
+
+    context: Context
+    tx: Transaction
+    app: App
+    actor: str
+    reason: str | None = None
+    people: People = field(init=False)
+    _before: dict[InstallId, int] = field(default_factory=dict, init=False)
+    _stood: dict[InstallId, Standing] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.people = People(self.app.policy)
+
+    @property
+    def app_id(self) -> AppId:
+        """The app's id."""
+        return self.app.app_id
+
+    async def load_install(self, install_id: InstallId) -> Install | None:
+        """Load an install of the app, with its users and their active install."""
+        install = await identity.load_install(self.tx, self.people, self.app_id, install_id)
+        self._remember()
+        return install
+
+    async def load_carrier(self, external_id: ExternalId) -> User | None:
+        """Load the user that carries an external id, with its active install."""
+        user = await identity.load_carrier(self.tx, self.people, self.app_id, external_id)
+        self._remember()
+        return user
+
+    async def load_installs_of(self, user_id: UserId) -> None:
+        """Load all installs of a user."""
+        await identity.load_installs_of(self.tx, self.people, self.app_id, user_id)
+        self._remember()
+
+    def _remember(self) -> None:
+        """How everything loaded stood before the first fact."""
+        since = identity.open_since(self.people)
+        for install_id in since.keys() - self._before.keys():
+            self._before[install_id] = since[install_id]
+            self._stood[install_id] = self._standing(install_id)
+
+    async def record(self, said: Said, fact_id: FactId, *, named: list[int], touched: list[int] | None = None) -> Fact:
+        """Write a fact and apply it.
+
+        Args:
+            named: `named_at` of what the fact names (`fold.instant`).
+            touched: `touched_at` of the users that it may change.
+
+        Raises:
+            Refusal: a rule of the fold forbids it; the transaction must end with it.
+        """
+        at = instant(self.context.clock.now_ms(), named, touched or [])
+        position = await ledger.append(self.tx, self.app_id, self._entry(said, fact_id, at))
+        fact = Fact(fact_id, position, at, said)
+        apply(self.people, fact)
+        return fact
+
+    def _entry(self, said: Said, fact_id: FactId, at: int) -> Entry:
+        return Entry(
+            fact_id=fact_id,
+            at=at,
+            kind=KINDS[type(said)],
+            actor=self.actor,
+            reason=self.reason,
+            install_id=getattr(said, "install_id", None),
+            user_id=getattr(said, "user_id", None),
+            external_id=getattr(said, "external_id", None),
+            fields=_fields(said),
+        )
+
+    def new_id(self, kind: str) -> bytes:
+        """A fresh id; taken only where it will be used, so that a seeded lab counts nothing twice."""
+        return self.context.randomness.id(kind, self.context.clock.now_ms())
+
+    async def save(self) -> None:
+        """Write what the facts touched; the last thing a step does with the ledger."""
+        await identity.save(self.tx, self.people, self.app_id, self._before)
+        for install_id in sorted(self.people.touched_installs & self._before.keys()):
+            await self._tell_and_mark(install_id)
+
+    async def _tell_and_mark(self, install_id: InstallId) -> None:
+        standing = self._standing(install_id)
+        if standing is not self._stood[install_id]:
+            await timelines.add_change(self.tx, install_id, standing.value, self.context.clock.now_ms())
+        install = self.people.installs[install_id]
+        if install_id in self.people.voided:
+            await timelines.mark_due(self.tx, install_id, install.user, install.registered_at)
+            await timelines.mark_due(self.tx, install_id, install.own_user, install.registered_at)
+        elif (from_ms := self._differs_from(install_id)) is not None:
+            await timelines.mark_due(self.tx, install_id, install.user, from_ms)
+
+    def _differs_from(self, install_id: InstallId) -> int | None:
+        """Since when the install stood otherwise than before, or None where it did not."""
+        first = self.people.spans[install_id][0]
+        if first.to_ms is not None:
+            return first.to_ms
+        return first.from_ms if first.from_ms != self._before[install_id] else None
+
+    def _standing(self, install_id: InstallId) -> Standing:
+        install = self.people.installs[install_id]
+        return standing_of(install, self.people.resolve(install.user))
+
+    def standing(self, install_id: InstallId) -> Standing:
+        """How an install stands after the facts so far."""
+        return self._standing(install_id)
+
+
+def _fields(said: Said) -> dict[str, Any]:
+    """What a fact says beside the ids it names."""
+    match said:
+        case Registered(form=form):
+            return {"form": form.value}
+        case Linked(used_install=used_install, pristine=pristine):
+            return {"used_install": used_install.value, "pristine": pristine}
+        case said_facts.Reset() | said_facts.Disabled() | said_facts.Enabled() | said_facts.Activated():
+            return {}
+        case said_facts.UserDisabled() | said_facts.UserEnabled():
+            return {}

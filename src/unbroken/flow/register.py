@@ -1,0 +1,146 @@
+"""Register: an install and its own user come to be, unlinked, or linked at once by an authentication code.
+
+A registration is never mistaken for an earlier one but by its idempotency key, which is a secret of the device.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unbroken import wire
+from unbroken.domain.errors import AppDisabled, InvalidRequest
+from unbroken.domain.ids import FactId, InstallId, UserId
+from unbroken.domain.install import form_of
+from unbroken.domain.ledger.facts import Registered
+from unbroken.domain.standing import REASONS, STATES, Standing
+from unbroken.flow import codes
+from unbroken.flow.recording import Recording
+from unbroken.flow.tokens import new_credential, user_token
+from unbroken.store import access, identity
+
+if TYPE_CHECKING:
+    from unbroken.domain.app import App
+    from unbroken.flow.authenticate import AppCaller
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A registration as it was asked for."""
+
+    body: wire.Register
+    key: str | None
+
+
+async def register(context: Context, caller: AppCaller | None, body: wire.Register, key: str | None) -> wire.Registered:
+    """POST /sdk/installs (linking.md, registering).
+
+    Args:
+        caller: the app that showed its secret, or None where a code stands in the body.
+        key: the `Idempotency-Key`.
+
+    Raises:
+        InvalidRequest: the key is not a random UUID.
+        AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired: the code registers nothing.
+        LinkRefused: rows 4 and 11; nothing is created and the code is unused.
+    """
+    _check_key(key)
+
+    async def create(tx: Transaction) -> wire.Registered:
+        found = await codes.find(context, tx, body.authentication_code)
+        app = caller.app if caller is not None else await _app_of(tx, found)
+        if key is not None and (install_id := await access.registration(tx, app.app_id, _digest(context, key))):
+            return await _again(context, tx, app, install_id, key)
+        recording = Recording(context, tx, app, actor="app" if found is None else found.code.actor)
+        return await _create(recording, _Asked(body, key), found)
+
+    return await context.store.write(create)
+
+
+def _check_key(key: str | None) -> None:
+    if key is None:
+        return
+    try:
+        is_random = uuid.UUID(key).version in {4, 7}
+    except ValueError:
+        is_random = False
+    if not is_random:
+        message = "The key of a registration is a secret of the device and must be a random UUID."
+        raise InvalidRequest(message, details=(("Idempotency-Key", message),))
+
+
+async def _app_of(tx: Transaction, found: codes.Found | None) -> App:
+    assert found is not None
+    app = await access.app_by_id(tx, found.code.app_id)
+    if app is None or app.is_disabled:
+        raise AppDisabled
+    return app
+
+
+async def _again(context: Context, tx: Transaction, app: App, install_id: InstallId, key: str) -> wire.Registered:
+    """The same install with a fresh credential; the one it had is spent."""
+    recording = Recording(context, tx, app, actor="app")
+    await recording.load_install(install_id)
+    current = await access.current_credential(tx, install_id)
+    assert current is not None
+    credential = new_credential(context, install_id)
+    await access.replace_credential(tx, install_id, current.digest, context.vault.digest(credential), key)
+    return _reply(recording, install_id, credential)
+
+
+async def _create(recording: Recording, asked: _Asked, found: codes.Found | None) -> wire.Registered:
+    if found is not None:
+        await codes.refuse_unless_redeemable(recording, found)
+    install_id = await _record_registration(recording, asked.body)
+    if found is not None:
+        await codes.link_with(recording, found, install_id, is_pristine=True)
+    credential = new_credential(recording.context, install_id)
+    await identity.insert_install(
+        recording.tx,
+        recording.app_id,
+        recording.people.install(install_id),
+        device=_device(asked.body),
+        credential_digest=recording.context.vault.digest(credential),
+        credential_key=asked.key,
+    )
+    if asked.key is not None:
+        key_digest = _digest(recording.context, asked.key)
+        await access.add_registration(recording.tx, recording.app_id, key_digest, install_id)
+    await recording.save()
+    return _reply(recording, install_id, credential)
+
+
+async def _record_registration(recording: Recording, body: wire.Register) -> InstallId:
+    device = body.device
+    form = form_of(device.platform, device.screen_inches, device.idiom, device.model)
+    install_id, user_id = InstallId(recording.new_id("install")), UserId(recording.new_id("user"))
+    await recording.record(Registered(install_id, user_id, form), FactId(recording.new_id("fact")), named=[])
+    return install_id
+
+
+def _device(body: wire.Register) -> str:
+    """What the SDK reported, kept raw so that a changed rule can classify again; never the code."""
+    reported = {"device": body.device, "sdk": body.sdk, "app_version": body.app_version}
+    return wire.encode({**reported, "restored_from": body.restored_from}).decode()
+
+
+def _digest(context: Context, key: str) -> bytes:
+    return context.vault.digest(key)
+
+
+def _reply(recording: Recording, install_id: InstallId, credential: str) -> wire.Registered:
+    install = recording.people.install(install_id)
+    standing: Standing = recording.standing(install_id)
+    return wire.Registered(
+        install_id=install_id.hex(),
+        user_id=install.user.hex(),
+        install_credential=credential,
+        user_token=user_token(recording.context, recording.app, install_id, standing),
+        state=STATES[standing].value,
+        state_reason=REASONS[standing],
+        linked=install.is_linked,
+        config=wire.SdkConfig(recording.app.policy.linking.value),
+    )

@@ -1,0 +1,121 @@
+"""Repeated calls: the same key with the same body gets the first answer (http-api.md, `Idempotency-Key`).
+
+The answer is kept in the transaction that holds its effect. A refusal has no effect to go with, so it is kept after;
+those that may end differently another time (401, 403, 429, 5xx) are not kept at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from unbroken import wire
+from unbroken.domain import errors
+from unbroken.domain.errors import IdempotencyKeyReused, Refusal
+from unbroken.store import access
+from unbroken.store.access import Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from unbroken.domain.ids import UserId
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+KEPT_MS: Final = 24 * 3_600_000
+_KEPT_REFUSALS: Final = (errors.BadRequest, errors.NotThere, errors.InConflict)
+_REFUSED: Final = 1
+_DONE: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """What makes two calls the same one: whose key, which key, and the body it came with."""
+
+    caller: bytes
+    key: str
+    body_hash: bytes
+
+
+class _KeptRefusal(msgspec.Struct):
+    code: str
+    message: str
+    hint: str | None
+    details: tuple[tuple[str, str], ...]
+    is_gone: bool
+
+
+async def once(
+    context: Context,
+    same: Repeatable | None,
+    reply: type[T],
+    call: Callable[[Transaction], Awaitable[tuple[T, UserId | None]]],
+) -> T:
+    """The answer of `call`, made once for each `same`; the second half of what it returns is whom the answer is about.
+
+    Raises:
+        Refusal: the call's, or the kept one; IdempotencyKeyReused.
+    """
+    if same is None:
+        return (await context.store.write(call))[0]
+
+    async def attempt(tx: Transaction) -> T:
+        kept = await access.kept_answer(tx, same.caller, same.key, context.clock.now_ms() - KEPT_MS)
+        if kept is not None:
+            return _answer(kept, same, reply)
+        answer, user_id = await call(tx)
+        await _keep(context, tx, same, Kept(same.body_hash, _DONE, wire.encode(answer)), user_id)
+        return answer
+
+    try:
+        return await context.store.write(attempt)
+    except _KEPT_REFUSALS as refusal:
+        await _keep_refusal(context, same, refusal)
+        raise
+
+
+async def refuse_another_body(context: Context, tx: Transaction, same: Repeatable) -> None:
+    """For calls that repeat by their own nature, or whose answer is a secret: only the body is held against the key.
+
+    Raises:
+        IdempotencyKeyReused.
+    """
+    kept = await access.kept_answer(tx, same.caller, same.key, context.clock.now_ms() - KEPT_MS)
+    if kept is None:
+        await _keep(context, tx, same, Kept(same.body_hash, _DONE, b""), None)
+    elif kept.body_hash != same.body_hash:
+        raise IdempotencyKeyReused
+
+
+def _answer(kept: Kept, same: Repeatable, reply: type[T]) -> T:
+    if kept.body_hash != same.body_hash:
+        raise IdempotencyKeyReused
+    if kept.status == _DONE:
+        return wire.decode(kept.reply, reply)
+    raise _revive(wire.decode(kept.reply, _KeptRefusal))
+
+
+async def _keep(context: Context, tx: Transaction, same: Repeatable, kept: Kept, user_id: UserId | None) -> None:
+    await access.keep_answer(tx, same.caller, same.key, kept, context.clock.now_ms(), user_id)
+
+
+async def _keep_refusal(context: Context, same: Repeatable, refusal: Refusal) -> None:
+    """Unless an answer is kept already: then the refusal was that answer, or says that the key was used before."""
+    is_gone = isinstance(refusal, errors.InstallGone)
+    text = _KeptRefusal(refusal.code, refusal.message, refusal.hint, refusal.details, is_gone)
+
+    async def keep(tx: Transaction) -> None:
+        if await access.kept_answer(tx, same.caller, same.key, context.clock.now_ms() - KEPT_MS) is None:
+            await _keep(context, tx, same, Kept(same.body_hash, _REFUSED, wire.encode(text)), None)
+
+    await context.store.write(keep)
+
+
+def _revive(kept: _KeptRefusal) -> Refusal:
+    leaf: Any = errors.by_code(kept.code, 410 if kept.is_gone else 403)
+    refusal: Refusal = leaf(kept.message, hint=kept.hint, details=kept.details)
+    return refusal

@@ -1,0 +1,26 @@
+"""Tidy: what has ended and can mean nothing any more is let go of: kept answers, changes, codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unbroken.credentials import USER_TOKEN_LIFE_MS
+from unbroken.flow.codes import CODES_KNOWN_MS
+from unbroken.flow.repeat import KEPT_MS
+from unbroken.store import access, timelines
+
+if TYPE_CHECKING:
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+
+async def tidy(context: Context) -> None:
+    """Delete what has ended; repeating it changes nothing."""
+    now_ms = context.clock.now_ms()
+
+    async def delete(tx: Transaction) -> None:
+        await access.forget_answers(tx, now_ms - KEPT_MS)
+        await access.forget_codes(tx, now_ms - CODES_KNOWN_MS)
+        await timelines.forget_changes(tx, now_ms - USER_TOKEN_LIFE_MS)
+
+    await context.store.write(delete)

@@ -1,0 +1,200 @@
+"""Tokens: what an install holds. Its credential rotates at each refresh; its user token says who it is for three days.
+
+Also what an install asks about itself, and its reset.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from unbroken import wire
+from unbroken.credentials import (
+    LINK_TICKET_LIFE_MS,
+    SECRET_BYTES,
+    USER_TOKEN_LIFE_MS,
+    Kind,
+    Signed,
+    read_opaque,
+    write_opaque,
+)
+from unbroken.domain.app import App, Linking, Takeover
+from unbroken.domain.errors import AppDisabled, InstallCloned, InstallGone, Unauthenticated
+from unbroken.domain.ids import FactId, InstallId
+from unbroken.domain.ledger.facts import Reset
+from unbroken.domain.standing import REASONS, STATES, Standing, standing_of
+from unbroken.flow.recording import Recording
+from unbroken.store import access, identity, tombstones
+
+if TYPE_CHECKING:
+    from unbroken.domain.install import Install
+    from unbroken.domain.ledger.people import People
+    from unbroken.flow.authenticate import CredentialCaller, InstallCaller
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+
+def new_credential(context: Context, install_id: InstallId) -> str:
+    """A fresh install credential."""
+    return write_opaque(Kind.INSTALL, install_id, context.randomness.secret(SECRET_BYTES))
+
+
+def user_token(context: Context, app: App, install_id: InstallId, standing: Standing) -> wire.UserToken:
+    """A signed user token for the next three days."""
+    expires_at = context.clock.now_ms() + USER_TOKEN_LIFE_MS
+    token = context.vault.sign(Kind.USER_TOKEN, Signed(app.app_id, install_id, expires_at, standing))
+    return wire.UserToken(token, wire.iso(expires_at))
+
+
+def own_state_of(context: Context, app: App, install: Install, people: People) -> wire.OwnState:
+    """How the platform sees an install, with a link ticket as long as that can serve (linking.md, link ticket)."""
+    standing = standing_of(install, people.resolve(install.user))
+    ticket = None
+    if not install.is_linked and app.policy.linking is not Linking.OFF:
+        expires_at = context.clock.now_ms() + LINK_TICKET_LIFE_MS
+        ticket = context.vault.sign(Kind.LINK_TICKET, Signed(app.app_id, install.install_id, expires_at))
+    return wire.OwnState(
+        install_id=install.install_id.hex(),
+        user_id=install.user.hex(),
+        state=STATES[standing].value,
+        state_reason=REASONS[standing],
+        linked=install.is_linked,
+        config=wire.SdkConfig(app.policy.linking.value),
+        link_ticket=ticket,
+    )
+
+
+async def load_living(recording: Recording, install_id: InstallId) -> Install:
+    """The install, for a call of the Device API.
+
+    Raises:
+        InstallGone: it was reset or erased.
+    """
+    install = await recording.load_install(install_id)
+    if install is None or recording.standing(install_id) is Standing.DELETED:
+        raise InstallGone
+    return install
+
+
+async def app_of(tx: Transaction, caller: InstallCaller) -> App:
+    """The app of an install that called.
+
+    Raises:
+        AppDisabled.
+    """
+    app = await access.app_by_id(tx, caller.app_id)
+    if app is None or app.is_disabled:
+        raise AppDisabled
+    return app
+
+
+async def own_state(context: Context, caller: InstallCaller) -> wire.OwnState:
+    """GET /sdk/install.
+
+    Raises:
+        InstallGone.
+    """
+
+    async def load(tx: Transaction) -> wire.OwnState:
+        app = await app_of(tx, caller)
+        recording = Recording(context, tx, app, actor="")
+        install = await load_living(recording, caller.install_id)
+        return own_state_of(context, app, install, recording.people)
+
+    return await context.store.read(load)
+
+
+async def renew(context: Context, caller: CredentialCaller, key: str | None) -> wire.Tokens:
+    """POST /sdk/tokens: spend a credential for the next one and a user token.
+
+    Raises:
+        InstallCloned: it was spent before, under another key or none, or its successor is in use already.
+        InstallGone, Unauthenticated, AppDisabled.
+    """
+
+    async def exchange(tx: Transaction) -> wire.Tokens:
+        recording, current = await _open(context, tx, caller)
+        install_id = _subject(caller)
+        await load_living(recording, install_id)
+        if not _is_current(context, caller, current):
+            await _refuse_clone(context, tx, caller, current, key)
+        fresh = new_credential(context, install_id)
+        await access.replace_credential(tx, install_id, current.digest, context.vault.digest(fresh), key)
+        return wire.Tokens(fresh, user_token(context, recording.app, install_id, recording.standing(install_id)))
+
+    return await context.store.write(exchange)
+
+
+async def reset(context: Context, caller: CredentialCaller) -> None:
+    """DELETE /sdk/install: the install is gone for ever; saying it again changes nothing.
+
+    Raises:
+        InstallCloned, Unauthenticated, AppDisabled.
+    """
+
+    async def leave(tx: Transaction) -> None:
+        try:
+            recording, current = await _open(context, tx, caller)
+        except InstallGone:
+            return
+        if not _is_current(context, caller, current):
+            raise InstallCloned
+        await _leave(recording, _subject(caller))
+
+    await context.store.write(leave)
+
+
+async def _leave(recording: Recording, install_id: InstallId) -> None:
+    install = await recording.load_install(install_id)
+    assert install is not None
+    if recording.standing(install_id) is Standing.DELETED:
+        return
+    if recording.app.policy.takeover is Takeover.STANDBY:
+        await recording.load_installs_of(install.user)
+    user = recording.people.resolve(install.user)
+    fact_id = FactId(recording.new_id("fact"))
+    await recording.record(Reset(install_id), fact_id, named=[install.named_at], touched=[user.touched_at])
+    await access.forget_registration(recording.tx, install_id)
+    await recording.save()
+
+
+async def _open(context: Context, tx: Transaction, caller: CredentialCaller) -> tuple[Recording, access.Current]:
+    """The app and the current credential of the install that a credential names."""
+    install_id = _subject(caller)
+    current = await access.current_credential(tx, install_id)
+    if current is None:
+        if await tombstones.is_gone(tx, context.vault.tombstone(context.vault.digest(caller.token))):
+            raise InstallGone
+        raise Unauthenticated("This install credential is not known.")
+    app = await access.app_by_id(tx, current.app_id)
+    if app is None or app.is_disabled:
+        raise AppDisabled
+    if not _is_current(context, caller, current):
+        was_spent, _ = await access.spent_with(tx, context.vault.digest(caller.token), install_id)
+        if not was_spent:
+            raise Unauthenticated("This install credential is not known.")
+    return Recording(context, tx, app, actor=f"install:{install_id.hex()}"), current
+
+
+def _is_current(context: Context, caller: CredentialCaller, current: access.Current) -> bool:
+    return hmac.compare_digest(current.digest, context.vault.digest(caller.token))
+
+
+async def _refuse_clone(
+    context: Context, tx: Transaction, caller: CredentialCaller, current: access.Current, key: str | None
+) -> None:
+    """A spent credential is honest only as the repeat of the very exchange that gave out the current one."""
+    _, spent_key = await access.spent_with(tx, context.vault.digest(caller.token), _subject(caller))
+    if key is None or key != spent_key or key != current.key:
+        raise InstallCloned
+
+
+def _subject(caller: CredentialCaller) -> InstallId:
+    opaque = read_opaque(caller.token)
+    assert opaque is not None
+    return InstallId(opaque.subject)
+
+
+async def install_row(tx: Transaction, caller: InstallCaller) -> Install | None:
+    """The install that called, or None where it was erased."""
+    return await identity.read_install(tx, caller.app_id, caller.install_id)
