@@ -29,20 +29,20 @@ async def explain(context: Context, caller: KeyCaller, install_id: str, at: int 
         NotFound.
         InvalidRequest: the install was not registered at that instant.
     """
-    at_ms = context.clock.now_ms() if at is None else at
 
     async def load(tx: Transaction) -> wire.Explanation:
         install = await install_of_app(tx, caller, install_id)
         spans = await identity.read_spans(tx, install.install_id)
-        place = bisect_right(spans, max(at_ms, install.registered_at) if at is None else at_ms, key=lambda s: s.from_ms)
+        place = len(spans) if at is None else bisect_right(spans, at, key=lambda span: span.from_ms)
         if place == 0:
             message = f"The install was registered at {wire.iso(install.registered_at)}, after that instant."
             raise InvalidRequest(message, details=(("at", message),))
         span = spans[place - 1]
+        at_ms = max(context.clock.now_ms(), span.from_ms, install.named_at) if at is None else at
         rival = await identity.read_install(tx, caller.app.app_id, span.rival) if span.rival is not None else None
         user = await identity.resolve_user(tx, caller.app.app_id, install.user)
         is_disabled = user is not None and user.is_disabled
-        told = rules.explain(install, span, rival, max(at_ms, span.from_ms), user_is_disabled=is_disabled)
+        told = rules.explain(install, span, rival, at_ms, user_is_disabled=is_disabled)
         return wire.Explanation(
             install_id=install.install_id.hex(),
             at=wire.iso(at_ms),

@@ -1,4 +1,7 @@
-"""Importing the SDK is cheap and brings nothing of the server (sdk.md: it installs without the server's dependencies)."""
+"""Importing the SDK brings nothing of the server (sdk.md: it installs without the server's dependencies).
+
+How long it takes is measured by the bench, not tested: machines are noisy.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,3 @@ def test_importing_the_sdk_loads_no_http_client_and_nothing_of_the_server():
     loaded = run("import sys, unbroken.sdk; print(*sys.modules)").split()
     assert "unbroken.sdk.client" in loaded
     assert not [name for name in loaded if name in FOREIGN or name.startswith(OURS)]
-
-
-def test_importing_the_sdk_takes_less_than_150_ms():
-    program = "import time; t = time.perf_counter(); import unbroken.sdk; print(time.perf_counter() - t)"
-    assert min(float(run(program)) for _ in range(5)) < 0.150
