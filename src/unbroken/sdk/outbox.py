@@ -121,10 +121,10 @@ class Outbox:
         with self._transaction() as sql:
             sql.execute(
                 "INSERT INTO dropped (install_id, payload_id, items, reason, at_ms)"
-                " SELECT install_id, payload_id, items, ?1, ?2 FROM payloads WHERE install_id IS NOT ?3"
-                " UNION ALL SELECT install_id, NULL, count(*), ?1, ?2 FROM open_items WHERE install_id IS NOT ?3"
+                " SELECT install_id, payload_id, items, ?, ? FROM payloads WHERE install_id IS NOT ?"
+                " UNION ALL SELECT install_id, NULL, count(*), ?, ? FROM open_items WHERE install_id IS NOT ?"
                 " GROUP BY install_id",
-                (reason, now_ms, install_id),
+                (reason, now_ms, install_id) * 2,
             )
             sql.execute("DELETE FROM payloads WHERE install_id IS NOT ?", (install_id,))
             sql.execute("DELETE FROM open_items WHERE install_id IS NOT ?", (install_id,))
