@@ -1,0 +1,64 @@
+"""The backend kit: what a customer's server needs to link installs, and to read and erase people.
+
+    platform = Platform(base_url, api_key=os.environ["UNBROKEN_API_KEY"])
+    platform.link(install_id, external_id=account.id, link_ticket=ticket)
+
+`LinkEndpoint` (`asgi.py`) is the part an app talks to, ready to be mounted. Nothing of the platform's server is loaded.
+"""
+
+from __future__ import annotations
+
+from unbroken.backend.asgi import LinkEndpoint
+from unbroken.backend.client import AsyncPlatform, AsyncUsers, Platform, Users
+from unbroken.backend.connection import Options
+from unbroken.backend.errors import (
+    BackendError,
+    InvalidConfig,
+    PlatformError,
+    PlatformUnreachable,
+    ReplyNotUnderstood,
+)
+from unbroken.backend.request import Request
+from unbroken.backend.results import (
+    Activation,
+    AuthCode,
+    Event,
+    Explanation,
+    Fact,
+    Install,
+    Item,
+    Link,
+    Receipt,
+    Trajectory,
+    User,
+    Waypoint,
+)
+from unbroken.backend.retry import Retry
+
+__all__ = [
+    "Activation",
+    "AsyncPlatform",
+    "AsyncUsers",
+    "AuthCode",
+    "BackendError",
+    "Event",
+    "Explanation",
+    "Fact",
+    "Install",
+    "InvalidConfig",
+    "Item",
+    "Link",
+    "LinkEndpoint",
+    "Options",
+    "Platform",
+    "PlatformError",
+    "PlatformUnreachable",
+    "Receipt",
+    "ReplyNotUnderstood",
+    "Request",
+    "Retry",
+    "Trajectory",
+    "User",
+    "Users",
+    "Waypoint",
+]

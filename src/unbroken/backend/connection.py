@@ -1,0 +1,213 @@
+"""The two thin shells around a call: send, wait, send again, read. They differ in `await` only.
+
+TLS comes in as an `ssl.SSLContext`. Environment proxies are not used: whoever can set a variable must not be able to
+read the API key. No reply becomes a value (`NoReply`) before it becomes an error, so that an error a developer logs
+has no frame of the HTTP client in it, where the key is in the clear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from unbroken.backend.errors import InvalidConfig
+from unbroken.backend.exchange import Answer, Call, NoReply, Page, Reply, Request, result_of
+from unbroken.backend.retry import Attempts, Retry
+from unbroken.clock import Clock, SystemClock
+from unbroken.randomness import Randomness, SystemRandomness
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+T = TypeVar("T")
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What rarely needs another value.
+
+    Args:
+        timeout_s: how long one try may take at each of connecting, sending and receiving.
+        retry: when a call is tried again.
+        ssl_context: the TLS to use; the system's CA store and host name check if left out.
+        transport: an `httpx` transport in place of the network: blocking for `Platform`, async for `AsyncPlatform`.
+        headers: further headers, asked anew for every try.
+        clock: tells the time, for idempotency keys.
+        randomness: makes idempotency keys and jitter.
+    """
+
+    timeout_s: float = 10.0
+    retry: Retry = field(default_factory=Retry)
+    ssl_context: ssl.SSLContext | None = None
+    transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None = None
+    headers: Callable[[], Mapping[str, str]] | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    randomness: Randomness = field(default_factory=SystemRandomness)
+
+    def new_id(self) -> str:
+        """A UUID: the idempotency key of one logical call, which its tries share, or the `ref` of an answer."""
+        return self.randomness.uuid(self.clock.now_ms())
+
+
+class ApiKey:
+    """An API key that no `repr`, log line, traceback or pickle shows. It goes into a request as that is sent."""
+
+    __slots__ = ("_header",)
+
+    def __init__(self, text: str) -> None:
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            raise InvalidConfig("the API key is empty or has characters that no key has")
+        self._header = f"Bearer {text}"
+
+    def __call__(self, request: httpx.Request) -> httpx.Request:
+        """Authorize a request, as httpx asks it."""
+        request.headers["Authorization"] = self._header
+        return request
+
+    def __repr__(self) -> str:
+        return "ApiKey(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an API key is not pickled")
+
+
+class Connection:
+    """One httpx client for code that blocks; may be used by many threads."""
+
+    def __init__(self, base_url: str, api_key: ApiKey, options: Options) -> None:
+        check_url(base_url)
+        if options.transport is not None and not isinstance(options.transport, httpx.BaseTransport):
+            raise InvalidConfig("Platform needs a blocking httpx transport")
+        self.options = options
+        self._client = httpx.Client(transport=options.transport, **_client_arguments(base_url, api_key, options))
+
+    def do(self, call: Call[T]) -> T:
+        """Send the request until its answer is the last word; the errors are those of `result_of`."""
+        attempts = Attempts(self.options.retry, self.options.randomness)
+        while (pause_s := attempts.pause_after(answer := self._send(call.request))) is not None:
+            time.sleep(pause_s)
+        return result_of(call, answer)
+
+    def pages(self, call_at: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
+        """Everything in a list; each page is fetched when its first item is asked for."""
+        cursor: str | None = None
+        while True:
+            page = self.do(call_at(cursor))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _send(self, request: Request) -> Answer:
+        try:
+            return _reply(self._client.request(**_request_arguments(request, self.options)))
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            return _no_reply(error)
+
+
+class AsyncConnection:
+    """The same on asyncio."""
+
+    def __init__(self, base_url: str, api_key: ApiKey, options: Options) -> None:
+        check_url(base_url)
+        if options.transport is not None and not isinstance(options.transport, httpx.AsyncBaseTransport):
+            raise InvalidConfig("AsyncPlatform needs an async httpx transport")
+        self.options = options
+        self._client = httpx.AsyncClient(transport=options.transport, **_client_arguments(base_url, api_key, options))
+
+    async def do(self, call: Call[T]) -> T:
+        """See `Connection.do`."""
+        attempts = Attempts(self.options.retry, self.options.randomness)
+        while (pause_s := attempts.pause_after(answer := await self._send(call.request))) is not None:  # noqa: ASYNC110 - no event to wait for: the platform is elsewhere
+            await asyncio.sleep(pause_s)
+        return result_of(call, answer)
+
+    async def pages(self, call_at: Callable[[str | None], Call[Page[T]]]) -> AsyncIterator[T]:
+        """See `Connection.pages`."""
+        cursor: str | None = None
+        while True:
+            page = await self.do(call_at(cursor))
+            for item in page.items:
+                yield item
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def close(self) -> None:
+        """See `Connection.close`."""
+        await self._client.aclose()
+
+    async def _send(self, request: Request) -> Answer:
+        try:
+            return _reply(await self._client.request(**_request_arguments(request, self.options)))
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            return _no_reply(error)
+
+
+def check_url(base_url: str) -> None:
+    """Refuse a base URL that would send the API key in the clear, or elsewhere.
+
+    Raises:
+        InvalidConfig: with the reason.
+    """
+    url = urlsplit(base_url)
+    if url.username or url.password or url.query or url.fragment:
+        raise InvalidConfig("the base URL carries no user, query or fragment")
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise InvalidConfig(f"{base_url!r} is not an http or https URL")
+    if url.scheme == "http" and url.hostname not in _LOOPBACK:
+        raise InvalidConfig("http:// is for loopback only; the API key travels over https://")
+
+
+def _client_arguments(base_url: str, api_key: ApiKey, options: Options) -> dict[str, Any]:
+    return {
+        "base_url": base_url,
+        "auth": api_key,
+        "verify": options.ssl_context if options.ssl_context is not None else True,
+        "timeout": options.timeout_s,
+        "trust_env": False,
+        "follow_redirects": False,
+    }
+
+
+def _request_arguments(request: Request, options: Options) -> dict[str, Any]:
+    headers = {"Accept": "application/json"}
+    if request.body:
+        headers["Content-Type"] = "application/json"
+    if request.idempotency_key is not None:
+        headers["Idempotency-Key"] = request.idempotency_key
+    further = options.headers() if options.headers is not None else {}
+    return {
+        "method": request.method,
+        "url": request.path,
+        "params": request.query or None,
+        "content": request.body or None,
+        "headers": {**headers, **further},
+    }
+
+
+def _reply(response: httpx.Response) -> Reply:
+    retry_after = response.headers.get("Retry-After", "")
+    return Reply(
+        status=response.status_code,
+        body=response.content,
+        retry_after_s=int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
+        ref=response.headers.get("X-Request-Id"),
+        next_cursor=response.headers.get("X-Next-Cursor"),
+    )
+
+
+def _no_reply(error: Exception) -> NoReply:
+    return NoReply(f"{type(error).__name__}: {error}")

@@ -1,0 +1,80 @@
+"""A request of an app as `authenticate` sees it: everything that can carry a session, and no body.
+
+Without a body the account cannot be taken from what the app sends to be linked. What is ambiguous is left out, never
+chosen: two parsers that choose differently are how one person's request is taken for another's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Whose request is it? Nothing that may hold a session is shown by `repr`.
+
+    Args:
+        method: GET or POST.
+        path: below the place where the endpoint is mounted.
+        headers: by lower-case name; one sent several times is joined with ", ".
+        cookies: by name; one sent with two values is absent.
+        query: every value of every parameter.
+        client: address and port of the peer, if known; a proxy's where there is one.
+        scope: the ASGI scope, for what the host application's own middleware left there (`session`, `user`, `state`).
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    cookies: Mapping[str, str] = field(repr=False)
+    query: Mapping[str, Sequence[str]] = field(repr=False)
+    client: tuple[str, int] | None
+    scope: Mapping[str, Any] = field(repr=False)
+
+
+def request_of(scope: Mapping[str, Any]) -> Request:
+    """The request of an ASGI scope of type `http`."""
+    headers = list(_decoded(scope["headers"]))
+    return Request(
+        method=scope["method"],
+        path=_path_below_mount(scope),
+        headers=_joined(headers),
+        cookies=_cookies(value for name, value in headers if name == "cookie"),
+        query=parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True),
+        client=tuple(scope["client"]) if scope.get("client") else None,
+        scope=scope,
+    )
+
+
+def _path_below_mount(scope: Mapping[str, Any]) -> str:
+    """Some hosts leave the mount's prefix in `path` (as ASGI says), some cut it off."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:
+    for name, value in headers:
+        yield name.decode("latin-1").lower(), value.decode("latin-1")
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        separator = "; " if name == "cookie" else ", "
+        joined[name] = f"{joined[name]}{separator}{value}" if name in joined else value
+    return joined
+
+
+def _cookies(headers: Iterable[str]) -> Mapping[str, str]:
+    values: dict[str, set[str]] = {}
+    for pair in "; ".join(headers).split(";"):
+        name, sign, value = pair.strip().partition("=")
+        if sign:
+            values.setdefault(name.strip(), set()).add(value.strip())
+    return {name: value for name, (value, *others) in values.items() if not others}

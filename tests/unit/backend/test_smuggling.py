@@ -1,0 +1,130 @@
+"""Ways to make the endpoint name another account than that of the session. Each ends in alice's link or in none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from unbroken.backend import AsyncPlatform, LinkEndpoint
+
+INSTALL = "a1" * 12
+API_KEY = "unb_key_0123456789abcdef0123456789abcdef"
+SESSIONS = {"alices": "alice", "victims": "victim"}
+JSON = ("Content-Type", "application/json")
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
+COOKIE = ("Cookie", "session=alices")
+PLAIN = {"install_id": INSTALL}
+
+
+def body(**members):
+    return json.dumps(PLAIN | members).encode()
+
+
+def post(content=None, headers=(JSON, COOKIE), path="/linking/install"):
+    return "POST", path, list(headers), content if content is not None else body()
+
+
+def with_header(name, value="victim"):
+    return post(headers=[JSON, COOKIE, (name, value)])
+
+
+MEMBERS = [
+    *("external_id", "externalId", "external-id", "EXTERNAL_ID", "external_id ", "user_id", "user", "account"),
+    *("account_id", "username", "email", "sub", "authenticate", "session", "cookies", "Cookie", "X-User", "person_id"),
+    *("__proto__", "constructor", "id", "link", "dry_run", "attestation"),
+]
+HEADERS = [
+    *("X-User", "X-User-Id", "X-Account", "X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-User"),
+    *("X-External-Id", "External-Id", "From", "Forwarded", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override"),
+    *("X-Session", "Session", "Authorization", "X-Authenticated-Userid", "Idempotency-Key", "Lab-Time", "Cookie2"),
+]
+
+ATTEMPTS = {
+    **{f"a member {name!r}": post(body(**{name: "victim"})) for name in MEMBERS},
+    **{f"an object as {name!r}": post(body(**{name: {"external_id": "victim"}})) for name in MEMBERS[:8]},
+    **{f"a header {name}": with_header(name) for name in HEADERS},
+    "nested beside": post(body(body={"external_id": "victim", "install_id": INSTALL})),
+    "an install that is an object": post(json.dumps({"install_id": {"external_id": "victim"}}).encode()),
+    "an install that is a list": post(json.dumps({"install_id": [INSTALL, "victim"]}).encode()),
+    "a list of bodies": post(json.dumps([PLAIN, PLAIN | {"external_id": "victim"}]).encode()),
+    "two bodies": post(body() + b"\n" + body(external_id="victim")),
+    "an install twice": post(b'{"install_id": "%b", "install_id": "victim"}' % INSTALL.encode()),
+    "an account twice": post(b'{"install_id": "%b", "x": 1, "external_id": "a", "external_id": "victim"}' % b"a1"),
+    "twice, escaped": post(b'{"install_id": "%b", "install_\\u0069d": "victim"}' % INSTALL.encode()),
+    "twice, nested": post(b'{"install_id": "%b", "x": {"a": 1, "a": 2}}' % INSTALL.encode()),
+    "an account in the install id": post(json.dumps({"install_id": f'{INSTALL}","external_id":"victim'}).encode()),
+    "a path in the install id": post(json.dumps({"install_id": f"{INSTALL}/link?external_id=victim&"}).encode()),
+    "an escaped path in the install id": post(json.dumps({"install_id": "..%2f..%2fusers%2fauth-code"}).encode()),
+    "a null byte in the install id": post(json.dumps({"install_id": f"{INSTALL}\0victim"}).encode()),
+    "an account in the ticket": post(body(link_ticket='x","external_id":"victim')),
+    "a header in the ticket": post(body(link_ticket="x\r\nX-User: victim")),
+    "a ticket that is an object": post(body(link_ticket={"external_id": "victim"})),
+    "the query": post(path="/linking/install?external_id=victim&user=victim&session=victims"),
+    "the query, as a cookie": post(path="/linking/install?Cookie=session%3Dvictims"),
+    "the path": post(path="/linking/install/victim"),
+    "a parameter of the path": post(path="/linking/install;external_id=victim"),
+    "an escaped query in the path": post(path="/linking/install%3Fexternal_id=victim"),
+    "dots in the path": post(path="/linking/victim/../install"),
+    "the other call": ("GET", "/linking/auth-code?external_id=victim", [COOKIE], b""),
+    "the other call with a body": ("GET", "/linking/auth-code", [COOKIE, JSON], b'{"external_id": "victim"}'),
+    "the other call's path": ("GET", "/linking/auth-code/victim", [COOKIE], b""),
+    "a second cookie of that name": post(headers=[JSON, ("Cookie", "session=alices; session=victims")]),
+    "a second cookie before it": post(headers=[JSON, ("Cookie", "session=victims; session=alices")]),
+    "a second cookie header": post(headers=[JSON, COOKIE, ("Cookie", "session=victims")]),
+    "a cookie in another case": post(headers=[JSON, COOKIE, ("Cookie", "SESSION=victims")]),
+    "a cookie with spaces": post(headers=[JSON, ("Cookie", "session=alices; session =victims")]),
+    "a cookie of the account": post(headers=[JSON, ("Cookie", "session=alices; user=victim; external_id=victim")]),
+    "a cookie split by a comma": post(headers=[JSON, ("Cookie", "session=alices, session=victims")]),
+    "a quoted cookie": post(headers=[JSON, ("Cookie", 'session=alices; x="; session=victims"')]),
+    "no session but a header": post(headers=[JSON, ("X-User", "victim")]),
+    "no session but a member": post(body(session="victims", external_id="victim"), headers=[JSON]),
+    "a form": post(b"install_id=a1&external_id=victim", [FORM, COOKIE]),
+    "a form that says JSON": post(b"install_id=a1&external_id=victim"),
+    "a form made to look like JSON": post(body(external_id="victim="), [("Content-Type", "text/plain"), COOKIE]),
+    "two content types": post(body(external_id="victim"), [JSON, ("Content-Type", "text/plain"), COOKIE]),
+    "another charset": post(body(x="victim").decode().encode("utf-16"), [("Content-Type", "application/json"), COOKIE]),
+    "multipart": post(b'--x\r\nContent-Disposition: form-data; name="external_id"\r\n\r\nvictim\r\n--x--', [
+        ("Content-Type", "multipart/form-data; boundary=x"), COOKIE]),
+    "gzip": post(body(external_id="victim"), [JSON, COOKIE, ("Content-Encoding", "gzip")]),
+    "another method": ("PUT", "/linking/install", [JSON, COOKIE], body(external_id="victim")),
+    "a method in the query": ("GET", "/linking/install?_method=POST", [JSON, COOKIE], body(external_id="victim")),
+}  # fmt: skip
+
+
+def by_session(request):
+    return SESSIONS.get(request.cookies.get("session", ""))
+
+
+@pytest.fixture
+def attempt(fake):
+    def attempt(method, path, headers, content):
+        async def run():
+            async with AsyncPlatform("http://127.0.0.1:1", api_key=API_KEY, options=fake.options()) as platform:
+                app = Starlette()
+                app.mount("/linking", LinkEndpoint(platform, by_session))
+                transport = httpx.ASGITransport(app)
+                async with httpx.AsyncClient(transport=transport, base_url="https://customer.example") as client:
+                    return await client.request(method, path, headers=headers, content=content)
+
+        return asyncio.run(run())
+
+    return attempt
+
+
+@pytest.mark.parametrize("request_", ATTEMPTS.values(), ids=ATTEMPTS.keys())
+def test_no_request_names_another_account_than_its_session(attempt, fake, request_):
+    reply = attempt(*request_)
+    assert fake.accounts_named() <= {"alice"}
+    assert fake.linked.keys() <= {INSTALL}
+    assert (reply.status_code == 200) == bool(fake.accounts_named())
+    assert "victim" not in [name for body in fake.bodies for name in body.values()]
+
+
+def test_the_attempts_would_be_seen_if_they_worked(attempt, fake):
+    assert attempt(*post(headers=[JSON, ("Cookie", "session=victims")])).status_code == 200
+    assert fake.accounts_named() == {"victim"}
+    assert len(ATTEMPTS) >= 80
