@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unbroken.log.contract import Record
+from unbroken.log.contract import Record, partition_of
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SeededRandomness
 from unbroken.store.contract import Call, CallRefused, Store, StoreRefused, StoreUnavailable, Transaction
@@ -23,6 +23,8 @@ from unbroken.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# ruff: noqa: ASYNC221, ASYNC240 - a test may stop its own loop
 
 pytestmark = pytest.mark.anyio
 
@@ -165,9 +167,8 @@ async def test_an_opening_that_is_cancelled_leaves_nothing_open(path: Path) -> N
 
 
 def open_files(path: Path) -> int:
-    links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
-    targets = [os.readlink(link) for link in links if link.is_symlink()]
-    return sum(target.startswith(str(path)) for target in targets)
+    targets = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return sum(str(target).startswith(str(path)) for target in targets)
 
 
 async def test_breaking_off_a_long_read_does_not_hold_up_closing(path: Path) -> None:
@@ -263,6 +264,33 @@ async def test_a_call_may_not_begin_or_end_a_transaction(path: Path, statement: 
     assert (answers[0], answers[2]) == (1, 1)
     with pytest.raises(CallRefused):
         await store.write(lambda tx: tx.run(statement))
+    await store.close()
+
+
+async def test_appends_whose_flush_is_cancelled_are_told_that_they_may_not_be_stored(path: Path) -> None:
+    store = await opened(path)
+    log = EmbeddedLog(store)
+    gate = Gate()
+    standing = asyncio.create_task(store.write(gate))
+    await asyncio.to_thread(gate.entered.wait)
+
+    async def append(number: int) -> None:
+        await log.append(Record(b"install-0001", number, b"body"), first_of_install=False)
+
+    in_flight = asyncio.create_task(append(1))
+    await asyncio.sleep(0)  # it has begun to flush
+    await asyncio.sleep(0)  # its write has taken its place
+    waiting = asyncio.create_task(append(2))
+    await asyncio.sleep(0)
+    assert log._flushing is not None
+    log._flushing.cancel()
+    answers = await asyncio.gather(in_flight, waiting, return_exceptions=True)
+    gate.opened.set()
+    await standing
+
+    assert {type(answer) for answer in answers} == {StoreUnavailable}
+    await append(3)
+    assert [record.received_at for _, record in await log.read(partition_of(b"install-0001"), 9)] == [3]
     await store.close()
 
 
@@ -420,7 +448,7 @@ async def test_a_write_that_waited_too_long_says_that_another_process_is_in_the_
     with child("holder", path) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        answers = await together(store, add("a"), add("b"))
+        answers = await asyncio.gather(store.write(add("a")), store.write(add("b")), return_exceptions=True)
         await asyncio.to_thread(holder.communicate, timeout=30)
 
     assert {type(answer) for answer in answers} == {StoreUnavailable}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from unbroken.domain.ids import AppId
 
 
@@ -74,6 +76,20 @@ class Policy:
     late_window_days: int = 30
     retention_days: int = 90
     link_burst: int = 20
+
+
+def policy_of(stored: Mapping[str, Any]) -> Policy:
+    """A policy from the object it is written down as (`dataclasses.asdict`)."""
+    return Policy(
+        linking=Linking(stored["linking"]),
+        used_install=UsedInstall(stored["used_install"]),
+        precedence=Precedence(stored["precedence"]),
+        takeover=Takeover(stored["takeover"]),
+        link_ticket=LinkTicket(stored["link_ticket"]),
+        late_window_days=stored["late_window_days"],
+        retention_days=stored["retention_days"],
+        link_burst=stored["link_burst"],
+    )
 
 
 @dataclass(frozen=True, slots=True)

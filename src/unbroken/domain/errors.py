@@ -17,8 +17,10 @@ The docstring of a leaf is its message where none is given. Clients rebuild the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Refusal(Exception):

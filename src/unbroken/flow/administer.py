@@ -135,16 +135,16 @@ async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]
         policy = replace(app.policy, **parsed)
         if policy != app.policy:
             await access.set_policy(tx, app_id, policy)
-            await _record_policy(context, tx, app_id, changes)
+            await _record_policy(context, tx, app_id, policy)
         return policy
 
     return await context.store.write(change)
 
 
-async def _record_policy(context: Context, tx: Transaction, app_id: AppId, changes: Mapping[str, str]) -> None:
+async def _record_policy(context: Context, tx: Transaction, app_id: AppId, policy: Policy) -> None:
     now_ms = context.clock.now_ms()
     fact_id = FactId(context.randomness.id("fact", now_ms))
-    entry = Entry(fact_id, now_ms, FactKind.POLICY_CHANGED, OPERATOR, fields=dict(changes))
+    entry = Entry(fact_id, now_ms, FactKind.POLICY_CHANGED, OPERATOR, fields=asdict(policy))
     await ledger.append(tx, app_id, entry)
 
 

@@ -86,7 +86,7 @@ async def by_bearer(context: Context, token: str) -> KeyCaller | InstallCaller |
     kind = credentials.kind_of(token)
     match kind:
         case Kind.USER_TOKEN:
-            return _install(context, token)
+            return await _install(context, token)
         case Kind.API_KEY:
             return await _key(context, token)
         case Kind.INSTALL:
@@ -99,12 +99,14 @@ async def by_bearer(context: Context, token: str) -> KeyCaller | InstallCaller |
             raise ForbiddenCredential(f"{NAMES[kind].capitalize()} is not a bearer token.")
 
 
-def _install(context: Context, token: str) -> InstallCaller:
+async def _install(context: Context, token: str) -> InstallCaller:
+    """No look-up of who is who: the token says it, and what has changed since is in memory."""
     signed = context.vault.open(Kind.USER_TOKEN, token)
     if signed is None:
         raise Unauthenticated("This user token is not one of this platform.")
     if signed.expires_at <= context.clock.now_ms():
         raise Unauthenticated("This user token has expired.")
+    await context.standings.refresh(context)
     if context.standings.is_stopped(signed.app_id):
         raise AppDisabled
     return InstallCaller(signed.app_id, signed.install_id, signed.standing)

@@ -30,7 +30,6 @@ async def ingest(
     Raises:
         InstallGone, InvalidRequest, TooLarge.
     """
-    await context.standings.refresh(context)
     standing = context.standings.of(caller.install_id, caller.standing)
     if standing is Standing.DELETED:
         raise InstallGone

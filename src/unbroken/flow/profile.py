@@ -84,7 +84,7 @@ async def merge_metadata(context: Context, caller: InstallCaller, fields: Mappin
         merged = {**await users.metadata(tx, user_id), **fields}
         if len(merged) > wire.METADATA_KEYS_MAX:
             message = f"A user has at most {wire.METADATA_KEYS_MAX} metadata keys."
-            raise InvalidRequest(message, details=(("$", message),))
+            raise InvalidRequest(message, details=(("", message),))
         await users.set_metadata(tx, user_id, merged)
         return merged
 

@@ -7,7 +7,7 @@ computed again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unbroken.domain.ledger import facts as said_facts
@@ -143,7 +143,7 @@ class Recording:
         return self._standing(install_id)
 
 
-def _fields(said: Said) -> dict[str, Any]:
+def _fields(said: Said) -> dict[str, Any]:  # noqa: PLR0911 - one return a kind
     """What a fact says beside the ids it names."""
     match said:
         case Registered(form=form):
@@ -154,3 +154,10 @@ def _fields(said: Said) -> dict[str, Any]:
             return {}
         case said_facts.UserDisabled() | said_facts.UserEnabled():
             return {}
+        case said_facts.Renamed(release_old=release_old):
+            return {"release_old": release_old}
+        case said_facts.Unlinked(subject, fresh_user, kept_user):
+            ids = {"fresh_user": fresh_user, "kept_user": kept_user}
+            return {"subject": subject.hex(), **{name: id_.hex() for name, id_ in ids.items() if id_ is not None}}
+        case said_facts.PolicyChanged(policy):
+            return asdict(policy)

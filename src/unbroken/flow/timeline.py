@@ -174,7 +174,7 @@ async def _write(tx: Transaction, due: Due, loaded: _Loaded, computed: _Computed
     if not await timelines.is_still(tx, due):
         return
     user_id = due.user_id
-    from_ms = computed.events[0][0].start_ms if computed.events else 0
+    from_ms = computed.events[0][0].start_ms if loaded.cursor_ms > NOTHING_YET else 0
     places, places_until = await _places_before(tx, user_id, loaded, from_ms)
     encoded, places, places_until = _encode(computed, loaded, places, places_until)
     days = await _write_events(tx, user_id, from_ms, encoded)

@@ -83,7 +83,7 @@ def _decode_loosely(body: bytes) -> _LooseUpload:
         raise TooLarge("The body is nested too deeply.") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         message, _, path = str(error).partition(" - at `")
-        raise InvalidRequest(details=((path.rstrip("`") or "$", message),)) from None
+        raise InvalidRequest(details=((path.rstrip("`").removeprefix("$").removeprefix("."), message),)) from None
 
 
 def _invalid(items: list[Raw]) -> Iterator[wire.InvalidItem]:
@@ -107,13 +107,13 @@ def item_of(raw: Raw | bytes) -> wire.Item | str:
 def reason_against(item: wire.Item) -> str | None:
     """What the types do not check: the size of custom data."""
     if isinstance(item, wire.Custom) and len(wire.encode(item.data)) > wire.CUSTOM_DATA_MAX_BYTES:
-        return f"Custom data may have {wire.CUSTOM_DATA_MAX_BYTES} bytes - at `$.data`"
+        return f"Custom data may have {wire.CUSTOM_DATA_MAX_BYTES} bytes."
     return None
 
 
 def _check_sizes(items: list[int]) -> None:
     if not items:
-        raise InvalidRequest(details=(("$.payloads", "An upload carries at least one payload."),))
+        raise InvalidRequest(details=(("payloads", "An upload carries at least one payload."),))
     if len(items) > wire.PAYLOADS_MAX:
         raise TooLarge(f"An upload carries at most {wire.PAYLOADS_MAX} payloads.")
     if max(items) > wire.ITEMS_MAX:
@@ -122,7 +122,7 @@ def _check_sizes(items: list[int]) -> None:
 
 def _payload_id(text: str) -> str:
     if _UUID.fullmatch(text) is None:
-        raise InvalidRequest(details=(("$.payloads[...].payload_id", "A payload id is a UUID."),))
+        raise InvalidRequest(details=(("payloads[...].payload_id", "A payload id is a UUID."),))
     return text
 
 

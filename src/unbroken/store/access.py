@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from unbroken.domain.app import App, Linking, LinkTicket, Policy, Precedence, Scope, Takeover, UsedInstall
+from unbroken.domain.app import App, Policy, Scope, policy_of
 from unbroken.domain.ids import AppId, ExternalId, InstallId, KeyId, UserId
 
 if TYPE_CHECKING:
@@ -62,18 +62,7 @@ def _policy_text(policy: Policy) -> str:
 
 
 def _app(row: tuple[Any, ...]) -> App:
-    stored = json.loads(row[3])
-    policy = Policy(
-        linking=Linking(stored["linking"]),
-        used_install=UsedInstall(stored["used_install"]),
-        precedence=Precedence(stored["precedence"]),
-        takeover=Takeover(stored["takeover"]),
-        link_ticket=LinkTicket(stored["link_ticket"]),
-        late_window_days=stored["late_window_days"],
-        retention_days=stored["retention_days"],
-        link_burst=stored["link_burst"],
-    )
-    return App(AppId(row[0]), row[1], bool(row[2]), policy)
+    return App(AppId(row[0]), row[1], bool(row[2]), policy_of(json.loads(row[3])))
 
 
 # API keys

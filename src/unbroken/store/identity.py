@@ -58,6 +58,7 @@ _CARRY: Final = (
     "INSERT INTO carriers (app_id, external_id, user_id) VALUES ($1, $2, $3)"
     " ON CONFLICT (app_id, external_id) DO UPDATE SET user_id = excluded.user_id"
 )
+_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND external_id = $2"
 _CUT_SPANS: Final = "DELETE FROM spans WHERE install_id = $1 AND from_ms >= $2"
 _ADD_SPAN: Final = (
     "INSERT INTO spans (install_id, user_id, state, outcome, from_ms, to_ms, cause, rival)"
@@ -196,6 +197,8 @@ async def save(tx: Transaction, people: People, app_id: AppId, before: dict[Inst
     """
     for user_id in sorted(people.touched_users):
         await _save_user(tx, app_id, people.users[user_id])
+    for external_id in sorted(people.released):
+        await tx.run(_RELEASE, app_id, external_id)
     for external_id, user_id in people.carriers.items():
         if user_id in people.touched_users:
             await tx.run(_CARRY, app_id, external_id, user_id)

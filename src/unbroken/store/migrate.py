@@ -79,8 +79,8 @@ class Migration:
         """The single statements, each up to the semicolon that ends it."""
         found: list[str] = []
         begun = ""
-        for line in dialect.say(self.text).splitlines(keepends=True):
-            begun += line
+        for part in re.split("(?<=;)", dialect.say(self.text)):
+            begun += part
             if sqlite3.complete_statement(begun):  # knows quotes, comments and the body of a trigger
                 found.append(begun.strip())
                 begun = ""

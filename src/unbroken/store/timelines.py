@@ -153,6 +153,10 @@ _ADD_CHECKPOINT: Final = (
     "INSERT INTO checkpoints (user_id, at_ms, state) VALUES ($1, $2, $3)"
     " ON CONFLICT (user_id, at_ms) DO UPDATE SET state = excluded.state"
 )
+_THIN_CHECKPOINTS: Final = (
+    "DELETE FROM checkpoints WHERE user_id = $1 AND at_ms >= $2 AND at_ms < $3 AND at_ms NOT IN"
+    " (SELECT max(at_ms) FROM checkpoints WHERE user_id = $1 AND at_ms >= $2 AND at_ms < $3 GROUP BY at_ms / $4)"
+)
 _CUT_CHECKPOINTS: Final = "DELETE FROM checkpoints WHERE user_id = $1 AND at_ms >= $2"
 _EVENT: Final = "event_id, start_ms, end_ms, revision, body, place_id, successor, is_removed"
 _EVENTS_FROM: Final = f"SELECT {_EVENT} FROM events WHERE user_id = $1 AND start_ms >= $2 ORDER BY start_ms, event_id"
@@ -208,6 +212,11 @@ async def replace_checkpoints(
     """Replace all checkpoints from an instant on."""
     await tx.run(_CUT_CHECKPOINTS, user_id, from_ms)
     await tx.many(_ADD_CHECKPOINT, [(user_id, at_ms, state) for at_ms, state in checkpoints])
+
+
+async def thin_checkpoints(tx: Transaction, user_id: UserId, from_ms: int, to_ms: int, every_ms: int) -> None:
+    """Keep one checkpoint in each stretch of `every_ms`, the last."""
+    await tx.run(_THIN_CHECKPOINTS, user_id, from_ms, to_ms, every_ms)
 
 
 async def events_from(tx: Transaction, user_id: UserId, from_ms: int) -> list[EventRow]:

@@ -20,6 +20,7 @@ from unbroken.domain.ledger.facts import (
     Fact,
     Linked,
     Registered,
+    Renamed,
     Reset,
     UserDisabled,
     UserEnabled,
@@ -136,20 +137,60 @@ def test_what_was_captured_before_a_join_is_told_as_before_the_link():
     assert [span.outcome for span in story.people.spans[install("B")]] == [Outcome.BEFORE_LINK, Outcome.ACCEPTED]
 
 
-@pytest.mark.parametrize(
-    ("pristine", "used", "refusal"),
-    [
-        (False, UsedInstall.REFUSE, errors.CannotLinkExistingPersonToOtherPerson),
-        (True, UsedInstall.CLAIM, errors.Conflict),
-    ],
-)
-def test_a_link_that_a_rule_refuses_raises(pristine, used, refusal):
+def test_a_used_install_is_refused_by_default():
     story = Story()
     story.register("A")
     story.link("A")
     story.register("B")
-    with pytest.raises(refusal):
-        story.link("B", pristine=pristine, used=used)
+    with pytest.raises(errors.CannotLinkExistingPersonToOtherPerson):
+        story.link("B", pristine=False)
+
+
+def test_a_claim_takes_along_what_no_activation_of_the_person_covers():
+    story = Story()
+    story.register("B")  # at 1 s, active on its own user
+    story.register("A")  # at 2 s
+    story.link("A")  # Anna is A's user, active from 2 s
+    story.tell(Reset(install("A")))  # at 4 s nobody is active any more
+    story.register("C")  # at 5 s
+    story.link("B", pristine=False, used=UsedInstall.CLAIM)  # at 6 s
+    outcomes = [(span.from_ms, span.to_ms, span.outcome.value) for span in story.people.spans[install("B")]]
+    assert outcomes == [
+        (1000, 2000, "accepted"),
+        (2000, 4000, "overlaps"),
+        (4000, 6000, "accepted"),
+        (6000, None, "accepted"),
+    ]
+
+
+def test_a_dropped_past_stays_aside():
+    story = Story()
+    story.register("A")
+    story.link("A")
+    story.register("B")
+    story.link("B", pristine=False, used=UsedInstall.DROP)
+    assert [span.outcome for span in story.people.spans[install("B")]] == [Outcome.BEFORE_LINK, Outcome.ACCEPTED]
+
+
+def test_a_renamed_person_is_found_by_all_its_names_until_the_old_ones_are_released():
+    story = Story()
+    story.register("A")
+    story.link("A")
+    story.tell(Renamed(user("A"), ExternalId("anna@new"), release_old=False))
+    assert set(story.people.carriers) == {ANNA, "anna@new"}
+    story.link("A", "anna@new")  # row 9: the same person
+    story.tell(Renamed(user("A"), ExternalId("anna@newest"), release_old=True))
+    assert set(story.people.carriers) == {"anna@newest"}
+
+
+def test_nobody_takes_another_persons_name():
+    story = Story()
+    story.register("A")
+    story.link("A")
+    story.register("B")
+    story.link("B", "ben")
+    with pytest.raises(errors.Conflict):
+        story.tell(Renamed(user("B"), ANNA))
 
 
 def test_when_the_active_install_resets_nobody_follows_by_default():

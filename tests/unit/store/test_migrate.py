@@ -41,7 +41,7 @@ def test_statements_are_told_apart() -> None:
     text = """-- a table; with a comment
 CREATE TABLE a (b TEXT DEFAULT ';'); -- and one behind it
 INSERT INTO a VALUES ('one;
-two');
+two'); INSERT INTO a VALUES ('three');
 
 CREATE TRIGGER t AFTER INSERT ON a BEGIN
     DELETE FROM a;
@@ -51,8 +51,9 @@ END;
 """
     said = Migration(1, "a", text).statements(SQLITE)
 
-    assert [statement.split()[0] for statement in said] == ["--", "INSERT", "CREATE"]
-    assert said[2].endswith("END;")
+    assert [statement.split()[0] for statement in said] == ["--", "--", "INSERT", "CREATE"]
+    assert said[0].endswith("DEFAULT ';');")
+    assert said[3].endswith("END;")
 
 
 def test_a_migration_without_its_last_semicolon_is_a_mistake() -> None:

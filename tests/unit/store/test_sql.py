@@ -42,7 +42,7 @@ def test_a_parameter_that_is_left_out_is_refused(statement: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["BEGIN", " commit;", "ROLLBACK TO x", "Savepoint x", "RELEASE x", "END", "START TRANSACTION"]
+    "statement", ["BEGIN", " commit;", "ROLLBACK TO x", "Savepoint x", "RELEASE x", "END", "START WORK"]
 )
 def test_a_statement_that_begins_or_ends_a_transaction_is_refused(statement: str) -> None:
     with pytest.raises(CallRefused):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unbroken.domain.app import UsedInstall
+    from unbroken.domain.app import Policy, UsedInstall
     from unbroken.domain.ids import ExternalId, FactId, InstallId, UserId
     from unbroken.domain.install import Form
 
@@ -90,8 +90,41 @@ class UserEnabled:
     user_id: UserId
 
 
-Said = Registered | Linked | Reset | Disabled | Enabled | Activated | UserDisabled | UserEnabled
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A person carries another external id from now on; the ones before stay aliases, unless they are released."""
+
+    user_id: UserId
+    external_id: ExternalId
+    release_old: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """A link, or an undo, is cancelled as if it had never been said.
+
+    Args:
+        subject: the fact that is cancelled.
+        fresh_user: the id that the install's own user carries from then on, where its old one stays with the person.
+        kept_user: the id that the person keeps, whose first link this was.
+    """
+
+    subject: FactId
+    fresh_user: UserId | None = None
+    kept_user: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanged:
+    """The operator decided otherwise; what is decided from here on is decided under it."""
+
+    policy: Policy
+
+
+Moved = Registered | Linked | Reset | Disabled | Enabled | Activated | UserDisabled | UserEnabled | Renamed
 """The facts that move installs and users."""
+
+Said = Moved | Unlinked | PolicyChanged
 
 KINDS: dict[type[Said], FactKind] = {
     Registered: FactKind.REGISTERED,
@@ -102,6 +135,9 @@ KINDS: dict[type[Said], FactKind] = {
     Activated: FactKind.ACTIVATED,
     UserDisabled: FactKind.USER_DISABLED,
     UserEnabled: FactKind.USER_ENABLED,
+    Renamed: FactKind.RENAMED,
+    Unlinked: FactKind.UNLINKED,
+    PolicyChanged: FactKind.POLICY_CHANGED,
 }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from unbroken.domain import errors
 from unbroken.domain.activation import next_in_line, wins
-from unbroken.domain.app import Linking, Policy, Takeover, UsedInstall
+from unbroken.domain.app import Linking, Policy, Takeover
 from unbroken.domain.install import Event, Install, Rule, State, next_state
 from unbroken.domain.ledger.facts import (
     Activated,
@@ -19,8 +19,12 @@ from unbroken.domain.ledger.facts import (
     Enabled,
     Fact,
     Linked,
+    PolicyChanged,
     Registered,
+    Renamed,
     Reset,
+    Said,
+    Unlinked,
     UserDisabled,
     UserEnabled,
 )
@@ -30,9 +34,9 @@ from unbroken.domain.payload import OUTCOMES, Outcome
 from unbroken.domain.user import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from unbroken.domain.ids import InstallId
+    from unbroken.domain.ids import InstallId, UserId
 
 
 def fold(facts: Iterable[Fact], policy: Policy) -> People:
@@ -66,16 +70,16 @@ def apply(people: People, fact: Fact) -> None:
             _register(people, fact, said)
         case Linked():
             _link(people, fact, said)
-        case Reset():
-            _reset(people, fact, said.install_id)
-        case Disabled():
-            _disable(people, fact, said.install_id)
-        case Enabled():
-            _enable(people, fact, said.install_id)
-        case Activated():
-            _activate(people, fact, said.install_id)
+        case Reset() | Disabled() | Enabled() | Activated():
+            _MOVES[type(said)](people, fact, said.install_id)
         case UserDisabled() | UserEnabled():
             _switch_user(people, fact, people.resolve(said.user_id), isinstance(said, UserDisabled))
+        case Renamed():
+            _rename(people, fact, said)
+        case PolicyChanged():
+            people.policy = said.policy
+        case Unlinked():
+            pass  # `undo.live` has left out what it cancels
         case _:
             assert_never(said)
 
@@ -101,9 +105,9 @@ def _register(people: People, fact: Fact, said: Registered) -> None:
 # Linking
 
 
-def decide(people: People, said: Linked, situation: Situation | None = None) -> Row:
+def decide(people: People, said: Linked) -> Row:
     """The row of the decision table for a link, from what the ledger says ("decided again from row 5 on")."""
-    return decide_link(situation or situation_of(people, said), start="5")
+    return decide_link(situation_of(people, said), start="5")
 
 
 def situation_of(people: People, said: Linked) -> Situation:
@@ -117,7 +121,7 @@ def situation_of(people: People, said: Linked) -> Situation:
         same_app=True,
         linking=Linking.ON,
         state=status_of(install, people.resolve(install.user)),
-        whose=_whose(install, said),
+        whose=_whose(install, person),
         person_exists=person is not None,
         person_is_disabled=person is not None and person.is_disabled,
         is_pristine=said.pristine,
@@ -125,10 +129,11 @@ def situation_of(people: People, said: Linked) -> Situation:
     )
 
 
-def _whose(install: Install, said: Linked) -> Whose:
-    if install.external_id is None:
+def _whose(install: Install, person: User | None) -> Whose:
+    """By the person, not by the text: an alias of a renamed person is the same one."""
+    if not install.is_linked:
         return Whose.NOBODY
-    return Whose.SAME if install.external_id == said.external_id else Whose.OTHER
+    return Whose.SAME if person is not None and person.user_id == install.user else Whose.OTHER
 
 
 def _link(people: People, fact: Fact, said: Linked) -> None:
@@ -143,7 +148,7 @@ def _link(people: People, fact: Fact, said: Linked) -> None:
     if answer is Effect.CARRY:
         _carry(people, fact, said)
     else:
-        _join(people, fact, said)
+        _join(people, fact, said, is_claim=answer is Effect.JOIN_AND_CLAIM)
 
 
 def _carry(people: People, fact: Fact, said: Linked) -> None:
@@ -153,35 +158,67 @@ def _carry(people: People, fact: Fact, said: Linked) -> None:
     people.set_user(own_user, external_id=said.external_id, named_at=fact.at, touched_at=fact.at)
 
 
-def _join(people: People, fact: Fact, said: Linked) -> None:
-    """Rows 12, 14 and 15: the own user is retired, what it had is void, and the activation rule decides."""
-    if said.used_install is UsedInstall.CLAIM:
-        raise errors.Conflict("the policy used_install = claim is not known to this version")
+def _join(people: People, fact: Fact, said: Linked, *, is_claim: bool) -> None:
+    """Rows 12, 14 and 15: the own user is retired, what it had is void or claimed, the activation rule decides."""
     install = people.install(said.install_id)
     user = people.resolve(people.carriers[said.external_id])
     people.set_user(install.own_user, redirect=user.user_id, holder=None, named_at=fact.at, touched_at=fact.at)
     people.set_user(user.user_id, named_at=fact.at, touched_at=fact.at)
     people.set_install(said.install_id, user=user.user_id, standing=State.STANDBY)
-    _void(people, fact, install)
+    people.voided.add(said.install_id)
+    people.spans[said.install_id] = _claimed(people, fact, install) if is_claim else [_voided(people, fact, install)]
     rival = _compete(people, fact, said.install_id)
     _settle(people, fact, said.install_id, rival)
 
 
-def _void(people: People, fact: Fact, install: Install) -> None:
-    """Replace all that the install was before by one stretch that never counts for its new user."""
+def _voided(people: People, fact: Fact, install: Install) -> Span:
+    """All that the install was before, as one stretch that never counts for its new user."""
     user = people.install(install.install_id).user
-    people.voided.add(install.install_id)
-    people.spans[install.install_id] = [
-        Span(
-            install.install_id,
-            user,
-            State.ACTIVE,
-            Outcome.BEFORE_LINK,
-            install.registered_at,
-            fact.at,
-            fact.fact_id,
-        )
+    since = install.registered_at
+    return Span(install.install_id, user, State.ACTIVE, Outcome.BEFORE_LINK, since, fact.at, fact.fact_id)
+
+
+def _claimed(people: People, fact: Fact, install: Install) -> list[Span]:
+    """Row 14: what the own user had is the new user's where no activation of that one covers it.
+
+    The spans of all installs of the new user must have been loaded, not only the open ones.
+    """
+    user = people.install(install.install_id).user
+    covered = _activations(people, user, fact.at)
+    claimed = []
+    for span in people.spans[install.install_id]:
+        end = fact.at if span.to_ms is None else span.to_ms
+        whole = replace(span, user_id=user, to_ms=end, cause=fact.fact_id, rival=None)
+        if span.outcome is Outcome.ACCEPTED:
+            claimed += _cut(whole, end, covered)
+        else:
+            claimed.append(replace(whole, outcome=Outcome.BEFORE_LINK))
+    return claimed
+
+
+def _activations(people: People, user: UserId, until: int) -> list[tuple[int, int]]:
+    """The intervals in which some install of a user was active, in order."""
+    spans = [
+        span
+        for install in people.installs_of(user)
+        for span in people.spans[install.install_id]
+        if span.outcome is Outcome.ACCEPTED and span.user_id == user
     ]
+    return sorted((span.from_ms, until if span.to_ms is None else span.to_ms) for span in spans)
+
+
+def _cut(span: Span, end: int, covered: Iterable[tuple[int, int]]) -> list[Span]:
+    """A span in pieces: OVERLAPS where it is covered, as it is elsewhere."""
+    pieces, at = [], span.from_ms
+    for from_ms, to_ms in covered:
+        start, stop = max(from_ms, at), min(to_ms, end)
+        if start >= stop:
+            continue
+        if start > at:
+            pieces.append(replace(span, from_ms=at, to_ms=start))
+        pieces.append(replace(span, outcome=Outcome.OVERLAPS, from_ms=start, to_ms=stop))
+        at = stop
+    return [*pieces, replace(span, from_ms=at, to_ms=end)] if at < end else pieces
 
 
 def _compete(people: People, fact: Fact, install_id: InstallId) -> InstallId | None:
@@ -266,10 +303,39 @@ def _activate(people: People, fact: Fact, install_id: InstallId) -> None:
     _settle(people, fact, install_id)
 
 
+_MOVES: dict[type[Said], Callable[[People, Fact, InstallId], None]] = {
+    Reset: _reset,
+    Disabled: _disable,
+    Enabled: _enable,
+    Activated: _activate,
+}
+
+
 def _switch_user(people: People, fact: Fact, user: User, is_disabled: bool) -> None:
     people.set_user(user.user_id, is_disabled=is_disabled, named_at=fact.at, touched_at=fact.at)
     for install in people.installs_of(user.user_id):
         _settle(people, fact, install.install_id)
+
+
+def _rename(people: People, fact: Fact, said: Renamed) -> None:
+    """The person carries E too; the ids before stay aliases that nobody else can take, unless they are released.
+
+    Raises:
+        Conflict: somebody else carries E, or the user is not linked.
+    """
+    user = people.resolve(said.user_id)
+    carrier = people.carriers.get(said.external_id)
+    if carrier is not None and people.resolve(carrier).user_id != user.user_id:
+        raise errors.Conflict("Another person carries this external id.")
+    if user.external_id is None:
+        raise errors.Conflict("This user carries no external id yet: link an install of it.")
+    if said.release_old:
+        for external_id in [one for one, by in people.carriers.items() if by == user.user_id]:
+            del people.carriers[external_id]
+            people.released.add(external_id)
+    people.carriers[said.external_id] = user.user_id
+    people.released.discard(said.external_id)
+    people.set_user(user.user_id, external_id=said.external_id, named_at=fact.at, touched_at=fact.at)
 
 
 # Spans

@@ -64,6 +64,8 @@ class People:
     touched_users: set[UserId] = field(default_factory=set)
     voided: set[InstallId] = field(default_factory=set)
     """Installs of which the closed spans were replaced as well: they joined another user."""
+    released: set[ExternalId] = field(default_factory=set)
+    """External ids that nobody carries any more."""
 
     def install(self, install_id: InstallId) -> Install:
         """The install; it must have been loaded."""

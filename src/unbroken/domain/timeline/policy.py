@@ -36,7 +36,7 @@ SPIKE_M: Final = 200.0  # ... and longer than this waits for the next fix to con
 
 # Movement
 BIN_MS: Final = 20_000  # the grain of a trip
-MAX_RUNS: Final = 12  # a trip is condensed into at most so many runs
+MAX_RUNS: Final = 10  # a trip is condensed into at most so many runs
 MAX_BINS: Final = 18  # a candidate's bins: STAY_MIN_MS / BIN_MS and some slack
 FAST_MPS: Final = 2.3  # faster than walking, [Zheng 2010] uses 1.8-2.5
 FAST_MIN_MS: Final = 90_000  # shorter rides between two walks are noise
@@ -45,7 +45,7 @@ EDGE_MIN_MS: Final = 60_000  # at the ends of a trip one neighbour is missing, s
 VOTE_MS: Final = 300_000  # how long an activity sample speaks for the time after it
 VOTE_MIN_CONFIDENCE: Final = 0.4
 MAX_SOURCES: Final = 8  # installs told apart within one stay or trip; later ones are credited to the last
-MOST_MS: Final = (1 << 28) - 1  # features stop growing after three days, so that a run stays small
+MOST_MS: Final = (1 << 27) - 1  # features stop growing after a day and a half, so that a run stays small
 
 SPEED_EDGES_MPS: Final = (0.6, 2.3, 4.0, 7.0, 12.0, 18.0, 27.0, 50.0)
 """Upper edges of the speed buckets of a run; the last bucket is open."""

@@ -137,14 +137,15 @@ class _Reader:
             raise
         finally:
             if self._connection.in_transaction:
-                self._cursor.execute("COMMIT")
+                self._cursor.execute("ROLLBACK")  # there is nothing to commit, and COMMIT fails on a damaged file
 
     def interrupt(self) -> None:
         """Break off the statement that runs, if one does; from any thread."""
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; a statement that an error still holds on to would keep it open."""
+        self._cursor.close()
         self._connection.close()
 
 
@@ -176,6 +177,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, known: Sequence[migrate.Mi
     connection.execute("BEGIN IMMEDIATE")
     _refuse_foreign(connection)
     connection.execute(migrate.VERSION_TABLE)
+    connection.execute("DELETE FROM schema_migrations WHERE FALSE")  # BEGIN alone is content with a read-only file
     lacking = migrate.pending(known, _applied(connection))
     connection.execute("COMMIT")
     for migration in lacking:

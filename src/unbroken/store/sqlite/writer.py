@@ -84,10 +84,12 @@ class Writer:
             self._tell(_settle, [(self._opened, None, error)])
             return
         self._tell(_settle, [(self._opened, None, None)])
+        cursor = connection.cursor()
         try:
             while jobs := self._waiting():
-                self._tell(_settle, _Group(connection, jobs).run())
+                self._tell(_settle, _Group(cursor, jobs).run())
         finally:
+            cursor.close()  # a statement that an error still holds on to would keep the file open
             connection.close()
             self._tell(_settle, [(self._ended, None, None)])
 
@@ -123,9 +125,9 @@ def _settle(outcomes: Sequence[_Outcome]) -> None:
 class _Group:
     """Calls that share one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, jobs: Sequence[_Job]) -> None:
-        self._connection = connection
-        self._cursor = connection.cursor()
+    def __init__(self, cursor: sqlite3.Cursor, jobs: Sequence[_Job]) -> None:
+        self._cursor = cursor
+        self._connection = cursor.connection
         self._jobs = jobs
 
     def run(self) -> list[_Outcome]:
@@ -157,7 +159,7 @@ class _Group:
             outcomes.append(self._in_savepoint(call, waiter))
             if not self._connection.in_transaction:
                 # a full disk or the like: SQLite took back the whole group, also those it had answered
-                return [outcome for job in self._jobs for outcome in _Group(self._connection, [job]).run()]
+                return [outcome for job in self._jobs for outcome in _Group(self._cursor, [job]).run()]
         self._cursor.execute("COMMIT")
         return outcomes
 
