@@ -1,0 +1,6 @@
+"""`python -m unbroken`."""
+
+from unbroken.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The command line. What a command needs is imported when it runs, so that `--help` and the small ones start fast."""
+
+from __future__ import annotations
+
+import typer
+
+from unbroken.cli import apps, demo, doctor, keys, people, serving
+
+program = typer.Typer(
+    name="unbroken",
+    help="Self-hosted user linking: one person, one unbroken timeline, through every reinstall and every new phone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+program.command("serve")(serving.serve)
+program.command("demo")(demo.demo)
+program.command("doctor")(doctor.doctor)
+program.add_typer(apps.program, name="app")
+program.add_typer(keys.program, name="key")
+program.add_typer(people.users, name="user")
+program.add_typer(people.installs, name="install")
+program.command("explain")(people.explain)
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    program()

@@ -1,0 +1,36 @@
+"""The operator asks about any app: the same steps as for a customer's server, for whichever app knows the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from unbroken.domain.app import Scope
+from unbroken.domain.errors import NotFound
+from unbroken.domain.ids import ID_BYTES, KeyId
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from unbroken.flow.authenticate import KeyCaller
+    from unbroken.flow.context import Context
+
+T = TypeVar("T")
+
+_NO_KEY = KeyId(bytes(ID_BYTES))
+
+
+async def ask_every_app(context: Context, what: str, step: Callable[[KeyCaller], Awaitable[T]]) -> T:
+    """What `step` answers for the one app that knows `what`: ids of different apps never meet.
+
+    Raises:
+        NotFound: no app does.
+    """
+    from unbroken.flow import administer  # noqa: PLC0415 - each command starts as fast as it can
+    from unbroken.flow.authenticate import KeyCaller  # noqa: PLC0415
+
+    for app in await administer.list_apps(context):
+        try:
+            return await step(KeyCaller(app, _NO_KEY, frozenset(Scope), administer.OPERATOR))
+        except NotFound:
+            continue
+    raise NotFound(f"No app knows {what}.")

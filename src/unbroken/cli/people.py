@@ -1,0 +1,120 @@
+"""`unbroken user show`, `unbroken install show`, `unbroken explain`: what the platform knows, for its operator."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from unbroken import wire
+from unbroken.cli.operator import ask_every_app
+from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
+from unbroken.cli.output import errors_as_sentences, print_facts, print_json, print_table
+from unbroken.cli.run import run
+from unbroken.domain.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from unbroken.flow.authenticate import KeyCaller
+    from unbroken.flow.context import Context
+
+users = typer.Typer(help="Users: the persons on the platform.", no_args_is_help=True)
+installs = typer.Typer(help="Installs: one installation of the SDK each.", no_args_is_help=True)
+
+_FOR_ONE_INSTALL: Final = frozenset({"device", "state_reason", "link_id", "activations"})
+"""What `install show` tells, and what would not fit into a line of `user show`."""
+
+InstallIdArgument = Annotated[str, typer.Argument(metavar="INSTALL_ID", help="The install's id.")]
+
+
+@users.command("show")
+def show_user(
+    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The user's id; one that redirects will do.")],
+    data: Data = DATA_DEFAULT,
+    json: Json = False,
+) -> None:
+    """Show a person: profile and installs."""
+    with errors_as_sentences(json=json):
+        id_of(user_id, "a user")
+        shown = run(
+            data, lambda context: ask_every_app(context, f"the user {user_id}", partial(_user, context, user_id))
+        )
+        if json:
+            print_json(shown)
+        else:
+            _print(f"User {user_id}", shown)
+
+
+@installs.command("show")
+def show_install(install_id: InstallIdArgument, data: Data = DATA_DEFAULT, json: Json = False) -> None:
+    """Show an install: device, state, link, activations."""
+    with errors_as_sentences(json=json):
+        id_of(install_id, "an install")
+        step = partial(_install, install_id)
+        shown = run(data, lambda context: ask_every_app(context, f"the install {install_id}", partial(step, context)))
+        if json:
+            print_json(shown)
+        else:
+            _print(f"Install {install_id}", shown)
+
+
+def explain(
+    install_id: InstallIdArgument,
+    at: Annotated[str | None, typer.Option(help="When: ISO 8601 with offset; now if left out.")] = None,
+    data: Data = DATA_DEFAULT,
+    json: Json = False,
+) -> None:
+    """Say why an install is, or was, in its state."""
+    with errors_as_sentences(json=json):
+        id_of(install_id, "an install")
+        step = partial(_explain, install_id, _instant(at))
+        shown = run(data, lambda context: ask_every_app(context, f"the install {install_id}", partial(step, context)))
+        if json:
+            print_json(shown)
+        else:
+            typer.echo(shown.sentence)
+
+
+async def _user(context: Context, user_id: str, caller: KeyCaller) -> dict[str, Any]:
+    from unbroken.flow import profile  # noqa: PLC0415 - each command starts as fast as it can
+
+    found = await profile.profile(context, caller, user_id)
+    page = await profile.installs(context, caller, user_id, wire.PAGE_MAX, None)
+    return {**wire.plain(found), "installs": [dict(wire.plain(install)) for install in page.installs]}
+
+
+async def _install(install_id: str, context: Context, caller: KeyCaller) -> dict[str, Any]:
+    from unbroken.flow import profile, whose  # noqa: PLC0415
+
+    install = await context.store.read(lambda tx: whose.install_of_app(tx, caller, install_id))
+    user_id = install.user.hex()
+    page = await profile.installs(context, caller, user_id, wire.PAGE_MAX, None)
+    view = next(view for view in page.installs if view.install_id == install_id)
+    return {"application_id": caller.app.app_id.hex(), "user_id": user_id, **wire.plain(view)}
+
+
+async def _explain(install_id: str, at_ms: int | None, context: Context, caller: KeyCaller) -> wire.Explanation:
+    from unbroken.flow import explain as step  # noqa: PLC0415
+
+    return await step.explain(context, caller, install_id, at_ms)
+
+
+def _instant(text: str | None) -> int | None:
+    at_ms = None if text is None else wire.parse_iso(text)
+    if text is not None and at_ms is None:
+        raise InvalidRequest(f"{text!r} is not a time: ISO 8601 with offset, as 2026-11-23T21:12:54+00:00.")
+    return at_ms
+
+
+def _print(title: str, shown: dict[str, Any]) -> None:
+    """Members as lines, lists of objects as tables."""
+    facts = dict(shown)
+    tables = {name: facts.pop(name) for name in list(facts) if _is_table(facts[name])}
+    print_facts(title, facts)
+    for name, rows in tables.items():
+        columns = [column for column in rows[0] if column not in _FOR_ONE_INSTALL]
+        print_table([c.upper() for c in columns], [[row[c] for c in columns] for row in rows], empty=f"No {name}.")
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)

@@ -1,0 +1,175 @@
+"""The ASGI application: request id, lab time, hot path or table, and one shape for everything that goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from unbroken.domain.errors import Internal, InvalidRequest, MethodNotAllowed, Refusal, Unavailable
+from unbroken.server import ingest, problems
+from unbroken.server.authenticate import challenge
+from unbroken.server.body import Disconnected
+from unbroken.server.dispatch import Dispatch, Reply
+from unbroken.server.lab import LabClock, read_lab_time
+from unbroken.server.reply import send_reply
+from unbroken.server.router import Router, WrongMethod
+from unbroken.store.contract import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from unbroken.flow.context import Context
+    from unbroken.server.logs import RequestLog
+    from unbroken.server.metrics import Metrics
+    from unbroken.server.reply import Headers, Receive, Scope, Send
+    from unbroken.server.request_ids import RequestIds
+    from unbroken.server.route import Route
+
+UNMATCHED: Final = "unmatched"
+_ONCE: Final = frozenset(
+    {b"authorization", b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"lab-time"}
+)
+_INGEST_NAME: Final = ingest.ROUTE.name
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request while it is answered.
+
+    Args:
+        route: the row it matched, None until it did.
+        status: of the reply; 0 while nothing was sent.
+    """
+
+    request_id: str
+    route: Route | None = None
+    status: int = 0
+
+
+class Application:
+    """What uvicorn calls.
+
+    Args:
+        lab_clock: in lab mode, the clock that `Lab-Time` moves; None elsewhere.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        routes: Sequence[Route],
+        *,
+        metrics: Metrics,
+        request_log: RequestLog,
+        request_ids: RequestIds,
+        lab_clock: LabClock | None = None,
+    ) -> None:
+        self._context = context
+        self._router = Router(routes)
+        self._dispatch = Dispatch(context, routes, metrics)
+        self._metrics = metrics
+        self._log = request_log
+        self._ids = request_ids
+        self._lab_clock = lab_clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"The platform speaks HTTP, not {scope['type']}.")
+        started_s = perf_counter()
+        exchange = Exchange(self._ids.next())
+        try:
+            await self._answer(scope, receive, send, exchange)
+        except Disconnected:
+            return
+        except Refusal as refusal:
+            await self._refuse(send, exchange, refusal)
+        except WrongMethod as wrong:
+            unknown = MethodNotAllowed(hint=f"It knows {wrong.allowed}.")
+            await self._refuse(send, exchange, unknown, [(b"allow", wrong.allowed.encode())])
+        except StoreUnavailable as error:
+            log.warning("store unavailable", request_id=exchange.request_id, reason=str(error))
+            await self._refuse(send, exchange, Unavailable())
+        except Exception:
+            log.exception("internal error", request_id=exchange.request_id, route=_name(exchange))
+            await self._refuse(send, exchange, Internal())
+        duration_s = perf_counter() - started_s
+        name = _name(exchange)
+        self._metrics.request(name, exchange.status, duration_s)
+        self._log.line(exchange.request_id, name, exchange.status, duration_s)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
+        pairs = scope["headers"]
+        headers: dict[bytes, bytes] = dict(pairs)
+        if len(headers) != len(pairs):
+            _refuse_repeated(pairs)
+        if b"lab-time" in headers or self._lab_clock is not None:
+            self._move_clock(headers.get(b"lab-time"))
+        if scope["path"] == ingest.PATH and scope["method"] == "POST":
+            await self._upload(headers, receive, send, exchange)
+        else:
+            await self._call(scope, headers, receive, send, exchange)
+
+    async def _upload(self, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange) -> None:
+        exchange.route = ingest.ROUTE
+        body, sent_bytes = await ingest.upload(self._context, headers, receive)
+        self._metrics.upload(sent_bytes)
+        exchange.status = 202
+        await send_reply(send, 202, body, exchange.request_id)
+
+    async def _call(
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
+    ) -> None:
+        match = self._router.match(scope["method"], scope.get("raw_path") or scope["path"].encode())
+        exchange.route = match.route
+        reply = await self._dispatch(
+            match.route, match.path, scope["query_string"], headers, receive=receive, request_id=exchange.request_id
+        )
+        exchange.status = reply.status
+        await _send(send, reply, exchange.request_id)
+
+    async def _refuse(self, send: Send, exchange: Exchange, refusal: Refusal, more: Headers = ()) -> None:
+        if exchange.status:
+            return  # half a reply is out: the connection is of no more use, which uvicorn sees by itself
+        exchange.status = problems.status_of(refusal)
+        headers = [*problems.headers_of(refusal, challenge(exchange.route)), *more]
+        body = problems.body_of(refusal, exchange.request_id)
+        await send_reply(send, exchange.status, body, exchange.request_id, headers=headers)
+
+    def _move_clock(self, lab_time: bytes | None) -> None:
+        if lab_time is None:
+            return
+        if self._lab_clock is None:
+            raise InvalidRequest(
+                "Lab-Time is for a lab only, and this platform is none.",
+                hint="Start one with `unbroken serve --lab`.",
+                details=(("Lab-Time", "is not taken here"),),
+            )
+        self._lab_clock.advance_to(read_lab_time(lab_time))
+
+
+def _refuse_repeated(pairs: Headers) -> None:
+    seen = set()
+    for name, _ in pairs:
+        if name in seen and name in _ONCE:
+            text = name.decode("latin-1")
+            raise InvalidRequest(f"The header {text} is there twice.", details=((text, "is there twice"),))
+        seen.add(name)
+
+
+async def _send(send: Send, reply: Reply, request_id: str) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+    types = [value for name, value in headers if name == b"content-type"]
+    others = [(name, value) for name, value in headers if name != b"content-type"]
+    if types:
+        await send_reply(send, reply.status, reply.body, request_id, content_type=types[0], headers=others)
+    else:
+        await send_reply(send, reply.status, reply.body, request_id, headers=others)
+
+
+def _name(exchange: Exchange) -> str:
+    return UNMATCHED if exchange.route is None else exchange.route.name

@@ -1,0 +1,119 @@
+"""One connection: uvicorn's, with an end to what it waits for, and our shape for what is no HTTP.
+
+uvicorn holds a silent connection, half a head or half a body for ever; a few thousand of them would take every file
+handle. One timer for all connections looks at what each has been waiting for, which costs a request nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from unbroken.domain.errors import InvalidRequest, TooLarge
+from unbroken.server import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+    from unbroken.domain.errors import Refusal
+    from unbroken.server.settings import Settings
+
+HEAD_MAX_BYTES: Final = 64 << 10
+_LOOK_EVERY_S: Final = 1.0
+_STOPPING_LIMIT_S: Final = 1.0
+_REASONS: Final = {400: b"Bad Request", 413: b"Content Too Large"}
+
+
+class Connection(HttpToolsProtocol):
+    """See the module."""
+
+    new_request_id: Callable[[], str]  # set by `protocol_class`
+    settings: Settings
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._head_bytes = 0
+        self._in_head = True
+        self._phase: tuple[str, int] = ("", 0)
+        self._phase_since_s = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self._phase_since_s = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        super().data_received(data)
+        if not self._in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
+            self._refuse(TooLarge("The request head is larger than 64 KiB."))
+
+    def on_message_begin(self) -> None:
+        """See `httptools.HttpRequestParser`."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """See `httptools.HttpRequestParser`."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse(InvalidRequest(msg))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer without the application, and hang up."""
+        request_id = self.new_request_id()
+        status, body = problems.status_of(refusal), problems.body_of(refusal, request_id)
+        self.transport.write(
+            b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"x-request-id: %s\r\nconnection: close\r\n\r\n%s"
+            % (status, _REASONS[status], len(body), request_id.encode(), body)
+        )
+        self.transport.close()
+
+    def close_if_late(self, now_s: float, *, stopping: bool) -> None:
+        """Hang up if this connection has waited too long for the same thing."""
+        phase = self._waits_for()
+        if phase != self._phase:
+            self._phase, self._phase_since_s = phase, now_s
+            return
+        limits_s = {"head": self.settings.head_timeout_s, "body": self.settings.body_timeout_s}
+        limit_s = _STOPPING_LIMIT_S if stopping and phase[0] in limits_s else limits_s.get(phase[0])
+        if limit_s is not None and now_s - self._phase_since_s > limit_s:
+            self.transport.abort()
+
+    def _waits_for(self) -> tuple[str, int]:
+        """What is to come next from the caller, and in which request."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            return "head", 0
+        if cycle.response_complete:
+            # Between two requests uvicorn's own keep-alive timer runs. Once bytes came it does not: of a next head, or
+            # of a body that was refused before its end.
+            return ("head", id(cycle)) if self.timeout_keep_alive_task is None else ("idle", id(cycle))
+        return ("body", id(cycle)) if cycle.more_body else ("reply", id(cycle))
+
+
+def protocol_class(settings: Settings, new_request_id: Callable[[], str]) -> type[Connection]:
+    """The class that uvicorn makes one of for each connection."""
+    return type(
+        "BoundConnection", (Connection,), {"settings": settings, "new_request_id": staticmethod(new_request_id)}
+    )
+
+
+async def close_late_ones(connections: set[Any], is_stopping: Callable[[], bool]) -> None:
+    """Look after all connections, until cancelled. A platform that stops waits for nobody's body."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        for connection in list(connections):
+            connection.close_if_late(loop.time(), stopping=is_stopping())

@@ -1,0 +1,130 @@
+"""From a request to a handler's answer, by the table: credential, parameters, body, in this order, then the handler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from unbroken import credentials
+from unbroken.domain.errors import InvalidRequest, Refusal, TooLarge, Unauthenticated
+from unbroken.server import body as bodies
+from unbroken.server import document, parameters
+from unbroken.server.authenticate import authenticate
+from unbroken.server.route import Answer, Call, Credential
+from unbroken.wire import BODY_MAX_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from unbroken.flow.context import Context
+    from unbroken.server.metrics import Metrics
+    from unbroken.server.reply import Receive
+    from unbroken.server.route import Caller, Route
+
+_ENCODER: Final = msgspec.json.Encoder()
+_CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+
+
+class Reply(NamedTuple):
+    """What goes out."""
+
+    status: int
+    body: bytes | None
+    headers: Mapping[str, str]
+
+
+class Dispatch:
+    """Calls handlers for matched rows."""
+
+    def __init__(self, context: Context, routes: Iterable[Route], metrics: Metrics) -> None:
+        self._context = context
+        self._metrics = metrics
+        self._decoders = {
+            route.name: msgspec.json.Decoder(route.request) for route in routes if route.request is not None
+        }
+
+    async def __call__(
+        self,
+        route: Route,
+        path: Mapping[str, str],
+        query_string: bytes,
+        headers: Mapping[bytes, bytes],
+        *,
+        receive: Receive,
+        request_id: str,
+    ) -> Reply:
+        """Answer one request of a row.
+
+        Raises:
+            Refusal: of the checks, or the handler's own.
+            Disconnected: the caller went away.
+        """
+        caller = await authenticate(self._context, route, headers.get(b"authorization"))
+        query = parameters.parse_query(route, query_string)
+        key = parameters.parse_idempotency_key(route, headers.get(b"idempotency-key"))
+        body = await self._body(route, headers, receive)
+        if route.credential is Credential.APP_SECRET_OR_CODE:
+            _check_code(caller, body)
+        digest = _digest(route, path, query, body) if key is not None else b""
+        answer = await self._handle(route, Call(caller, path, query, body, digest, key, request_id))
+        return _reply(route, answer)
+
+    async def _body(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive) -> Any:
+        length = headers.get(b"content-length", b"")
+        if route.request is None:
+            if length and bodies.declared_bytes(length) > BODY_MAX_BYTES:
+                raise TooLarge("The body is larger than 1 MiB.")
+            return None
+        encoding = headers.get(b"content-encoding", b"")
+        bodies.check_media_type(headers.get(b"content-type", b""))
+        bodies.check_encoding(encoding)
+        content = bodies.unpack(await bodies.read_body(receive, length), encoding)
+        if route.raw:
+            return content
+        document.check_depth(content)
+        document.check_strictness(content)
+        return document.decode(content, self._decoders[route.name])
+
+    async def _handle(self, route: Route, call: Call) -> Answer:
+        links = route.path.endswith("/link")
+        try:
+            answer = await route.handler(self._context, call)
+        except Refusal as refusal:
+            if links:
+                self._metrics.link(refusal.code)
+            raise
+        if not isinstance(answer, Answer):
+            answer = Answer(answer)
+        if links:
+            self._metrics.link("linked")
+        return answer
+
+
+def _check_code(caller: Caller, body: Any) -> None:
+    """An app secret or a code, never both, never none (http-api.md, "Device API")."""
+    code = getattr(body, "authentication_code", None)
+    if caller is not None and code is not None:
+        raise InvalidRequest(
+            "An app secret and an authentication code were given; one of them is to decide.",
+            details=(("authentication_code", "must not be given together with an app secret"),),
+        )
+    if caller is None and code is None:
+        raise Unauthenticated(hint=f"This call takes: {Credential.APP_SECRET_OR_CODE.value}.")
+
+
+def _digest(route: Route, path: Mapping[str, str], query: Mapping[str, Any], body: Any) -> bytes:
+    meaning = (route.name, dict(path), query.get("dry_run", False), body)
+    return credentials.body_hash(_CANONICAL.encode(meaning))
+
+
+def _reply(route: Route, answer: Answer) -> Reply:
+    status = route.status if answer.status is None else answer.status
+    match answer.value:
+        case None:
+            body = None
+        case bytes() as encoded:
+            body = encoded
+        case value:
+            body = _ENCODER.encode(value)
+    return Reply(status, body, answer.headers)

@@ -1,0 +1,80 @@
+"""The two keys that live outside the database, in `keys.json`: who copies the database alone can forge nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from unbroken.credentials import Vault
+from unbroken.server.trouble import CannotStart
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unbroken.randomness import Randomness
+
+KEYS_FILE: Final = "keys.json"
+_KEY_BYTES: Final = 32
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The content of the file; bytes are written as base64."""
+
+    pepper: bytes
+    signing_key: bytes
+
+
+def open_vault(data: Path, randomness: Randomness) -> Vault:
+    """The keys of a data directory, made at its first start.
+
+    Raises:
+        CannotStart: the file is damaged, or others can read it.
+    """
+    path = data / KEYS_FILE
+    if not path.exists():
+        create_once(path, msgspec.json.encode(Keys(randomness.secret(_KEY_BYTES), randomness.secret(_KEY_BYTES))))
+    if is_readable_by_others(path):
+        raise CannotStart(f"Others can read {path}, which holds the platform's keys. Run: chmod 600 {path}")
+    try:
+        keys = msgspec.json.decode(path.read_bytes(), type=Keys)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CannotStart(
+            f"{path} is damaged. Restore it from a backup: without it no stored secret can be checked."
+        ) from error
+    if min(len(keys.pepper), len(keys.signing_key)) < _KEY_BYTES:
+        raise CannotStart(f"The keys in {path} are too short. Restore the file from a backup.")
+    return Vault(keys.pepper, keys.signing_key)
+
+
+def is_readable_by_others(path: Path) -> bool:
+    """Whether the mode lets anyone but the owner in."""
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def create_once(path: Path, content: bytes) -> None:
+    """Write a new file whole and durable, mode 0600; where another process was faster, its file stands."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, content)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    file = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,129 @@
+"""The log: JSON, one object a line, to standard error.
+
+Lines of requests hold nothing that a caller wrote, so they are put together by hand; many share one write.
+Everything else goes through structlog and a redactor. Nothing a caller sends can end a line or show a credential.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import msgspec
+import structlog
+
+from unbroken import wire
+from unbroken.clock import SystemClock
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import MutableMapping
+
+    from structlog.typing import Processor
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+HIDDEN: Final = "***"
+_CREDENTIAL: Final = re.compile(r"unb_[a-z]+_[A-Za-z0-9_\-]*")
+_HEADER: Final = re.compile(r"(?i)\b(basic|bearer)\s+[A-Za-z0-9+/=_\-.~]+")
+_SECRET_NAMES: Final = frozenset({"authorization", "secret", "password", "token", "app_secret", "api_key", "cookie"})
+_FORGET_RECORD: Final = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+_FLUSH_AFTER_LINES: Final = 100
+_FLUSH_AFTER_S: Final = 0.1
+
+
+def redact(text: str) -> str:
+    """The text without anything that looks like a credential."""
+    return _CREDENTIAL.sub(HIDDEN, _HEADER.sub(rf"\1 {HIDDEN}", text))
+
+
+def redacted(value: Any) -> Any:
+    """The same of a whole structure; members named like secrets are hidden whatever they hold."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {
+                redact(str(name)): HIDDEN if str(name).lower() in _SECRET_NAMES else redacted(inner)
+                for name, inner in value.items()
+            }
+        case list() | tuple():
+            return [redacted(inner) for inner in value]
+        case int() | float() | bool() | None:
+            return value
+        case _:
+            return redact(repr(value))
+
+
+def configure(level: str, *, lab: bool, stream: TextIO | None = None) -> None:
+    """Send every logger of this process through here, uvicorn's and the standard library's too."""
+    target = sys.stderr if stream is None else stream
+
+    def render(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+        line = {"at": wire.iso(SystemClock().now_ms()), **({"lab": True} if lab else {}), **redacted(dict(event))}
+        return msgspec.json.encode(line, enc_hook=repr).decode()
+
+    shared: list[Processor] = [structlog.processors.add_log_level, structlog.processors.format_exc_info]
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, *shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_FORGET_RECORD, *shared, render]))
+    logging.basicConfig(handlers=[handler], level=max(LEVELS[level], logging.WARNING), force=True)
+
+
+class RequestLog:
+    """One line a request. Lines wait at most 0.1 s, so that under load many share a write.
+
+    Args:
+        enabled: False where the level is above "info".
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, enabled: bool = True, lab: bool = False) -> None:
+        self.enabled = enabled
+        self._stream = sys.stderr if stream is None else stream
+        self._prefix = '{"lab":true,"at":"' if lab else '{"at":"'
+        self._clock = SystemClock()
+        self._lines: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._second = -1
+        self._written_second = ""
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Flush by the loop's timer from now on."""
+        self._loop = loop
+
+    def line(self, request_id: str, route: str, status: int, duration_s: float) -> None:
+        """Write that a request was answered. `route` is a template of the table, never what the caller wrote."""
+        if not self.enabled:
+            return
+        self._lines.append(
+            f'{self._prefix}{self._now()}","level":"info","event":"request","request_id":"{request_id}",'
+            f'"route":"{route}","status":{status},"ms":{duration_s * 1000:.2f}}}\n'
+        )
+        if len(self._lines) == 1 and self._loop is not None:
+            self._loop.call_later(_FLUSH_AFTER_S, self.flush)
+        elif self._loop is None or len(self._lines) >= _FLUSH_AFTER_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. A reader that went away must not stop the platform."""
+        text, self._lines = "".join(self._lines), []
+        if text:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except OSError:
+                self.enabled = False
+
+    def _now(self) -> str:
+        """ISO 8601 with milliseconds; the part down to the second is put together once a second."""
+        now_ms = self._clock.now_ms()
+        second, ms = divmod(now_ms, 1000)
+        if second != self._second:
+            self._second, self._written_second = second, wire.iso(second * 1000)[:19]
+        return f"{self._written_second}.{ms:03d}+00:00"

@@ -1,0 +1,114 @@
+"""One server process: the application, the worker, and what looks after them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from unbroken.flow.process import Worker
+from unbroken.randomness import SystemRandomness
+from unbroken.server import data_directory, health, lab, table
+from unbroken.server.app import Application
+from unbroken.server.logs import RequestLog
+from unbroken.server.metrics import Metrics
+from unbroken.server.platform import open_data
+from unbroken.server.request_ids import RequestIds
+from unbroken.server.trouble import CannotStart
+
+if TYPE_CHECKING:
+    from unbroken.server.data_directory import Mode
+    from unbroken.server.platform import Opened
+    from unbroken.server.settings import Settings
+
+_WORKER_PAUSE_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class Service:
+    """Everything one server process runs."""
+
+    def __init__(self, opened: Opened, settings: Settings, lock: int) -> None:
+        self.context = opened.context
+        self.metrics = Metrics()
+        self.worker = Worker(opened.context)
+        self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
+        self.request_ids = RequestIds(SystemRandomness())
+        self._opened = opened
+        self._lock = lock
+        self._worker_trouble: str | None = "not started"
+        self._working: asyncio.Task[None] | None = None
+        own = [*health.routes(self._checks(), self.metrics), *(lab.routes(self.worker) if opened.mode.lab else [])]
+        self.application = Application(
+            opened.context,
+            table.all_routes(own, is_lab=opened.mode.lab),
+            metrics=self.metrics,
+            request_log=self.request_log,
+            request_ids=self.request_ids,
+            lab_clock=opened.lab_clock,
+        )
+
+    @classmethod
+    async def open(cls, settings: Settings, wanted: Mode) -> Service:
+        """Open the data directory of `settings` and put everything together; nothing runs yet.
+
+        Raises:
+            CannotStart: with a sentence for the operator.
+        """
+        mode = data_directory.prepare(settings.data, wanted)
+        if mode.lab and settings.is_public:
+            raise CannotStart(
+                f"A lab cannot listen on {settings.host}: whoever reaches it moves its clock. Use 127.0.0.1."
+            )
+        lock = data_directory.lock(settings.data)
+        try:
+            return cls(await open_data(settings.data, mode, serving=True), settings, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    async def start(self) -> None:
+        """Begin to work."""
+        await self.context.standings.load(self.context)
+        self.request_log.start(asyncio.get_running_loop())
+        self._working = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        """Finish what is begun, then let go of everything."""
+        self.worker.stop()
+        if self._working is not None:
+            await self._working
+        await self._opened.close()
+        self.request_log.flush()
+        os.close(self._lock)
+
+    async def _work(self) -> None:
+        """Run the worker; one that fails is started again after a pause, and `/health/ready` says so meanwhile."""
+        while True:
+            try:
+                self._worker_trouble = None
+                await self.worker.run()
+            except Exception as error:
+                self._worker_trouble = f"failed, and is started again: {type(error).__name__}"
+                log.exception("worker failed")
+                await asyncio.sleep(_WORKER_PAUSE_S)
+            else:
+                self._worker_trouble = "stopped"
+                return
+
+    def _checks(self) -> health.Checks:
+        return {"store": self._check_store, "payload_log": self._check_log, "worker": self._check_worker}
+
+    async def _check_store(self) -> str | None:
+        await self.context.store.read(lambda tx: tx.one("SELECT 1"))
+        return None
+
+    async def _check_log(self) -> str | None:
+        await self.context.log.behind()
+        return None
+
+    async def _check_worker(self) -> str | None:
+        return self._worker_trouble

@@ -1,0 +1,113 @@
+"""Every setting of the server: its name, environment variable, default, unit and meaning, in one table.
+
+Precedence: what the command line says, then the environment, then the default here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
+
+from unbroken.server.trouble import CannotStart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PREFIX: Final = "UNBROKEN_"
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+LEVELS: Final = ("debug", "info", "warning", "error")
+_LONGEST_S: Final = 86_400
+
+
+class Unit(NamedTuple):
+    """What a setting is measured in, and what it means."""
+
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one server."""
+
+    data: Annotated[Path, Unit("directory", "Where everything is kept: database, keys, lab clock.")] = Path(
+        "unbroken-data"
+    )
+    host: Annotated[str, Unit("address", "What to listen on. A lab refuses anything but loopback.")] = "127.0.0.1"
+    port: Annotated[int, Unit("port", "What to listen on; 0 takes a free one and says which.")] = 8080
+    log_level: Annotated[str, Unit("level", "debug, info, warning, error. Requests are logged at info.")] = "info"
+    head_timeout_s: Annotated[float, Unit("seconds", "How long a connection may take to send a request head.")] = 10.0
+    body_timeout_s: Annotated[float, Unit("seconds", "How long a request may take to send its body.")] = 60.0
+    keep_alive_s: Annotated[float, Unit("seconds", "How long a connection may idle between two requests.")] = 30.0
+    stop_timeout_s: Annotated[float, Unit("seconds", "How long a stop waits for requests in flight.")] = 10.0
+    backlog: Annotated[int, Unit("connections", "How many connections may wait to be accepted.")] = 2048
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            CannotStart: naming the setting.
+        """
+        if not 0 <= self.port <= 65_535:
+            raise CannotStart(f"The port {self.port} is not between 0 and 65535.")
+        if self.backlog < 1:
+            raise CannotStart(f"{variable('backlog')} must be at least 1.")
+        if self.log_level not in LEVELS:
+            raise CannotStart(f"The log level {self.log_level!r} is none of {', '.join(LEVELS)}.")
+        for name in ("head_timeout_s", "body_timeout_s", "keep_alive_s", "stop_timeout_s"):
+            if not 1 <= getattr(self, name) <= _LONGEST_S:
+                raise CannotStart(f"{variable(name)} must be between 1 and {_LONGEST_S} seconds.")
+
+    @property
+    def is_public(self) -> bool:
+        """Whether others than this machine can connect."""
+        return self.host not in LOOPBACK
+
+
+class Row(NamedTuple):
+    """One line of the table of settings."""
+
+    name: str
+    variable: str
+    kind: type
+    default: Any
+    unit: str
+    meaning: str
+
+
+def table() -> Iterator[Row]:
+    """The settings in their order, for loading and for documentation."""
+    hints = get_type_hints(Settings, include_extras=True)
+    for each in fields(Settings):
+        kind, about = hints[each.name].__origin__, hints[each.name].__metadata__[0]
+        yield Row(each.name, variable(each.name), kind, each.default, about.unit, about.meaning)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def load(environment: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """The settings in force; a `given` one that is None was not given.
+
+    Raises:
+        CannotStart: a value of a wrong form, by its variable's name.
+    """
+    source = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for row in table():
+        if given.get(row.name) is not None:
+            values[row.name] = given[row.name]
+        elif source.get(row.variable):
+            values[row.name] = _parse(row, source[row.variable])
+    return Settings(**values)
+
+
+def _parse(row: Row, text: str) -> Any:
+    try:
+        return row.kind(text)
+    except ValueError as error:
+        raise CannotStart(f"{row.variable} must be a number of {row.unit}, not {text!r}.") from error

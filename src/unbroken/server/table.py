@@ -1,0 +1,23 @@
+"""The table of routes: every call of the API, one row each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unbroken.server import backend_api, device_api, schema_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unbroken.server.route import Route
+
+
+def api() -> list[Route]:
+    """The calls of http-api.md, in its order."""
+    return [*device_api.ROUTES, *backend_api.ROUTES]
+
+
+def all_routes(own: Sequence[Route], *, is_lab: bool) -> list[Route]:
+    """The same with those of this one server (health, lab) and the pages that describe them all."""
+    described = [*api(), *own]
+    return [*described, *schema_pages.routes(described, lab=is_lab)]

@@ -1,0 +1,165 @@
+"""Real sockets: what uvicorn would let through or hold for ever, and how the server stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import uvicorn
+
+from unbroken.server.connection import close_late_ones, protocol_class
+from unbroken.server.settings import Settings
+
+FAST = Settings(head_timeout_s=1, body_timeout_s=1, keep_alive_s=1)
+
+
+@asynccontextmanager
+async def served(opened, settings):
+    listener = socket.create_server(("127.0.0.1", 0))
+    kind = protocol_class(settings, lambda: "8b5d9c0e-3f57-4c57-9d5e-0a6c1f4b7e21")
+    config = uvicorn.Config(
+        opened.api.application, http=kind, ws="none", lifespan="off", log_config=None, access_log=False,
+        timeout_keep_alive=int(settings.keep_alive_s), timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    late = asyncio.create_task(close_late_ones(server.server_state.connections, lambda: server.should_exit))
+    serving = asyncio.create_task(server._serve([listener]))
+    try:
+        yield listener.getsockname()[1], server
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(serving, 10)
+        late.cancel()
+
+
+@asynccontextmanager
+async def connected(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.fixture
+def talk(world):
+    """Sends bytes over a socket and returns all that comes back until the server hangs up."""
+
+    def run(*pieces, settings=FAST, close=True):
+        async def step(opened):
+            async with served(opened, settings) as (port, _), connected(port) as (reader, writer):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                if close:
+                    writer.write_eof()
+                return await asyncio.wait_for(reader.read(), 8)
+
+        return world(step)
+
+    return run
+
+
+def problem(answer):
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"x-request-id: " in head.lower()
+    return int(head.split()[1]), json.loads(body)["errorCode"]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"HELLO\r\n\r\n",
+        b"GET /things/\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /things/x HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n1",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA\x00b: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_what_is_no_http_is_refused_in_our_shape(talk, request_bytes):
+    assert problem(talk(request_bytes, close=False)) == (400, "INVALID_REQUEST")
+
+
+def test_a_head_without_end_is_refused(talk):
+    lines = [b"GET /things/x HTTP/1.1\r\nHost: x\r\n"] + [b"X-%d: %s\r\n" % (n, b"y" * 1000) for n in range(90)]
+    assert problem(talk(*lines, close=False, settings=Settings())) == (413, "TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"", b"GET /things/x HT", b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1"],
+    ids=["silence", "half a head", "half a body"],
+)
+def test_who_keeps_us_waiting_is_hung_up_on(talk, request_bytes):
+    try:
+        answer = talk(request_bytes, close=False)
+    except ConnectionResetError:
+        answer = b""
+    assert b"200" not in answer
+
+
+def test_half_a_second_head_is_hung_up_on_too(talk):
+    try:
+        answer = talk(b"GET /things/x HTTP/1.1\r\nHost: x\r\n\r\nGET /thi", close=False)
+    except ConnectionResetError:
+        return
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
+def test_a_refused_large_body_does_not_hide_its_reply(talk):
+    body = b"x" * (3 << 20)
+    answer = talk(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body), body)
+    assert problem(answer) == (413, "TOO_LARGE")
+
+
+def test_the_reply_to_a_too_large_body_does_not_wait_for_it(world):
+    async def step(opened):
+        async with served(opened, Settings()) as (port, _), connected(port) as (reader, writer):
+            writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\nx")
+            return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+
+    assert world(step).startswith(b"HTTP/1.1 413")
+
+
+def test_an_upgrade_that_is_not_known_is_answered_as_if_not_asked(talk):
+    answer = talk(b"GET /things/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_pipelined_requests_are_answered_in_their_order(talk):
+    one = b"GET /things/%d HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = talk(one % 1 + one % 2 + one % 3, close=False)
+    assert [answer.find(b'"thing_id":"%d"' % n) for n in (1, 2, 3)] == sorted(
+        answer.index(b'"thing_id":"%d"' % n) for n in (1, 2, 3)
+    )
+
+
+def test_a_head_request_gets_no_body(talk):
+    answer = talk(b"HEAD /things/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+def test_a_stop_does_not_wait_for_half_a_body(world):
+    async def step(opened):
+        loop = asyncio.get_running_loop()
+        async with served(opened, Settings()) as (port, server), connected(port) as (reader, writer):
+            writer.write(b"GET /things/x HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n1")
+            await reader.readuntil(b"100 Continue\r\n")
+            began = loop.time()
+            server.should_exit = True
+            with suppress(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), 10)
+            return loop.time() - began
+
+    assert world(step) < 4.5

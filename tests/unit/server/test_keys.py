@@ -1,0 +1,45 @@
+"""The keys outside the database: made once, for their owner only, and never guessed when damaged."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from unbroken.randomness import SystemRandomness
+from unbroken.server.keys import KEYS_FILE, create_once, open_vault
+from unbroken.server.trouble import CannotStart
+
+
+def test_the_keys_are_made_once_and_stay(tmp_path):
+    first, second = open_vault(tmp_path, SystemRandomness()), open_vault(tmp_path, SystemRandomness())
+    assert first == second
+    assert first.pepper != first.signing_key
+    assert [path.name for path in tmp_path.iterdir()] == [KEYS_FILE]
+
+
+def test_only_the_owner_can_read_them(tmp_path):
+    open_vault(tmp_path, SystemRandomness())
+    assert stat.S_IMODE((tmp_path / KEYS_FILE).stat().st_mode) == 0o600
+
+
+def test_keys_that_others_can_read_are_refused(tmp_path):
+    open_vault(tmp_path, SystemRandomness())
+    (tmp_path / KEYS_FILE).chmod(0o640)
+    with pytest.raises(CannotStart, match="chmod 600"):
+        open_vault(tmp_path, SystemRandomness())
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"pepper":"AAAA","signing_key":"AAAA"}', '{"pepper":1}'])
+def test_damaged_keys_are_refused_not_replaced(tmp_path, content):
+    (tmp_path / KEYS_FILE).write_text(content)
+    (tmp_path / KEYS_FILE).chmod(0o600)
+    with pytest.raises(CannotStart, match="backup"):
+        open_vault(tmp_path, SystemRandomness())
+    assert (tmp_path / KEYS_FILE).read_text() == content
+
+
+def test_of_two_that_make_a_file_at_once_the_first_wins(tmp_path):
+    create_once(tmp_path / "f", b"first")
+    create_once(tmp_path / "f", b"second")
+    assert (tmp_path / "f").read_bytes() == b"first"

@@ -1,0 +1,84 @@
+"""The log: one JSON object a line, whatever a caller sends, and never a credential."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import structlog
+
+from unbroken.server import logs
+from unbroken.server.logs import RequestLog
+
+SECRETS = (
+    "unb_key_69236a2e5f3c1b0a",
+    "unb_user_AAA-_b",
+    "Basic YTpi",
+    "Bearer abc.def-ghi",
+    "authorization: basic eA==",
+)
+
+
+def test_whatever_looks_like_a_credential_is_hidden_everywhere(log_output):
+    log = structlog.get_logger()
+    for secret in SECRETS:
+        log.warning(secret, one=secret, many=[{"deep": secret}], app_secret="plain", error=ValueError(secret))
+    logging.getLogger("uvicorn.error").warning("library says %s", SECRETS[0])
+    text = log_output.getvalue()
+    for secret in ("unb_", "YTpi", "abc.def", "eA==", "plain"):
+        assert secret not in text
+    assert text.count("***") >= 4 * len(SECRETS)
+
+
+def test_no_value_can_end_a_line(log_output):
+    structlog.get_logger().error("a\nb\r\u2028c", value='"}\n{"forged": true}', **{"x\ny": "z"})
+    line, rest = log_output.getvalue().split("\n", 1)
+    assert rest == ""
+    assert json.loads(line)["value"] == '"}\n{"forged": true}'
+
+
+def test_an_exception_of_a_library_is_one_line_too(log_output):
+    try:
+        int(SECRETS[0])
+    except ValueError:
+        logging.getLogger("x").exception("broken")
+    (line,) = log_output.getvalue().splitlines()
+    assert "Traceback" in json.loads(line)["exception"]
+    assert "unb_key" not in line
+
+
+def test_a_request_is_one_line_that_says_what_and_how_long():
+    output = io.StringIO()
+    RequestLog(output, lab=True).line("r", "GET /x/{id}", 200, 0.0123)
+    line = json.loads(output.getvalue())
+    assert (line["request_id"], line["route"], line["status"], line["ms"], line["lab"]) == (
+        "r",
+        "GET /x/{id}",
+        200,
+        12.3,
+        True,
+    )
+
+
+def test_a_reader_of_the_log_that_went_away_stops_nothing():
+    class Gone(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError
+
+    log = RequestLog(Gone())
+    log.line("r", "GET /x", 200, 0.1)
+    log.line("r", "GET /x", 200, 0.1)
+
+
+def test_a_lab_says_so_in_every_line():
+    output = io.StringIO()
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    logs.configure("info", lab=True, stream=output)
+    structlog.get_logger().info("x")
+    logging.getLogger("y").warning("z")
+    structlog.reset_defaults()
+    root.handlers[:] = before
+    root.setLevel(level)
+    assert all(json.loads(line)["lab"] is True for line in output.getvalue().splitlines())
