@@ -1,0 +1,218 @@
+"""A real platform in a process of its own, on a free loopback port and on a data directory of its own.
+
+What is started here is stopped here, by its own process id. What it wrote is kept, and shown when it fails.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+COMMAND_TIMEOUT_S = 60.0
+_POLL_S = 0.02
+_PORT_TRIES = 5
+
+
+class ProcessFailed(RuntimeError):
+    """A process of the lab did not start, did not stop, or refused a command; the message carries what it wrote."""
+
+
+class PlatformProcess:
+    """`python -m unbroken serve` on a free loopback port.
+
+    Args:
+        data: the data directory; made if missing, never removed.
+        lab: whether it runs in lab mode (http-api.md, lab mode).
+        seed: makes the ids of the lab the same in every run.
+
+    A platform that was stopped or killed can be started again: same data, same port where that is still free.
+    """
+
+    def __init__(self, data: Path, *, lab: bool = True, seed: int | None = None) -> None:
+        self.data = Path(data)
+        self._lab = lab
+        self._seed = seed
+        self._port: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens; known once it was started."""
+        if self._port is None:
+            raise ProcessFailed("The platform was never started: call start() first.")
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        return self._running().pid
+
+    def start(self) -> Self:
+        """Start it and wait until `GET /health/ready` answers 200.
+
+        Raises:
+            ProcessFailed: it ended, or was not ready in time.
+        """
+        if self._process is not None:
+            raise ProcessFailed("The platform runs already.")
+        self.data.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, _PORT_TRIES + 1):
+            self._port = self._port or free_port()
+            self._process = self._spawn(self._port)
+            if await_ready(self._process, self._port, READY_TIMEOUT_S):
+                return self
+            self._give_up_port(last=attempt == _PORT_TRIES)
+        raise AssertionError("unreachable: the last try raises")
+
+    def stop(self) -> None:
+        """SIGTERM, then wait until it has ended; nothing happens when it does not run.
+
+        Raises:
+            ProcessFailed: it did not end in time (it is killed then), or ended with an error.
+        """
+        process, self._process = self._process, None
+        if process is None:
+            return
+        code = stop_process(process)
+        if code not in {0, -signal.SIGTERM}:
+            raise ProcessFailed(f"The platform ended with exit code {code}.\n{self.output()}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would, and wait until the process is gone."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(STOP_TIMEOUT_S)
+
+    def command(self, *words: str) -> Any:
+        """Run `python -m unbroken WORDS --json` on this data directory.
+
+        Returns:
+            What it printed, parsed.
+
+        Raises:
+            ProcessFailed: it ended with an error; the message carries its stderr.
+        """
+        done = subprocess.run(  # noqa: S603 - our own command line
+            [sys.executable, "-m", "unbroken", *words, "--json"],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ProcessFailed(
+                f"unbroken {' '.join(words)}: exit code {done.returncode}\n{done.stderr or done.stdout}"
+            )
+        return json.loads(done.stdout)
+
+    def output(self) -> str:
+        """What it wrote to stderr and stdout since it was last started."""
+        path = self._output_path
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def __enter__(self) -> Self:
+        return self if self._process is not None else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _output_path(self) -> Path:
+        return self.data.with_name(self.data.name + ".output")
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {"UNBROKEN_DATA": str(self.data)}
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise ProcessFailed("The platform does not run.")
+        return self._process
+
+    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
+        words = ["serve", "--host", "127.0.0.1", "--port", str(port)]
+        words += ["--lab"] if self._lab else []
+        words += ["--seed", str(self._seed)] if self._lab and self._seed is not None else []
+        with self._output_path.open("wb") as output:
+            return spawn([sys.executable, "-m", "unbroken", *words], self._environment(), output)
+
+    def _give_up_port(self, *, last: bool) -> None:
+        """Try another port if somebody took ours between the look and the start; every other end is a failure."""
+        process, self._process = self._running(), None
+        code = process.poll()
+        if code is None:
+            process.kill()
+            process.wait(STOP_TIMEOUT_S)
+            raise ProcessFailed(f"The platform was not ready within {READY_TIMEOUT_S:.0f} s.\n{self.output()}")
+        taken = "address already in use" in self.output().lower()
+        if last or not taken:
+            raise ProcessFailed(f"The platform ended with exit code {code} before it was ready.\n{self.output()}")
+        self._port = None
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago; whoever uses it must be ready to lose the race for it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def spawn(words: list[str], environment: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a program that reads nothing and writes both its streams to `output`."""
+    return subprocess.Popen(  # noqa: S603 - our own programs
+        words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+    )
+
+
+def await_ready(process: subprocess.Popen[bytes], port: int, timeout_s: float, path: str = "/health/ready") -> bool:
+    """Whether `GET path` answered 200 before the process ended and before the time was over."""
+    deadline = time.monotonic() + timeout_s
+    while process.poll() is None and time.monotonic() < deadline:
+        if _answers(port, path):
+            return process.poll() is None
+        time.sleep(_POLL_S)
+    return False
+
+
+def stop_process(process: subprocess.Popen[bytes]) -> int:
+    """Ask a process to end and wait for it; one that does not is killed, and that is a failure.
+
+    Returns:
+        Its exit code.
+    """
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        return process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_TIMEOUT_S)
+        raise ProcessFailed(f"Process {process.pid} did not end within {STOP_TIMEOUT_S:.0f} s of SIGTERM.") from None
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
