@@ -7,14 +7,14 @@ computed again.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from unbroken.domain.ledger import facts as said_facts
-from unbroken.domain.ledger.facts import KINDS, Fact, Linked, Registered, Said
+from unbroken.domain.ledger.facts import KINDS, Fact, Said
 from unbroken.domain.ledger.fold import apply, instant
 from unbroken.domain.ledger.people import People
 from unbroken.domain.standing import Standing, standing_of
+from unbroken.flow.facts import fields_of
 from unbroken.store import identity, ledger, timelines
 from unbroken.store.ledger import Entry
 
@@ -103,7 +103,8 @@ class Recording:
             install_id=getattr(said, "install_id", None),
             user_id=getattr(said, "user_id", None),
             external_id=getattr(said, "external_id", None),
-            fields=_fields(said),
+            fields=fields_of(said),
+            subject=getattr(said, "subject", None),
         )
 
     def new_id(self, kind: str) -> bytes:
@@ -141,23 +142,3 @@ class Recording:
     def standing(self, install_id: InstallId) -> Standing:
         """How an install stands after the facts so far."""
         return self._standing(install_id)
-
-
-def _fields(said: Said) -> dict[str, Any]:  # noqa: PLR0911 - one return a kind
-    """What a fact says beside the ids it names."""
-    match said:
-        case Registered(form=form):
-            return {"form": form.value}
-        case Linked(used_install=used_install, pristine=pristine):
-            return {"used_install": used_install.value, "pristine": pristine}
-        case said_facts.Reset() | said_facts.Disabled() | said_facts.Enabled() | said_facts.Activated():
-            return {}
-        case said_facts.UserDisabled() | said_facts.UserEnabled():
-            return {}
-        case said_facts.Renamed(release_old=release_old):
-            return {"release_old": release_old}
-        case said_facts.Unlinked(subject, fresh_user, kept_user):
-            ids = {"fresh_user": fresh_user, "kept_user": kept_user}
-            return {"subject": subject.hex(), **{name: id_.hex() for name, id_ in ids.items() if id_ is not None}}
-        case said_facts.PolicyChanged(policy):
-            return asdict(policy)

@@ -63,9 +63,10 @@ class _Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Computed:
-    """The new end of a timeline: every event from the first that may have changed, and where the fold stands."""
+    """The new end of a timeline: every event from `from_ms` on, and where the fold stands."""
 
     events: list[tuple[Event, bool]]
+    from_ms: int
     head_ms: int
     head_state: bytes
     checkpoints: list[tuple[int, bytes]]
@@ -133,11 +134,20 @@ def _compute(loaded: _Loaded) -> _Computed:
     fixes = [item for item in items if isinstance(item, Fix)]
     return _Computed(
         events=events,
+        from_ms=_replaced_from(loaded, events),
         head_ms=folded.state.at_ms,
         head_state=freeze(folded.state),
         checkpoints=[(checkpoint.at_ms, freeze(checkpoint.state)) for checkpoint in folded.checkpoints],
         last_fix=_last_fix(fixes[-1], loaded.zones) if fixes else None,
     )
+
+
+def _replaced_from(loaded: _Loaded, events: Sequence[tuple[Event, bool]]) -> int:
+    """Where the events begin that these replace: with them, or with what was told as open where the fold goes on."""
+    if loaded.cursor_ms == NOTHING_YET:
+        return 0
+    open_then = tail(loaded.state)
+    return min(event.start_ms for event in [*open_then, *(event for event, _ in events)])
 
 
 def item_of_fold(judged: Judged) -> Item | None:
@@ -174,7 +184,7 @@ async def _write(tx: Transaction, due: Due, loaded: _Loaded, computed: _Computed
     if not await timelines.is_still(tx, due):
         return
     user_id = due.user_id
-    from_ms = computed.events[0][0].start_ms if loaded.cursor_ms > NOTHING_YET else 0
+    from_ms = computed.from_ms
     places, places_until = await _places_before(tx, user_id, loaded, from_ms)
     encoded, places, places_until = _encode(computed, loaded, places, places_until)
     days = await _write_events(tx, user_id, from_ms, encoded)

@@ -51,10 +51,12 @@ _OF_USER: Final = (
 )
 _OF_EXTERNAL_ID: Final = (("authentication codes", "DELETE FROM auth_codes WHERE app_id = $1 AND external_id = $2"),)
 _HIDE_INSTALL: Final = (
-    "UPDATE facts SET install_id = $3, external_id = NULL, fields = '{}', reason = NULL"
+    "UPDATE facts SET install_id = $3, external_id = NULL, fields = '{}', reason = NULL, is_hidden = TRUE"
     " WHERE app_id = $1 AND install_id = $2"
 )
-_HIDE_USER: Final = "UPDATE facts SET user_id = $3, fields = '{}', reason = NULL WHERE app_id = $1 AND user_id = $2"
+_HIDE_USER: Final = (
+    "UPDATE facts SET user_id = $3, fields = '{}', reason = NULL, is_hidden = TRUE WHERE app_id = $1 AND user_id = $2"
+)
 
 
 async def find(tx: Transaction, app_id: AppId, user_id: UserId) -> Found:

@@ -29,13 +29,24 @@ class Entry:
     fields: Mapping[str, Any] | None = None
     reason: str | None = None
     position: int = 0
+    is_hidden: bool = False
+    """Whether an erasure has put keyed hashes in the place of what it named."""
+    subject: FactId | None = None
+    """What an `unlinked` fact cancels; only to be written: the fields say it too."""
 
 
 _APPEND: Final = (
-    "INSERT INTO facts (app_id, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING position"
+    "INSERT INTO facts (app_id, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, subject,"
+    " is_hidden) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE) RETURNING position"
 )
-_COLUMNS: Final = "position, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason"
+_COLUMNS: Final = "position, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, is_hidden"
+_OF_APP: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $2 ORDER BY position LIMIT $3"
+_BY_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND fact_id = $2"
+_NAMING_INSTALL: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2"
+_NAMING_USER: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND user_id = $2"
+_NAMING_EXTERNAL_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND external_id = $2"
+_POLICIES: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND kind = 'policy changed'"
+_CANCELLING: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND subject = $2"
 _OF_USER: Final = (
     f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $3 AND ("
     "install_id IN (SELECT install_id FROM installs WHERE user_id = $2)"
@@ -60,9 +71,46 @@ async def append(tx: Transaction, app_id: AppId, entry: Entry) -> int:
         json.dumps(entry.fields or {}),
         entry.actor,
         entry.reason,
+        entry.subject,
     )
     assert row is not None
     return int(row[0])
+
+
+async def facts_of_app(tx: Transaction, app_id: AppId, after: int, limit: int) -> list[Entry]:
+    """The facts of an app in order, from position `after`."""
+    return [_entry(row) for row in await tx.all(_OF_APP, app_id, after, limit)]
+
+
+async def fact(tx: Transaction, app_id: AppId, fact_id: FactId) -> Entry | None:
+    """One fact."""
+    row = await tx.one(_BY_ID, app_id, fact_id)
+    return _entry(row) if row else None
+
+
+async def naming_install(tx: Transaction, app_id: AppId, install_id: InstallId) -> list[Entry]:
+    """The facts that name an install."""
+    return [_entry(row) for row in await tx.all(_NAMING_INSTALL, app_id, install_id)]
+
+
+async def naming_user(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Entry]:
+    """The facts that name a user."""
+    return [_entry(row) for row in await tx.all(_NAMING_USER, app_id, user_id)]
+
+
+async def naming_external_id(tx: Transaction, app_id: AppId, external_id: ExternalId) -> list[Entry]:
+    """The facts that name an external id."""
+    return [_entry(row) for row in await tx.all(_NAMING_EXTERNAL_ID, app_id, external_id)]
+
+
+async def policies(tx: Transaction, app_id: AppId) -> list[Entry]:
+    """The changes of an app's policy."""
+    return [_entry(row) for row in await tx.all(_POLICIES, app_id)]
+
+
+async def cancelling(tx: Transaction, app_id: AppId, subject: FactId) -> list[Entry]:
+    """The facts that cancel a fact."""
+    return [_entry(row) for row in await tx.all(_CANCELLING, app_id, subject)]
 
 
 async def facts_of_user(tx: Transaction, app_id: AppId, user_id: UserId, after: int, limit: int) -> list[Entry]:
@@ -94,4 +142,5 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         fields=json.loads(row[7]),
         actor=row[8],
         reason=row[9],
+        is_hidden=bool(row[10]),
     )

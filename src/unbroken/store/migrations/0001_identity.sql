@@ -36,10 +36,16 @@ CREATE TABLE facts (
     external_id TEXT,
     fields TEXT NOT NULL,
     actor TEXT NOT NULL,
-    reason TEXT
+    reason TEXT,
+    subject BYTEA,
+    is_hidden BOOLEAN NOT NULL
 );
+CREATE INDEX facts_by_id ON facts (fact_id);
 CREATE INDEX facts_of_install ON facts (install_id) WHERE install_id IS NOT NULL;
 CREATE INDEX facts_of_user ON facts (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX facts_of_external_id ON facts (app_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX facts_of_subject ON facts (subject) WHERE subject IS NOT NULL;
+CREATE INDEX facts_of_policy ON facts (app_id) WHERE kind = 'policy changed';
 
 -- What follows from the ledger.
 CREATE TABLE installs (

@@ -172,22 +172,25 @@ def _open_for_writing(path: Path, known: Sequence[migrate.Migration], busy_timeo
 def _bring_up_to_date(connection: sqlite3.Connection, known: Sequence[migrate.Migration]) -> None:
     """Apply what the database lacks, each migration in a transaction of its own.
 
-    The first transaction is taken even where nothing is to be done: it finds out now whether the file can be written.
+    What is lacking is asked anew each time, as another process may do the same. The last of the transactions finds
+    that nothing is: it is taken even so, because it tells now whether the file can be written.
     """
     connection.execute("BEGIN IMMEDIATE")
     _refuse_foreign(connection)
     connection.execute(migrate.VERSION_TABLE)
     connection.execute("DELETE FROM schema_migrations WHERE FALSE")  # BEGIN alone is content with a read-only file
-    lacking = migrate.pending(known, _applied(connection))
-    connection.execute("COMMIT")
-    for migration in lacking:
-        connection.execute("BEGIN IMMEDIATE")
-        if migration in migrate.pending(known, _applied(connection)):  # another process may have been faster
-            for statement in migration.statements(migrate.SQLITE):
-                connection.execute(statement)
-            row = migration.applied
-            connection.execute(positional(migrate.RECORD).text, (row.version, row.name, row.checksum))
+    while lacking := migrate.pending(known, _applied(connection)):
+        _apply(connection, lacking[0])
         connection.execute("COMMIT")
+        connection.execute("BEGIN IMMEDIATE")
+    connection.execute("COMMIT")
+
+
+def _apply(connection: sqlite3.Connection, migration: migrate.Migration) -> None:
+    for statement in migration.statements(migrate.SQLITE):
+        connection.execute(statement)
+    row = migration.applied
+    connection.execute(positional(migrate.RECORD).text, (row.version, row.name, row.checksum))
 
 
 def _applied(connection: sqlite3.Connection) -> list[migrate.Applied]:

@@ -1,0 +1,105 @@
+"""Facts between the ledger's rows and the rules: what a fact says, as the row's fields, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from unbroken.domain.app import UsedInstall, policy_of
+from unbroken.domain.ids import ExternalId, FactId, InstallId, UserId
+from unbroken.domain.install import Form
+from unbroken.domain.ledger.facts import (
+    Activated,
+    Disabled,
+    Enabled,
+    Fact,
+    FactKind,
+    Linked,
+    PolicyChanged,
+    Registered,
+    Renamed,
+    Reset,
+    Said,
+    Unlinked,
+    UserDisabled,
+    UserEnabled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from unbroken.store.ledger import Entry
+
+
+def fields_of(said: Said) -> dict[str, Any]:
+    """What a fact says beside the ids it names (`linking.md`, the fold, column "fields")."""
+    match said:
+        case Registered(form=form):
+            return {"form": form.value}
+        case Linked(used_install=used_install, pristine=pristine):
+            return {"used_install": used_install.value, "pristine": pristine}
+        case Renamed(release_old=release_old):
+            return {"release_old": release_old}
+        case Unlinked(subject, fresh_user, kept_user):
+            ids = {"fresh_user": fresh_user, "kept_user": kept_user}
+            return {"subject": subject.hex(), **{name: id_.hex() for name, id_ in ids.items() if id_ is not None}}
+        case PolicyChanged(policy):
+            return asdict(policy)
+        case _:
+            return {}
+
+
+def fact_of(entry: Entry) -> Fact | None:
+    """A row of the ledger as the fold reads it; None for an erasure, and for what an erasure has hidden."""
+    if entry.kind is FactKind.ERASED or entry.is_hidden:
+        return None
+    return Fact(entry.fact_id, entry.position, entry.at, _SAID[entry.kind](entry))
+
+
+def _install(entry: Entry) -> InstallId:
+    assert entry.install_id is not None
+    return entry.install_id
+
+
+def _user(entry: Entry) -> UserId:
+    assert entry.user_id is not None
+    return entry.user_id
+
+
+def _external_id(entry: Entry) -> ExternalId:
+    assert entry.external_id is not None
+    return entry.external_id
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    return dict(entry.fields or {})
+
+
+def _linked(entry: Entry) -> Linked:
+    fields = _fields(entry)
+    return Linked(_install(entry), _external_id(entry), UsedInstall(fields["used_install"]), fields["pristine"])
+
+
+def _unlinked(entry: Entry) -> Unlinked:
+    fields = _fields(entry)
+    fresh, kept = fields.get("fresh_user"), fields.get("kept_user")
+    return Unlinked(
+        FactId(bytes.fromhex(fields["subject"])),
+        UserId(bytes.fromhex(fresh)) if fresh is not None else None,
+        UserId(bytes.fromhex(kept)) if kept is not None else None,
+    )
+
+
+_SAID: Final[dict[FactKind, Callable[[Entry], Said]]] = {
+    FactKind.REGISTERED: lambda entry: Registered(_install(entry), _user(entry), Form(_fields(entry)["form"])),
+    FactKind.LINKED: _linked,
+    FactKind.RESET: lambda entry: Reset(_install(entry)),
+    FactKind.DISABLED: lambda entry: Disabled(_install(entry)),
+    FactKind.ENABLED: lambda entry: Enabled(_install(entry)),
+    FactKind.ACTIVATED: lambda entry: Activated(_install(entry)),
+    FactKind.USER_DISABLED: lambda entry: UserDisabled(_user(entry)),
+    FactKind.USER_ENABLED: lambda entry: UserEnabled(_user(entry)),
+    FactKind.RENAMED: lambda entry: Renamed(_user(entry), _external_id(entry), _fields(entry)["release_old"]),
+    FactKind.UNLINKED: _unlinked,
+    FactKind.POLICY_CHANGED: lambda entry: PolicyChanged(policy_of(_fields(entry))),
+}
