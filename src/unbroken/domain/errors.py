@@ -8,7 +8,7 @@
     ├── LinkRefused          InstallDoesNotBelongToApp, UserlinkingNotConfigured, InstallDeleted, InstallDisabled,
     │                        InstallLinkedToOtherUser, InstallDeactivated, UserDisabled, InvalidLinkTicket,
     │                        LinkBurst, CannotLinkExistingPersonToOtherPerson
-    ├── InConflict           Conflict, IdempotencyKeyReused, InstallCloned
+    ├── InConflict           Conflict, IdempotencyKeyReused, InstallCloned, LaterFactsDepend, HistoryExpired
     └── NotNow               RateLimited, Unavailable, Internal
 
 The docstring of a leaf is its message where none is given. Clients rebuild the same leaf from its code (`by_code`).
@@ -240,6 +240,18 @@ class InstallCloned(InConflict):
     """This install credential was spent by another holder: the install was copied. Register anew."""
 
     code = "INSTALL_CLONED"
+
+
+class LaterFactsDepend(InConflict):
+    """Later facts depend on this link. Where they can be undone, undo them first."""
+
+    code = "LATER_FACTS_DEPEND"
+
+
+class HistoryExpired(InConflict):
+    """Payloads that an exact undo needs are no longer kept."""
+
+    code = "HISTORY_EXPIRED"
 
 
 class NotNow(Refusal):

@@ -40,9 +40,8 @@ def fields_of(said: Said) -> dict[str, Any]:
             return {"used_install": used_install.value, "pristine": pristine}
         case Renamed(release_old=release_old):
             return {"release_old": release_old}
-        case Unlinked(subject, fresh_user, kept_user):
-            ids = {"fresh_user": fresh_user, "kept_user": kept_user}
-            return {"subject": subject.hex(), **{name: id_.hex() for name, id_ in ids.items() if id_ is not None}}
+        case Unlinked(subject, fresh_user):
+            return {"subject": subject.hex()} | ({"fresh_user": fresh_user.hex()} if fresh_user is not None else {})
         case PolicyChanged(policy):
             return asdict(policy)
         case _:
@@ -82,12 +81,9 @@ def _linked(entry: Entry) -> Linked:
 
 def _unlinked(entry: Entry) -> Unlinked:
     fields = _fields(entry)
-    fresh, kept = fields.get("fresh_user"), fields.get("kept_user")
-    return Unlinked(
-        FactId(bytes.fromhex(fields["subject"])),
-        UserId(bytes.fromhex(fresh)) if fresh is not None else None,
-        UserId(bytes.fromhex(kept)) if kept is not None else None,
-    )
+    fresh = fields.get("fresh_user")
+    fresh_user = UserId(bytes.fromhex(fresh)) if fresh is not None else None
+    return Unlinked(FactId(bytes.fromhex(fields["subject"])), fresh_user)
 
 
 _SAID: Final[dict[FactKind, Callable[[Entry], Said]]] = {

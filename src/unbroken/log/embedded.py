@@ -96,9 +96,7 @@ class EmbeddedLog:
         try:
             await self._store.write(_Append(group))
         except BaseException as error:
-            for _, _, stored in group:
-                if not stored.done():
-                    stored.set_exception(_own(error))
+            _fail(group, error)
             if not isinstance(error, Exception):
                 raise
         else:

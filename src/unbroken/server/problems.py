@@ -43,6 +43,8 @@ STATUS: Final[dict[type[Refusal], int]] = {
     errors.Conflict: 409,
     errors.IdempotencyKeyReused: 409,
     errors.InstallCloned: 409,
+    errors.LaterFactsDepend: 409,
+    errors.HistoryExpired: 409,
     errors.RateLimited: 429,
     errors.Unavailable: 503,
     errors.Internal: 500,

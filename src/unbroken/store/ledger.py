@@ -32,14 +32,14 @@ class Entry:
     is_hidden: bool = False
     """Whether an erasure has put keyed hashes in the place of what it named."""
     subject: FactId | None = None
-    """What an `unlinked` fact cancels; only to be written: the fields say it too."""
+    """What an `unlinked` fact cancels; its fields say it too, this one can be looked up by."""
 
 
 _APPEND: Final = (
     "INSERT INTO facts (app_id, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, subject,"
     " is_hidden) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE) RETURNING position"
 )
-_COLUMNS: Final = "position, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, is_hidden"
+_COLUMNS: Final = "position, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, is_hidden, subject"
 _OF_APP: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $2 ORDER BY position LIMIT $3"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND fact_id = $2"
 _NAMING_INSTALL: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2"
@@ -143,4 +143,5 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         actor=row[8],
         reason=row[9],
         is_hidden=bool(row[10]),
+        subject=FactId(row[11]) if row[11] is not None else None,
     )

@@ -106,12 +106,15 @@ class Unlinked:
     Args:
         subject: the fact that is cancelled.
         fresh_user: the id that the install's own user carries from then on, where its old one stays with the person.
-        kept_user: the id that the person keeps, whose first link this was.
     """
 
     subject: FactId
     fresh_user: UserId | None = None
-    kept_user: UserId | None = None
+
+    @property
+    def user_id(self) -> UserId | None:
+        """The user that this fact names: the one it gives an id to."""
+        return self.fresh_user
 
 
 @dataclass(frozen=True, slots=True)

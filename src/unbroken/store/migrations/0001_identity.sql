@@ -67,7 +67,7 @@ CREATE TABLE installs (
     credential_digest BYTEA NOT NULL,
     credential_key TEXT,
     CONSTRAINT installs_key PRIMARY KEY (install_id)
-) {without_rowid};
+);
 CREATE INDEX installs_of_user ON installs (user_id, registered_at);
 
 CREATE TABLE users (
@@ -154,7 +154,7 @@ CREATE TABLE idempotency (
     at BIGINT NOT NULL,
     user_id BYTEA,
     CONSTRAINT idempotency_key PRIMARY KEY (caller, idempotency_key)
-) {without_rowid};
+);
 CREATE INDEX idempotency_by_time ON idempotency (at);
 CREATE INDEX idempotency_of_user ON idempotency (user_id) WHERE user_id IS NOT NULL;
 
@@ -197,14 +197,14 @@ CREATE TABLE timelines (
     places_until BIGINT NOT NULL,
     last_fix TEXT,
     CONSTRAINT timelines_key PRIMARY KEY (user_id)
-) {without_rowid};
+);
 
 CREATE TABLE checkpoints (
     user_id BYTEA NOT NULL,
     at_ms BIGINT NOT NULL,
     state BYTEA NOT NULL,
     CONSTRAINT checkpoints_key PRIMARY KEY (user_id, at_ms)
-) {without_rowid};
+);
 
 CREATE TABLE events (
     user_id BYTEA NOT NULL,
@@ -217,7 +217,7 @@ CREATE TABLE events (
     successor TEXT,
     is_removed BOOLEAN NOT NULL,
     CONSTRAINT events_key PRIMARY KEY (user_id, event_id)
-) {without_rowid};
+);
 CREATE INDEX events_by_start ON events (user_id, start_ms);
 
 CREATE TABLE chunks (
@@ -225,7 +225,7 @@ CREATE TABLE chunks (
     day BIGINT NOT NULL,
     body BYTEA NOT NULL,
     CONSTRAINT chunks_key PRIMARY KEY (user_id, day)
-) {without_rowid};
+);
 
 CREATE TABLE due (
     user_id BYTEA NOT NULL,
