@@ -110,22 +110,13 @@ _CHOICES: Final[dict[str, type[StrEnum]]] = {
     "link_ticket": LinkTicket,
 }
 _NUMBERS: Final = {"late_window_days": (1, 3650), "retention_days": (1, 3650), "link_burst": (1, 1_000_000)}
-_NOT_YET: Final = frozenset(
-    {
-        ("used_install", "claim"),
-        ("used_install", "drop"),
-        ("takeover", "standby"),
-        ("precedence", "last_linked"),
-    }
-)
-"""Known to the rules, not yet to the platform; refused by name, so that nobody relies on them too early."""
 
 
 async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]) -> Policy:
     """Change policies of an app by name; the change is a fact of its ledger.
 
     Raises:
-        InvalidRequest: a name or a value is not known, or not known yet.
+        InvalidRequest: a name or a value is not known.
         NotFound.
     """
     parsed = {name: _parse(name, value) for name, value in changes.items()}
@@ -154,8 +145,6 @@ def policy_as_text(policy: Policy) -> dict[str, str | int]:
 
 
 def _parse(name: str, value: str) -> Any:
-    if (name, value) in _NOT_YET:
-        raise _bad(name, f"{name}={value} comes with the next release.")
     if name in _CHOICES:
         return _choice(name, value)
     if name in _NUMBERS:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from unbroken import wire
 from unbroken.credentials import AUTH_CODE_LIFE_MS, SECRET_BYTES, Kind, read_opaque, write_opaque
-from unbroken.domain.app import Linking
+from unbroken.domain.app import Linking, UsedInstall
 from unbroken.domain.errors import (
     AuthCodeExpired,
     AuthCodeUnknown,
@@ -192,6 +192,9 @@ async def record_link(
 ) -> None:
     """Record the fact that an install belongs to a person."""
     people = recording.people
+    if recording.app.policy.used_install is UsedInstall.CLAIM and external_id in people.carriers:
+        await recording.load_spans_of(people.install(install_id).user)
+        await recording.load_spans_of(people.resolve(people.carriers[external_id]).user_id)
     install = people.install(install_id)
     users = [people.users[install.own_user], people.resolve(install.user)]
     if external_id in people.carriers:

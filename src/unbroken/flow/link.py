@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from unbroken import wire
 from unbroken.credentials import Kind
 from unbroken.domain.ids import FactId, InstallId, UserId, parse_external_id, parse_id
@@ -12,25 +14,19 @@ from unbroken.domain.ledger.facts import Linked
 from unbroken.domain.link import Effect, Situation, Ticket, Whose, decide_link
 from unbroken.domain.standing import REASONS, STATES
 from unbroken.flow.codes import record_link, refuse, situation
+from unbroken.flow.dry_run import DryRun, unless_dry
 from unbroken.flow.recording import Recording
 from unbroken.flow.repeat import Repeatable, once
-from unbroken.store import identity, tombstones
+from unbroken.flow.summary import look, summary_of
+from unbroken.flow.timeline import compute_within
+from unbroken.store import identity, timelines, tombstones
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
-    from unbroken.domain.ids import ExternalId
     from unbroken.domain.link import Row
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
-
-
-class DryRun(Exception):
-    """Carries the answer out of a transaction that is rolled back."""
-
-    def __init__(self, answer: wire.Linked) -> None:
-        super().__init__("a dry run")
-        self.answer = answer
 
 
 async def link(
@@ -49,14 +45,12 @@ async def link(
 
     async def write(tx: Transaction) -> tuple[wire.Linked, UserId | None]:
         answer = await asked.decide_and_record(tx, dry_run=dry_run)
-        if dry_run:
-            raise DryRun(answer)
-        return answer, UserId(bytes.fromhex(answer.id))
+        return unless_dry(answer, dry_run=dry_run), UserId(bytes.fromhex(answer.id))
 
     try:
         return await once(context, None if dry_run else same, wire.Linked, write)
     except DryRun as dry:
-        return dry.answer
+        return dry.answer_as(wire.Linked)
 
 
 class _Asked:
@@ -77,9 +71,23 @@ class _Asked:
         refuse(row)
         assert self.external_id is not None
         install_id = InstallId(self.install_id or b"")
-        if row.answer is not Effect.NONE:
-            await self._record(recording, install_id, self.external_id, is_pristine=is_pristine, dry_run=dry_run)
-        return self._reply(recording, install_id, dry_run=dry_run)
+        if row.answer is Effect.NONE:
+            return self._reply(recording, install_id)
+        if not dry_run:
+            await self._record(recording, install_id, is_pristine, FactId(recording.new_id("link")))
+            return self._reply(recording, install_id)
+        summary = await self._try(recording, install_id, is_pristine)
+        return msgspec.structs.replace(self._reply(recording, install_id), summary=summary)
+
+    async def _try(self, recording: Recording, install_id: InstallId, is_pristine: bool) -> wire.Summary:
+        """Do it all and look before and after; the id is none that a seeded lab would give to the real call."""
+        tx, people = recording.tx, recording.people
+        users = {user_id for user_id, user in people.users.items() if user.redirect is None}
+        before = await look(tx, recording.app_id, people.installs, users)
+        await self._record(recording, install_id, is_pristine, FactId(self.context.randomness.secret(12)))
+        for due in await timelines.due_of(tx, sorted(users)):
+            await compute_within(tx, due.user_id, due.from_ms)
+        return summary_of(before, await look(tx, recording.app_id, people.installs, users))
 
     async def _decide(self, recording: Recording) -> tuple[Row, bool]:
         """The row, and whether the install is pristine."""
@@ -129,19 +137,12 @@ class _Asked:
         )
         return Ticket.VALID if is_valid else Ticket.INVALID
 
-    async def _record(
-        self, recording: Recording, install_id: InstallId, external_id: ExternalId, *, is_pristine: bool, dry_run: bool
-    ) -> None:
-        await record_link(
-            recording, install_id, external_id, is_pristine=is_pristine, link_id=self._link_id(dry_run, recording)
-        )
+    async def _record(self, recording: Recording, install_id: InstallId, is_pristine: bool, link_id: FactId) -> None:
+        assert self.external_id is not None
+        await record_link(recording, install_id, self.external_id, is_pristine=is_pristine, link_id=link_id)
         await recording.save()
 
-    def _link_id(self, dry_run: bool, recording: Recording) -> FactId:
-        """A dry run takes no id from the sequence of a seeded lab: the real call gets that one."""
-        return FactId(self.context.randomness.secret(12) if dry_run else recording.new_id("link"))
-
-    def _reply(self, recording: Recording, install_id: InstallId, *, dry_run: bool) -> wire.Linked:
+    def _reply(self, recording: Recording, install_id: InstallId) -> wire.Linked:
         install = recording.people.install(install_id)
         standing = recording.standing(install_id)
         assert install.link is not None
@@ -152,5 +153,4 @@ class _Asked:
             link_id=install.link.hex(),
             state=STATES[standing].value,
             state_reason=REASONS[standing],
-            dry_run=dry_run,
         )

@@ -7,7 +7,7 @@ computed again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from unbroken.domain.ledger.facts import KINDS, Fact, Said
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unbroken.domain.app import App
     from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
     from unbroken.domain.install import Install
+    from unbroken.domain.ledger.people import Span
     from unbroken.domain.user import User
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
@@ -43,6 +44,7 @@ class Recording:
     reason: str | None = None
     people: People = field(init=False)
     _before: dict[InstallId, int] = field(default_factory=dict, init=False)
+    _open: dict[InstallId, Span] = field(default_factory=dict, init=False)
     _stood: dict[InstallId, Standing] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -70,11 +72,20 @@ class Recording:
         await identity.load_installs_of(self.tx, self.people, self.app_id, user_id)
         self._remember()
 
+    async def load_spans_of(self, user_id: UserId) -> None:
+        """Load all installs of a user with all their spans, where it matters who was active when."""
+        await self.load_installs_of(user_id)
+        for install in self.people.installs_of(user_id):
+            spans = await identity.read_spans(self.tx, install.install_id)
+            self.people.spans[install.install_id] = spans
+            self._before[install.install_id] = spans[0].from_ms
+
     def _remember(self) -> None:
         """How everything loaded stood before the first fact."""
         since = identity.open_since(self.people)
         for install_id in since.keys() - self._before.keys():
             self._before[install_id] = since[install_id]
+            self._open[install_id] = self.people.spans[install_id][-1]
             self._stood[install_id] = self._standing(install_id)
 
     async def record(self, said: Said, fact_id: FactId, *, named: list[int], touched: list[int] | None = None) -> Fact:
@@ -88,24 +99,11 @@ class Recording:
             Refusal: a rule of the fold forbids it; the transaction must end with it.
         """
         at = instant(self.context.clock.now_ms(), named, touched or [])
-        position = await ledger.append(self.tx, self.app_id, self._entry(said, fact_id, at))
-        fact = Fact(fact_id, position, at, said)
+        blank = Fact(fact_id, 0, at, said)
+        position = await ledger.append(self.tx, self.app_id, entry_of(blank, self.actor, self.reason))
+        fact = replace(blank, position=position)
         apply(self.people, fact)
         return fact
-
-    def _entry(self, said: Said, fact_id: FactId, at: int) -> Entry:
-        return Entry(
-            fact_id=fact_id,
-            at=at,
-            kind=KINDS[type(said)],
-            actor=self.actor,
-            reason=self.reason,
-            install_id=getattr(said, "install_id", None),
-            user_id=getattr(said, "user_id", None),
-            external_id=getattr(said, "external_id", None),
-            fields=fields_of(said),
-            subject=getattr(said, "subject", None),
-        )
 
     def new_id(self, kind: str) -> bytes:
         """A fresh id; taken only where it will be used, so that a seeded lab counts nothing twice."""
@@ -130,10 +128,11 @@ class Recording:
 
     def _differs_from(self, install_id: InstallId) -> int | None:
         """Since when the install stood otherwise than before, or None where it did not."""
-        first = self.people.spans[install_id][0]
-        if first.to_ms is not None:
-            return first.to_ms
-        return first.from_ms if first.from_ms != self._before[install_id] else None
+        last, spans = self._open[install_id], self.people.spans[install_id]
+        if last in spans:
+            return None
+        closed = [span.to_ms for span in spans if span.from_ms == last.from_ms and span.to_ms is not None]
+        return closed[0] if closed else last.from_ms
 
     def _standing(self, install_id: InstallId) -> Standing:
         install = self.people.installs[install_id]
@@ -142,3 +141,20 @@ class Recording:
     def standing(self, install_id: InstallId) -> Standing:
         """How an install stands after the facts so far."""
         return self._standing(install_id)
+
+
+def entry_of(fact: Fact, actor: str, reason: str | None) -> Entry:
+    """A fact as a row of the ledger."""
+    said = fact.said
+    return Entry(
+        fact_id=fact.fact_id,
+        at=fact.at,
+        kind=KINDS[type(said)],
+        actor=actor,
+        reason=reason,
+        install_id=getattr(said, "install_id", None),
+        user_id=getattr(said, "user_id", None),
+        external_id=getattr(said, "external_id", None),
+        fields=fields_of(said),
+        subject=getattr(said, "subject", None),
+    )

@@ -86,6 +86,20 @@ async def compute(context: Context, due: Due) -> None:
     await context.store.write(lambda tx: _write(tx, due, loaded, computed))
 
 
+async def compute_within(tx: Transaction, user_id: UserId, from_ms: int) -> None:
+    """Compute inside the caller's own transaction, so that from outside a change and its timelines are one.
+
+    Args:
+        from_ms: the earliest capture time that may count otherwise; whatever was due already is done along with it.
+    """
+    due = await timelines.mark(tx, user_id, from_ms)
+    loaded = await _load(tx, due)
+    if loaded is None:
+        await _forget(tx, due)
+    else:
+        await _write(tx, due, loaded, _compute(loaded))
+
+
 async def _forget(tx: Transaction, due: Due) -> None:
     """The user was retired or erased: it has no timeline."""
     if await timelines.is_still(tx, due):

@@ -82,6 +82,8 @@ class Dispatch:
         content = bodies.unpack(await bodies.read_body(receive, length), encoding)
         if route.raw:
             return content
+        if route.has_optional_body and not content:
+            return None
         document.check_depth(content)
         document.check_strictness(content)
         return document.decode(content, self._decoders[route.name])

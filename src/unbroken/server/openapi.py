@@ -121,7 +121,7 @@ def _operation(route: Route, schemas: dict[int, Json], components: Json, *, lab:
         schema = schemas[id(route.request)]
         example = example_of(schema, components) if route.example_request is None else route.example_request
         media = {"schema": schema, "example": msgspec.to_builtins(example)}
-        operation["requestBody"] = {"required": True, "content": {"application/json": media}}
+        operation["requestBody"] = {"required": not route.has_optional_body, "content": {"application/json": media}}
     return operation
 
 

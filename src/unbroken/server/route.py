@@ -65,6 +65,7 @@ class Route:
     Args:
         path: segments in braces are parameters, handed over as text: `/v2/users/{install_id}/link`.
         scope: what an API key must carry; None where no key may call.
+        has_optional_body: the body may be left out; then `Call.body` is None.
         reply: msgspec type of the body, None for a reply without one. Documented, not enforced.
         request: msgspec type of the body, None where none is read.
         errors: the refusals of this call beside those every call can meet.
@@ -95,6 +96,7 @@ class Route:
     reply_headers: Mapping[str, str] = field(default_factory=dict)
     does: str = "make this call"
     raw: bool = False
+    has_optional_body: bool = False
     lab: bool = False
     reply_type: str = "application/json"
     hidden: bool = False

@@ -28,6 +28,7 @@ _INSTALLS_OF: Final = (
 )
 _USER_ROW: Final = f"SELECT {_USER} FROM users WHERE app_id = $1 AND user_id = $2 FOR UPDATE"
 _CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND external_id = $2"
+_CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_id = $2 ORDER BY external_id"
 _OPEN_SPAN: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 AND to_ms IS NULL"
 _SPANS: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 ORDER BY from_ms"
 _APP_OF_INSTALL: Final = "SELECT app_id, used FROM installs WHERE install_id = $1"
@@ -38,6 +39,7 @@ _SPANS_OF_USER: Final = (
 _APP_OF_LIVING: Final = "SELECT app_id FROM users WHERE user_id = $1 AND redirect IS NULL"
 _DEVICE: Final = "SELECT device FROM installs WHERE install_id = $1"
 _DEVICES: Final = "SELECT install_id, device FROM installs WHERE user_id = $1"
+_SET_OWN_USER: Final = "UPDATE installs SET own_user = $2 WHERE install_id = $1"
 _UPDATE_INSTALL: Final = (
     "UPDATE installs SET user_id = $2, named_at = $3, link = $4, external_id = $5, linked_at = $6, standing = $7,"
     " is_disabled = $8 WHERE install_id = $1"
@@ -150,6 +152,11 @@ async def carrier_of(tx: Transaction, app_id: AppId, external_id: ExternalId) ->
     return UserId(row[0]) if row else None
 
 
+async def external_ids_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[ExternalId]:
+    """Every external id that links to a user."""
+    return [ExternalId(row[0]) for row in await tx.all(_CARRIED, app_id, user_id)]
+
+
 async def app_and_use_of(tx: Transaction, install_id: InstallId) -> tuple[AppId, bool] | None:
     """The app of an install of any app, and whether it ever uploaded."""
     row = await tx.one(_APP_OF_INSTALL, install_id)
@@ -247,6 +254,30 @@ async def insert_install(
     )
 
 
+async def replace(tx: Transaction, before: People, after: People, app_id: AppId) -> None:
+    """Write what a fold over all facts of some people says, in the place of what another one said.
+
+    Args:
+        before: what the tables say now.
+        after: of the same installs; users may have come to be.
+    """
+    for user in after.users.values():
+        if user != before.users.get(user.user_id):
+            await _save_user(tx, app_id, user)
+    for external_id in before.carriers.keys() - after.carriers.keys():
+        await tx.run(_RELEASE, app_id, external_id)
+    for external_id, user_id in after.carriers.items():
+        await tx.run(_CARRY, app_id, external_id, user_id)
+    changed = [one for one in after.installs if after.spans[one] != before.spans[one]]
+    for install_id in changed:
+        await tx.run(_CUT_SPANS, install_id, 0)
+    for install in after.installs.values():
+        await tx.run(_SET_OWN_USER, install.install_id, install.own_user)
+        await _update_install(tx, install)
+    spans = [span for install_id in changed for span in after.spans[install_id]]
+    await tx.many(_ADD_SPAN, [_span_values(span) for span in sorted(spans, key=_ends_first)])
+
+
 def open_since(people: People) -> dict[InstallId, int]:
     """Where the open span of each loaded install begins."""
     return {install_id: spans[0].from_ms for install_id, spans in people.spans.items()}
@@ -255,7 +286,11 @@ def open_since(people: People) -> dict[InstallId, int]:
 def _spans_to_add(people: People) -> Iterable[Span]:
     """Ends before beginnings, so that at no moment two activations of one user are open."""
     spans = [span for install_id in people.touched_installs for span in people.spans[install_id]]
-    return sorted(spans, key=lambda span: (span.to_ms is None, span.install_id, span.from_ms))
+    return sorted(spans, key=_ends_first)
+
+
+def _ends_first(span: Span) -> tuple[bool, bytes, int]:
+    return (span.to_ms is None, span.install_id, span.from_ms)
 
 
 async def _update_install(tx: Transaction, install: Install) -> None:

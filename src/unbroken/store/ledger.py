@@ -39,7 +39,9 @@ _APPEND: Final = (
     "INSERT INTO facts (app_id, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, subject,"
     " is_hidden) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE) RETURNING position"
 )
-_COLUMNS: Final = "position, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, is_hidden, subject"
+_COLUMNS: Final = (
+    "position, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, is_hidden, subject"
+)
 _OF_APP: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $2 ORDER BY position LIMIT $3"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND fact_id = $2"
 _NAMING_INSTALL: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2"

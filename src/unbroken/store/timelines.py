@@ -59,7 +59,9 @@ _MARK_DUE: Final = (
 _MARK_UPLOAD_DUE: Final = (
     f"INSERT INTO due (user_id, from_ms, version) SELECT user_id, $2, 1 FROM installs WHERE install_id = $1{_AGAIN}"
 )
+_MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, 1){_AGAIN} RETURNING from_ms, version"
 _DUE: Final = "SELECT user_id, from_ms, version FROM due LIMIT $1"
+_DUE_OF: Final = "SELECT from_ms, version FROM due WHERE user_id = $1"
 _DONE: Final = "DELETE FROM due WHERE user_id = $1 AND version = $2"
 _DUE_VERSION: Final = "SELECT version FROM due WHERE user_id = $1 FOR UPDATE"
 
@@ -83,9 +85,22 @@ async def mark_upload_due(tx: Transaction, install_id: InstallId, from_ms: int) 
     return await tx.run(_MARK_UPLOAD_DUE, install_id, from_ms) == 1
 
 
+async def mark(tx: Transaction, user_id: UserId, from_ms: int) -> Due:
+    """Mark a user's timeline, whoever uploaded what."""
+    row = await tx.one(_MARK, user_id, from_ms)
+    assert row is not None
+    return Due(user_id, row[0], row[1])
+
+
 async def due(tx: Transaction, limit: int) -> list[Due]:
     """Some of the timelines that are due."""
     return [Due(UserId(row[0]), row[1], row[2]) for row in await tx.all(_DUE, limit)]
+
+
+async def due_of(tx: Transaction, users: Sequence[UserId]) -> list[Due]:
+    """Those of some users' timelines that are due."""
+    rows = [(user_id, await tx.one(_DUE_OF, user_id)) for user_id in users]
+    return [Due(user_id, row[0], row[1]) for user_id, row in rows if row is not None]
 
 
 async def is_still(tx: Transaction, marked: Due) -> bool:

@@ -47,6 +47,13 @@ CREATE INDEX facts_of_external_id ON facts (app_id, external_id) WHERE external_
 CREATE INDEX facts_of_subject ON facts (subject) WHERE subject IS NOT NULL;
 CREATE INDEX facts_of_policy ON facts (app_id) WHERE kind = 'policy changed';
 
+-- What an undo answered the first time.
+CREATE TABLE undo_answers (
+    subject BYTEA NOT NULL,
+    body BYTEA NOT NULL,
+    CONSTRAINT undo_answers_key PRIMARY KEY (subject)
+);
+
 -- What follows from the ledger.
 CREATE TABLE installs (
     install_id BYTEA NOT NULL,
@@ -91,6 +98,7 @@ CREATE TABLE carriers (
     user_id BYTEA NOT NULL,
     CONSTRAINT one_user_per_account PRIMARY KEY (app_id, external_id)
 ) {without_rowid};
+CREATE INDEX carriers_by_user ON carriers (user_id);
 
 CREATE TABLE spans (
     install_id BYTEA NOT NULL,

@@ -1,0 +1,69 @@
+"""Rename: a person carries another external id; the older ones stay aliases that nobody else can take.
+
+With `release_old` they are freed, for recycled e-mail addresses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unbroken import wire
+from unbroken.domain.errors import InvalidExternalId, UserDisabled
+from unbroken.domain.ids import FactId, UserId, parse_external_id
+from unbroken.domain.ledger.facts import Renamed
+from unbroken.flow.dry_run import DryRun, unless_dry
+from unbroken.flow.recording import Recording
+from unbroken.flow.repeat import once
+from unbroken.flow.whose import person
+from unbroken.store import identity
+
+if TYPE_CHECKING:
+    from unbroken.domain.ids import ExternalId
+    from unbroken.flow.authenticate import KeyCaller
+    from unbroken.flow.context import Context
+    from unbroken.flow.operate import Order
+    from unbroken.store.contract import Transaction
+
+
+async def rename(context: Context, caller: KeyCaller, user_id: str, body: wire.Rename, order: Order) -> wire.Renamed:
+    """PUT /v3/users/{user_id}/external_id; said again, no change.
+
+    Raises:
+        InvalidExternalId, NotFound, UserDisabled, IdempotencyKeyReused.
+        Conflict: somebody else carries that id, or this user carries none yet.
+    """
+    external_id = parse_external_id(body.external_id) if isinstance(body.external_id, str) else None
+
+    async def write(tx: Transaction) -> tuple[wire.Renamed, UserId | None]:
+        recording = Recording(context, tx, caller.app, f"key:{caller.key_id.hex()}", order.reason)
+        answer = await _rename(recording, caller, user_id, external_id, release_old=body.release_old)
+        return unless_dry(answer, dry_run=order.dry_run), UserId(bytes.fromhex(answer.id))
+
+    try:
+        return await once(context, None if order.dry_run else order.same, wire.Renamed, write)
+    except DryRun as dry:
+        return dry.answer_as(wire.Renamed)
+
+
+async def _rename(
+    recording: Recording, caller: KeyCaller, user_id: str, external_id: ExternalId | None, *, release_old: bool
+) -> wire.Renamed:
+    if external_id is None:
+        raise InvalidExternalId
+    user = (await person(recording.tx, caller, user_id)).user
+    if user.is_disabled:
+        raise UserDisabled
+    people = recording.people
+    people.users[user.user_id] = user
+    carried = await identity.external_ids_of(recording.tx, recording.app_id, user.user_id)
+    people.carriers |= dict.fromkeys(carried, user.user_id)
+    await recording.load_carrier(external_id)
+    if user.external_id != external_id or (release_old and len(carried) > 1):
+        said = Renamed(user.user_id, external_id, release_old)
+        fact_id = FactId(recording.new_id("fact"))
+        await recording.record(said, fact_id, named=[user.named_at], touched=[user.touched_at])
+        await recording.save()
+    names = sorted(name for name, carrier in people.carriers.items() if carrier == user.user_id)
+    return wire.Renamed(
+        user.user_id.hex(), external_id, [external_id, *(name for name in names if name != external_id)]
+    )
