@@ -128,7 +128,7 @@ class Custom(Struct, frozen=True, tag="custom", tag_field="kind", omit_defaults=
 
     t: Instant
     name: Annotated[str, Meta(min_length=1, max_length=255)]
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any]
 
 
 Item = Location | Activity | Custom

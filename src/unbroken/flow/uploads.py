@@ -7,6 +7,7 @@ valid then is left out then and ever after, so the same rules stand here once fo
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,18 +129,25 @@ def _payload_id(text: str) -> str:
 
 # Keeping and reading again
 
-_COMPRESSOR: Final = zstandard.ZstdCompressor(level=1)
-_DECOMPRESSOR: Final = zstandard.ZstdDecompressor()
+class _Zstd(threading.local):
+    """One of each for each thread: they are not to be shared, and dear to make."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_ZSTD: Final = _Zstd()
 
 
 def compress(body: bytes) -> bytes:
     """The body as it is kept."""
-    return _COMPRESSOR.compress(body)
+    return _ZSTD.compressor.compress(body)
 
 
 def decompress(kept: bytes) -> bytes:
     """The body as it came; a client's own compression may not tell the size."""
-    return _DECOMPRESSOR.decompressobj().decompress(kept)
+    return _ZSTD.decompressor.decompressobj().decompress(kept)
 
 
 @dataclass(frozen=True, slots=True)

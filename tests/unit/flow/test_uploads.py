@@ -23,7 +23,7 @@ def body(*items, sent_at=1_790_000_001_000, payload_id=PAYLOAD_ID, **more):
 
 def test_a_valid_upload_is_taken_whole():
     taken = uploads.take(
-        body(FIX, {"kind": "activity", "t": 5, "type": "walking"}, {"kind": "custom", "t": 6, "name": "x"})
+        body(FIX, {"kind": "activity", "t": 5, "type": "walking"}, {"kind": "custom", "t": 6, "name": "x", "data": {}})
     )
     assert taken.sent_at == 1_790_000_001_000
     assert taken.results == [wire.PayloadResult(PAYLOAD_ID, "stored", [])]
@@ -45,7 +45,8 @@ INVALID = [
     {"kind": "location", "t": 1},
     {"kind": "activity", "t": 1, "type": "flying"},
     {"kind": "activity", "t": 1, "type": "still", "confidence": 1.5},
-    {"kind": "custom", "t": 1, "name": ""},
+    {"kind": "custom", "t": 1, "name": "x"},
+    {"kind": "custom", "t": 1, "name": "", "data": {}},
     {"kind": "custom", "t": 1, "name": "x", "data": []},
     {"kind": "custom", "t": 1, "name": "x", "data": {"a": "b" * 4096}},
 ]

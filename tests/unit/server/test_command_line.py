@@ -73,12 +73,12 @@ def test_policies_are_one_object_and_change_by_name(shell, app_id):
 
 @pytest.mark.parametrize(
     "change",
-    ["used_install=claim", "used_install=drop", "takeover=standby", "precedence=last_linked", "linking=maybe",
-     "colour=red", "link_burst=-1", "linking", "=on"],
+    ["used_install=perhaps", "takeover=always", "precedence=first", "linking=maybe", "colour=red", "link_burst=-1",
+     "linking", "=on"],
 )  # fmt: skip
 def test_a_policy_that_is_not_there_is_refused_by_name(shell, app_id, change):
     before = shell.json("app", "policy", app_id)
-    problem = shell.problem("app", "policy", app_id, "retention_days=5", change)
+    problem = shell.problem("app", "policy", app_id, "retention_days=95", change)
     assert problem["errorCode"] == "INVALID_REQUEST"
     assert change.split("=")[0] in problem["message"]
     assert shell.json("app", "policy", app_id) == before
