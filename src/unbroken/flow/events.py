@@ -13,6 +13,7 @@ from unbroken.domain.payload import DAY_MS, Outcome
 from unbroken.domain.timeline.item import Fix, order_key
 from unbroken.domain.timeline.trajectory import polyline, waypoints
 from unbroken.flow import encoding
+from unbroken.flow.as_of import timeline_as_of
 from unbroken.flow.items import judge_uploads
 from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.timeline import item_of_fold
@@ -36,6 +37,7 @@ class Wanted:
 
     Args:
         limit: None gives all of them.
+        as_of: what was believed at this instant, epoch milliseconds; now if None.
     """
 
     first_day: date | None
@@ -43,6 +45,7 @@ class Wanted:
     all_types: bool
     limit: int | None
     cursor: str | None
+    as_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,17 @@ async def events(context: Context, caller: Reader, user_id: str, wanted: Wanted)
         touching = [e for e in found if _touches(e, from_ms, to_ms) and (wanted.all_types or not e.is_hidden)]
         return _page(touching, after, wanted.limit, await _labels(tx, of))
 
+    if wanted.as_of is not None:
+        return await context.store.read_long(lambda tx: _as_of(tx, caller, user_id, wanted, wanted.as_of or 0))
     return await context.store.read(load)
+
+
+async def _as_of(tx: Transaction, caller: Reader, user_id: str, wanted: Wanted, as_of: int) -> EventPage:
+    found, labels = await timeline_as_of(tx, caller, user_id, as_of)
+    zone = await _zone_of(tx, await person(tx, caller, user_id))
+    from_ms, to_ms = _window(wanted.first_day or _FIRST_DAY, wanted.last_day or _LAST_DAY, zone)
+    touching = [e for e in found if _touches(e, from_ms, to_ms) and (wanted.all_types or not e.is_hidden)]
+    return _page(touching, read_cursor(wanted.cursor, int, str), wanted.limit, labels)
 
 
 def _window(first_day: date, last_day: date, zone: tzinfo) -> tuple[int, int]:

@@ -34,7 +34,10 @@ class _Reached:
             self._installs.add(install_id)
             await self._follow(await ledger.naming_install(self._tx, self._app_id, install_id))
 
-    async def _user(self, user_id: UserId) -> None:
+    async def policies(self) -> list[Entry]:
+        return await ledger.policies(self._tx, self._app_id)
+
+    async def user(self, user_id: UserId) -> None:
         if user_id not in self._users:
             self._users.add(user_id)
             await self._follow(await ledger.naming_user(self._tx, self._app_id, user_id))
@@ -52,7 +55,7 @@ class _Reached:
             if entry.install_id is not None:
                 await self.install(entry.install_id)
             if entry.user_id is not None:
-                await self._user(entry.user_id)
+                await self.user(entry.user_id)
             if entry.external_id is not None:
                 await self._external_id(entry.external_id)
             if entry.kind in {FactKind.LINKED, FactKind.UNLINKED}:
@@ -66,10 +69,21 @@ class _Reached:
             await self._follow([entry])
 
 
+async def facts_of_user(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Fact]:
+    """The same from a user's id, whatever it stands for; empty where it was never given out, or was erased."""
+    reached = _Reached(tx, app_id)
+    await reached.user(user_id)
+    return await _in_order(reached) if reached.entries else []
+
+
 async def facts_of_person(tx: Transaction, app_id: AppId, install_id: InstallId) -> list[Fact]:
     """All facts, live or not, that an undo about an install can reach, with the app's changes of policy; in order."""
     reached = _Reached(tx, app_id)
     await reached.install(install_id)
-    entries = [*reached.entries.values(), *await ledger.policies(tx, app_id)]
+    return await _in_order(reached)
+
+
+async def _in_order(reached: _Reached) -> list[Fact]:
+    entries = [*reached.entries.values(), *await reached.policies()]
     facts = [fact for entry in entries if (fact := fact_of(entry)) is not None]
     return sorted(facts, key=lambda fact: fact.position)

@@ -9,9 +9,11 @@ import msgspec
 from unbroken import wire
 from unbroken.domain.errors import InvalidRequest, NotFound
 from unbroken.domain.ids import parse_external_id
-from unbroken.domain.ledger.people import Span, activation_id
+from unbroken.domain.ledger.people import People, Span, activation_id
 from unbroken.domain.payload import Outcome
 from unbroken.domain.standing import REASONS, STATES, standing_of
+from unbroken.flow.as_of import Believed, believed
+from unbroken.flow.items import LATEST_MS
 from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.whose import Person, person, writer
 from unbroken.store import identity, ledger, users
@@ -95,9 +97,9 @@ async def merge_metadata(context: Context, caller: InstallCaller, fields: Mappin
 
 
 async def installs(
-    context: Context, caller: KeyCaller, user_id: str, limit: int, cursor: str | None
+    context: Context, caller: KeyCaller, user_id: str, limit: int, cursor: str | None, as_of: int | None = None
 ) -> wire.InstallList:
-    """GET /v3/users/{user_id}/installs, oldest first.
+    """GET /v3/users/{user_id}/installs, oldest first; as they were believed to be at `as_of`.
 
     Raises:
         NotFound, InvalidRequest.
@@ -105,18 +107,26 @@ async def installs(
     after = read_cursor(cursor, int) or (-1,)
 
     async def load(tx: Transaction) -> wire.InstallList:
-        of = await person(tx, caller, user_id)
-        found = sorted(await identity.read_installs_of(tx, of.app_id, of.user_id), key=lambda one: one.place)
+        seen = await _now(tx, caller, user_id) if as_of is None else await believed(tx, caller, user_id, as_of)
+        found = sorted(seen.people.installs_of(seen.user.user_id), key=lambda one: one.place)
         later = [install for install in found if install.place > after[0]]
         page = later[:limit]
-        devices = await identity.devices_of_user(tx, of.user_id)
         views = [
-            install_view(one, of.user, devices[one.install_id], await identity.read_spans(tx, one.install_id))
+            install_view(one, seen.user, seen.devices[one.install_id], seen.people.spans[one.install_id])
             for one in page
         ]
         return wire.InstallList(views, write_cursor(page[-1].place) if len(later) > limit else None)
 
     return await context.store.read(load)
+
+
+async def _now(tx: Transaction, caller: KeyCaller, user_id: str) -> Believed:
+    of = await person(tx, caller, user_id)
+    people = People(caller.app.policy)
+    for install in await identity.read_installs_of(tx, of.app_id, of.user_id):
+        people.installs[install.install_id] = install
+    people.spans = await identity.read_spans_of_user(tx, of.user_id)
+    return Believed(of.app_id, people, of.user, await identity.devices_of_user(tx, of.user_id))
 
 
 def install_view(install: Install, user: User, device: str, spans: list[Span]) -> wire.InstallView:
@@ -144,8 +154,10 @@ def _activation(span: Span) -> wire.ActivationView:
 # The ledger
 
 
-async def facts(context: Context, caller: KeyCaller, user_id: str, limit: int, cursor: str | None) -> wire.FactList:
-    """GET /v3/users/{user_id}/ledger, oldest first.
+async def facts(
+    context: Context, caller: KeyCaller, user_id: str, limit: int, cursor: str | None, as_of: int | None = None
+) -> wire.FactList:
+    """GET /v3/users/{user_id}/ledger, oldest first; those that had been said by `as_of`.
 
     Raises:
         NotFound, InvalidRequest.
@@ -154,7 +166,8 @@ async def facts(context: Context, caller: KeyCaller, user_id: str, limit: int, c
 
     async def load(tx: Transaction) -> wire.FactList:
         of = await person(tx, caller, user_id)
-        found = await ledger.facts_of_user(tx, of.app_id, of.user_id, after[0], limit + 1)
+        until = LATEST_MS if as_of is None else as_of
+        found = await ledger.facts_of_user(tx, of.app_id, of.user_id, after[0], limit + 1, until)
         page = found[:limit]
         next_cursor = write_cursor(page[-1].position) if len(found) > limit else None
         return wire.FactList([_fact(entry) for entry in page], next_cursor)

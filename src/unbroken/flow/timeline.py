@@ -44,7 +44,7 @@ _THINNED_MS: Final = 14 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class Loaded:
     """What a computation starts from.
 
     Args:
@@ -110,7 +110,7 @@ async def _forget(tx: Transaction, due: Due) -> None:
 # Loading
 
 
-async def _load(tx: Transaction, due: Due) -> _Loaded | None:
+async def _load(tx: Transaction, due: Due) -> Loaded | None:
     app_id = await identity.app_of_living_user(tx, due.user_id)
     app = await access.app_by_id(tx, app_id) if app_id is not None else None
     if app is None:
@@ -118,7 +118,7 @@ async def _load(tx: Transaction, due: Due) -> _Loaded | None:
     head = await timelines.head(tx, due.user_id)
     cursor_ms, state = await _start_from(tx, due, head)
     devices = await identity.devices_of_user(tx, due.user_id)
-    return _Loaded(
+    return Loaded(
         cursor_ms=cursor_ms,
         state=state,
         head=head,
@@ -139,7 +139,7 @@ async def _start_from(tx: Transaction, due: Due, head: Head | None) -> tuple[int
 # Computing
 
 
-def _compute(loaded: _Loaded) -> _Computed:
+def _compute(loaded: Loaded) -> _Computed:
     judged = judge_uploads(loaded.uploads, loaded.spans, loaded.late_window_days)
     accepted = [one for one in judged if one.outcome is Outcome.ACCEPTED and one.captured_at > loaded.cursor_ms]
     items = sorted((item for one in accepted if (item := item_of_fold(one)) is not None), key=order_key)
@@ -156,7 +156,7 @@ def _compute(loaded: _Loaded) -> _Computed:
     )
 
 
-def _replaced_from(loaded: _Loaded, events: Sequence[tuple[Event, bool]]) -> int:
+def _replaced_from(loaded: Loaded, events: Sequence[tuple[Event, bool]]) -> int:
     """Where the events begin that these replace: with them, or with what was told as open where the fold goes on."""
     if loaded.cursor_ms == NOTHING_YET:
         return 0
@@ -191,10 +191,16 @@ def _last_fix(fix: Fix, zones: dict[InstallId, tzinfo]) -> str:
     ).decode()
 
 
+def tell(loaded: Loaded) -> tuple[list[Encoded], dict[str, str]]:
+    """A timeline from its beginning, and the significance of its places, without writing anything."""
+    encoded, places, _ = _encode(_compute(loaded), loaded, Places(), NOTHING_YET)
+    return encoded, {place: str(label) for place, label in labels(places).items()}
+
+
 # Writing
 
 
-async def _write(tx: Transaction, due: Due, loaded: _Loaded, computed: _Computed) -> None:
+async def _write(tx: Transaction, due: Due, loaded: Loaded, computed: _Computed) -> None:
     if not await timelines.is_still(tx, due):
         return
     user_id = due.user_id
@@ -212,7 +218,7 @@ async def _write(tx: Transaction, due: Due, loaded: _Loaded, computed: _Computed
     await timelines.done(tx, due)
 
 
-async def _keep_checkpoints(tx: Transaction, user_id: UserId, loaded: _Loaded, computed: _Computed) -> None:
+async def _keep_checkpoints(tx: Transaction, user_id: UserId, loaded: Loaded, computed: _Computed) -> None:
     """All of the last two days, where most late data falls; before that one a day."""
     await timelines.replace_checkpoints(tx, user_id, loaded.cursor_ms + 1, computed.checkpoints)
     if computed.checkpoints:
@@ -220,7 +226,7 @@ async def _keep_checkpoints(tx: Transaction, user_id: UserId, loaded: _Loaded, c
         await timelines.thin_checkpoints(tx, user_id, recent_ms - _THINNED_MS, recent_ms, DAY_MS)
 
 
-async def _places_before(tx: Transaction, user_id: UserId, loaded: _Loaded, from_ms: int) -> tuple[Places, int]:
+async def _places_before(tx: Transaction, user_id: UserId, loaded: Loaded, from_ms: int) -> tuple[Places, int]:
     """The places of all closed stays before `from_ms`: as they stand, or folded anew if they know of later ones."""
     if loaded.head is not None and loaded.head.places_until < from_ms:
         return thaw_places(loaded.head.places), loaded.head.places_until
@@ -244,7 +250,7 @@ def _stay_of(event: Encoded, zones: dict[InstallId, tzinfo]) -> Stay:
 
 
 def _encode(
-    computed: _Computed, loaded: _Loaded, places: Places, places_until: int
+    computed: _Computed, loaded: Loaded, places: Places, places_until: int
 ) -> tuple[list[Encoded], Places, int]:
     """The events as they are served, each stay at its place; a stay that is open is at a place only for now."""
     encoded = []
@@ -306,7 +312,7 @@ async def _write_chunk(tx: Transaction, user_id: UserId, day: int) -> None:
     await timelines.set_chunk(tx, user_id, day, chunk)
 
 
-async def _last_fix_before(tx: Transaction, user_id: UserId, loaded: _Loaded) -> str | None:
+async def _last_fix_before(tx: Transaction, user_id: UserId, loaded: Loaded) -> str | None:
     """The last fix that stands, where this computation met none: the head's, or found anew after a step back."""
     if loaded.head is None or loaded.head.last_fix is None or loaded.cursor_ms == loaded.head.at_ms:
         return loaded.head.last_fix if loaded.head is not None else None

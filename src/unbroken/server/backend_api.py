@@ -51,6 +51,7 @@ async def _events(context: Context, call: Call) -> Answer:
         all_types=query.get("types") == "all",
         limit=query.get("limit"),
         cursor=query.get("cursor"),
+        as_of=query.get("as_of"),
     )
     page = await events.events(context, _reader(call), call.path["user_id"], wanted)
     return Answer(page.body, headers={"x-next-cursor": page.next_cursor} if page.next_cursor is not None else {})
@@ -69,11 +70,11 @@ async def _location(context: Context, call: Call) -> Answer:
 
 
 async def _installs(context: Context, call: Call) -> wire.InstallList:
-    return await profile.installs(context, _key(call), call.path["user_id"], *_page(call))
+    return await profile.installs(context, _key(call), call.path["user_id"], *_page(call), call.query.get("as_of"))
 
 
 async def _ledger(context: Context, call: Call) -> wire.FactList:
-    return await profile.facts(context, _key(call), call.path["user_id"], *_page(call))
+    return await profile.facts(context, _key(call), call.path["user_id"], *_page(call), call.query.get("as_of"))
 
 
 async def _explain(context: Context, call: Call) -> wire.Explanation:
@@ -124,6 +125,7 @@ _LIST = (
     Query("limit", "integer", required=False, summary="At most this many.", maximum=wire.PAGE_MAX),
     Query("cursor", "text", required=False, summary="Where the page before ended: its `next_cursor`."),
 )
+_AS_OF = Query("as_of", "instant", required=False, summary="What was believed at this instant; now if left out.")
 _USER_ID = "6924c1a69afbf4c8996fb924"
 _INSTALL_ID = "6924c1a6e3b0c44298fc1c14"
 _EVENT: dict[str, Any] = {
@@ -249,6 +251,7 @@ READS = (
             Query("from", "day", required=False, summary="First day; the beginning if left out."),
             Query("to", "day", required=False, summary="Last day, inclusive; the end if left out."),
             Query("types", "text", required=False, summary="`all` tells OffTheGrid and Unknown too.", choices=("all",)),
+            _AS_OF,
             *_LIST,
         ),
         errors=_READ_REFUSALS,
@@ -313,7 +316,7 @@ READS = (
         scope=Scope.USER_READ,
         summary="Every install of a user, with its activations.",
         reply=wire.InstallList,
-        query=_LIST,
+        query=(_AS_OF, *_LIST),
         errors=(errors.NotFound,),
         does="list installs",
         example_reply={"installs": []},
@@ -326,7 +329,7 @@ READS = (
         scope=Scope.USER_READ,
         summary="The facts about a user, oldest first, with who said them and why.",
         reply=wire.FactList,
-        query=_LIST,
+        query=(_AS_OF, *_LIST),
         errors=(errors.NotFound,),
         does="read the ledger",
         example_reply={"facts": []},

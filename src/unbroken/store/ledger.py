@@ -50,9 +50,10 @@ _NAMING_EXTERNAL_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AN
 _POLICIES: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND kind = 'policy changed'"
 _CANCELLING: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND subject = $2"
 _OF_USER: Final = (
-    f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $3 AND ("
+    f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $3 AND at <= $5 AND ("
     "install_id IN (SELECT install_id FROM installs WHERE user_id = $2)"
     " OR user_id = $2 OR user_id IN (SELECT user_id FROM users WHERE redirect = $2)"
+    " OR subject IN (SELECT f.fact_id FROM facts f JOIN installs i ON i.install_id = f.install_id WHERE i.user_id = $2)"
     ") ORDER BY position LIMIT $4"
 )
 _COUNT: Final = "SELECT kind, count(*) FROM facts GROUP BY kind"
@@ -115,9 +116,14 @@ async def cancelling(tx: Transaction, app_id: AppId, subject: FactId) -> list[En
     return [_entry(row) for row in await tx.all(_CANCELLING, app_id, subject)]
 
 
-async def facts_of_user(tx: Transaction, app_id: AppId, user_id: UserId, after: int, limit: int) -> list[Entry]:
-    """The facts that name a user, a user retired into it, or an install of it; oldest first, from position `after`."""
-    return [_entry(row) for row in await tx.all(_OF_USER, app_id, user_id, after, limit)]
+async def facts_of_user(
+    tx: Transaction, app_id: AppId, user_id: UserId, after: int, limit: int, until_ms: int
+) -> list[Entry]:
+    """The facts that name a user, a user retired into it, or an install of it, said by an instant.
+
+    Oldest first, from position `after`; with those that cancel them.
+    """
+    return [_entry(row) for row in await tx.all(_OF_USER, app_id, user_id, after, limit, until_ms)]
 
 
 async def links_since(tx: Transaction, user_id: UserId, external_id: ExternalId, since_ms: int) -> int:

@@ -40,6 +40,7 @@ _ADD: Final = (
     f"INSERT INTO payloads (install_id, {_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
     " ON CONFLICT (install_id, seq) DO NOTHING"
 )
+_OF_INSTALL: Final = f"SELECT {_COLUMNS} FROM payloads WHERE install_id = $1 AND received_at <= $2 ORDER BY seq"
 _OF_USER: Final = (
     "SELECT p.install_id, p.seq, p.received_at, p.offset_ms, p.first_t, p.last_t, p.reach_ms, p.body"
     " FROM installs i JOIN payloads p ON p.install_id = i.install_id AND p.reach_ms >= $2"
@@ -70,6 +71,11 @@ async def add(tx: Transaction, install_id: InstallId, upload: Upload, reach_ms: 
 async def of_user(tx: Transaction, user_id: UserId, from_ms: int) -> list[tuple[InstallId, Upload]]:
     """The uploads of a user's installs that may hold items captured at `from_ms` or later."""
     return [(InstallId(row[0]), Upload(*row[1:])) for row in await tx.all(_OF_USER, user_id, from_ms)]
+
+
+async def of_install(tx: Transaction, install_id: InstallId, received_by: int) -> list[tuple[InstallId, Upload]]:
+    """The uploads of an install that were received by an instant."""
+    return [(install_id, Upload(*row)) for row in await tx.all(_OF_INSTALL, install_id, received_by)]
 
 
 async def rivals(tx: Transaction, install_id: InstallId, upload: Upload) -> list[tuple[int, int, int, int]]:
