@@ -10,69 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unbroken import wire
-from unbroken.clock import ManualClock, SystemClock
-from unbroken.credentials import Vault
-from unbroken.flow import administer, authenticate, events, ingest, link, register
-from unbroken.flow.authenticate import InstallCaller, KeyCaller
-from unbroken.flow.context import Context
-from unbroken.flow.process import Worker
-from unbroken.flow.standings import Standings
-from unbroken.log.embedded import EmbeddedLog
-from unbroken.randomness import SeededRandomness
-from unbroken.store.sqlite import SqliteStore
+from unbroken.testing.in_process import START_MS as T
+from unbroken.testing.in_process import InProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-T = 1_790_000_000_000
 MINUTE = 60_000
-
-
-class Place:
-    """A platform in this process, on a real file, with a clock that is moved by hand."""
-
-    @classmethod
-    async def open(cls, path: Path) -> Place:
-        self = cls()
-        store = await SqliteStore.open(path / "unbroken.db")
-        self.clock = ManualClock(T)
-        vault = Vault(b"p" * 32, b"s" * 32)
-        log = EmbeddedLog(store)
-        self.context = Context(store, log, self.clock, SystemClock(), SeededRandomness(1), vault, Standings(), lab=True)
-        await self.context.standings.load(self.context)
-        self.worker = Worker(self.context)
-        app = await administer.create_app(self.context, "app")
-        self.app = await authenticate.app_by_secret(self.context, app.app_id.hex(), app.app_secret)
-        scopes = list(administer.Scope)
-        key = await administer.create_key(self.context, app.app_id, "all", scopes)
-        caller = await authenticate.by_bearer(self.context, key.api_key)
-        assert isinstance(caller, KeyCaller)
-        self.key = caller
-        return self
-
-    async def register(self, external_id: str) -> tuple[InstallCaller, str]:
-        body = wire.Register(wire.Device("android"), wire.SdkVersion("test", "1"))
-        made = await register.register(self.context, self.app, body, None)
-        linked = await link.link(
-            self.context, self.key, made.install_id, wire.Link(external_id), dry_run=False, same=None
-        )
-        caller = await authenticate.by_bearer(self.context, made.user_token.token)
-        assert isinstance(caller, InstallCaller)
-        return caller, linked.id
-
-    async def upload(self, caller: InstallCaller, items, sent_at: int | None = None) -> None:
-        payload = {"payload_id": "019ab3f0-6f00-7000-8000-0123456789ab", "items": items}
-        body = {"sent_at": self.clock.now_ms() if sent_at is None else sent_at, "payloads": [payload]}
-        await ingest.ingest(self.context, caller, json.dumps(body).encode(), zstd_body=None)
-
-    async def timeline(self, user_id: str) -> bytes:
-        await self.worker.settle()
-        wanted = events.Wanted(None, None, all_types=True, limit=None, cursor=None)
-        return (await events.events(self.context, self.key, user_id, wanted)).body
-
-    async def close(self) -> None:
-        await self.context.store.close()
 
 
 def fix(at: int, north: float = 0.0):
@@ -92,17 +36,15 @@ DAY = [
 
 
 async def told(path: Path, batches, *, settle_between: bool) -> bytes:
-    place = await Place.open(path)
-    try:
-        caller, user_id = await place.register("anna")
-        place.clock.advance_to(T + 300 * MINUTE)
+    async with InProcess(path) as platform:
+        phone = await platform.register()
+        user_id = (await platform.link(phone, "anna")).id
+        platform.clock.advance_to(T + 300 * MINUTE)
         for batch in batches:
-            await place.upload(caller, batch)
+            await platform.upload(phone, batch)
             if settle_between:
-                await place.worker.settle()
-        return await place.timeline(user_id)
-    finally:
-        await place.close()
+                await platform.settle()
+        return await platform.timeline(user_id)
 
 
 def test_activities_first_and_fixes_later_equal_both_at_once(tmp_path):
@@ -131,16 +73,14 @@ def test_any_order_and_any_batches_give_the_same_bytes(tmp_path_factory, order, 
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_copy_under_a_smaller_offset_moves_the_item_and_leaves_nothing_behind(tmp_path, first):
     async def story() -> bytes:
-        place = await Place.open(tmp_path)
-        try:
-            caller, user_id = await place.register("anna")
-            place.clock.advance_to(T + 2 * MINUTE)
+        async with InProcess(tmp_path) as platform:
+            phone = await platform.register()
+            user_id = (await platform.link(phone, "anna")).id
+            platform.clock.advance_to(T + 2 * MINUTE)
             item = {"kind": "location", "t": T + 100_000, "lat": 51, "lon": 3.7}
             for sent_at in (T + 160_300, T + 120_000) if first == 0 else (T + 120_000, T + 160_300):
-                await place.upload(caller, [item], sent_at=sent_at)
-                await place.worker.settle()
-            return await place.timeline(user_id)
-        finally:
-            await place.close()
+                await platform.upload(phone, [item], sent_at=sent_at)
+                await platform.settle()
+            return await platform.timeline(user_id)
 
     assert [event["start_ts"] for event in json.loads(asyncio.run(story()))] == [T + 100_000]
