@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unbroken.domain.install import Install, State
+from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.payload import Outcome
 
 if TYPE_CHECKING:
@@ -31,73 +32,89 @@ class Explanation:
     sentence: str
 
 
-def explain(install: Install, span: Span, rival: Install | None, at: int, *, user_is_disabled: bool) -> Explanation:
-    """Explain how `install` stood at `at`.
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is asked: an install, the stretch of its life that holds the instant, and what opened that stretch.
 
     Args:
-        span: the stretch of its life that holds `at`.
+        cause: the kind of the fact that opened the span.
+        causes_itself: whether that fact names this install.
         rival: the install whose precedence decided, where one did.
-        user_is_disabled: whether the user as such is disabled now.
     """
-    is_linked = install.linked_at is not None and install.linked_at <= at
-    rule, sentence = _told(install, span, rival, is_linked=is_linked, user_is_disabled=user_is_disabled)
+
+    install: Install
+    span: Span
+    cause: FactKind
+    causes_itself: bool
+    rival: Install | None
+    user_is_disabled: bool
+
+
+def explain(case: Case, at: int) -> Explanation:
+    """Explain how the install stood at `at`."""
+    install, span = case.install, case.span
+    is_linked = install.linked_at is not None and install.linked_at <= at and span.outcome is not Outcome.BEFORE_LINK
+    rule, sentence = _told(case, is_linked=is_linked)
     inputs: dict[str, Any] = {
         "form": install.form.value,
         "registered_at": install.registered_at,
         "linked_at": install.linked_at if is_linked else None,
         "since": span.from_ms,
+        "decided_by": case.cause.value,
     }
-    if rival is not None:
+    if case.rival is not None:
         inputs["other"] = {
-            "install_id": rival.install_id.hex(),
-            "form": rival.form.value,
-            "registered_at": rival.registered_at,
+            "install_id": case.rival.install_id.hex(),
+            "form": case.rival.form.value,
+            "registered_at": case.rival.registered_at,
         }
     return Explanation(span.state, is_linked, rule, inputs, sentence)
 
 
-def _told(  # noqa: PLR0911 - one return a state
-    install: Install, span: Span, rival: Install | None, *, is_linked: bool, user_is_disabled: bool
-) -> tuple[str, str]:
-    this = f"This {install.form.value}"
-    if span.outcome is Outcome.BEFORE_LINK:
-        return "linking, row 12", f"{this} was not linked yet: what it captured belonged to a user of its own."
-    match span.state:
+_PRECEDENCE = "activation: precedence(I) against precedence(A)"
+_ON_PURPOSE = "activation: on purpose"
+_TAKEOVER = "activation: takeover = standby"
+
+
+def _told(case: Case, *, is_linked: bool) -> tuple[str, str]:
+    this = f"This {case.install.form.value}"
+    if case.span.outcome is Outcome.BEFORE_LINK or (case.span.state is State.ACTIVE and not is_linked):
+        return "registering: not linked", f"{this} is not linked: it is active on a user of its own."
+    match case.span.state:
         case State.DELETED:
-            return (
-                "states: reset, user erased",
-                f"{this} was reset: it is gone for ever.",
-            )
-        case State.DISABLED if user_is_disabled:
-            return "states: user disabled", f"{this} is disabled because its user is disabled."
+            return "states: reset, user erased", f"{this} was reset: it is gone for ever."
         case State.DISABLED:
-            return "states: disabled", f"{this} was disabled by the operator."
-        case State.ACTIVE if not is_linked:
-            return "registering", f"{this} is not linked: it is active on a user of its own."
+            return _disabled(this, case)
         case State.ACTIVE:
-            return "activation: precedence(I) > precedence(A)", _active(this, install, rival)
+            return _active(this, case)
         case State.STANDBY:
-            return "activation: precedence(I) < precedence(A)", _standby(this, install, rival)
+            return _beaten(this, "is on standby", case)
         case State.SUPERSEDED:
-            return "activation: precedence(I) > precedence(A)", _superseded(this, install, rival)
+            return _beaten(this, "was superseded", case)
 
 
-def _active(this: str, install: Install, rival: Install | None) -> str:
-    if rival is None:
-        return f"{this} is the active one: no other install of this person was active when it came."
-    return f"{this} is the active one: {_why(install, rival)}"
+def _disabled(this: str, case: Case) -> tuple[str, str]:
+    if case.user_is_disabled and case.cause is FactKind.USER_DISABLED:
+        return "states: user disabled", f"{this} is disabled because its user is disabled."
+    return "states: disabled", f"{this} was disabled by the operator."
 
 
-def _standby(this: str, install: Install, rival: Install | None) -> str:
-    if rival is None:
-        return f"{this} is on standby."
-    return f"{this} is on standby: {_why(rival, install)}"
+def _active(this: str, case: Case) -> tuple[str, str]:
+    if case.cause is FactKind.ACTIVATED:
+        return _ON_PURPOSE, f"{this} is the active one: it was made so on purpose."
+    if case.cause in {FactKind.RESET, FactKind.DISABLED} and not case.causes_itself:
+        return _TAKEOVER, f"{this} is the active one: it took over when the one before it went away."
+    if case.rival is not None:
+        return _PRECEDENCE, f"{this} is the active one: {_why(case.install, case.rival)}"
+    return _PRECEDENCE, f"{this} is the active one: no other install of this person was active when it came."
 
 
-def _superseded(this: str, install: Install, rival: Install | None) -> str:
-    if rival is None:
-        return f"{this} was superseded by another install of this person."
-    return f"{this} was superseded by a newer or stronger one: {_why(rival, install)}"
+def _beaten(this: str, how: str, case: Case) -> tuple[str, str]:
+    if case.cause is FactKind.ACTIVATED:
+        return _ON_PURPOSE, f"{this} {how}: another install was made the active one on purpose."
+    if case.rival is not None:
+        return _PRECEDENCE, f"{this} {how}: {_why(case.rival, case.install)}"
+    return _PRECEDENCE, f"{this} {how}: another install of this person went before it."
 
 
 def _why(winner: Install, loser: Install) -> str:

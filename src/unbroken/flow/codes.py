@@ -6,7 +6,7 @@ Who redeems a code needs no link ticket: the code is the proof. A spent code giv
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unbroken import wire
 from unbroken.credentials import AUTH_CODE_LIFE_MS, SECRET_BYTES, Kind, read_opaque, write_opaque
@@ -28,7 +28,7 @@ from unbroken.domain.link import Situation, Ticket, Whose, decide_link
 from unbroken.flow.recording import Recording
 from unbroken.flow.repeat import refuse_another_body
 from unbroken.flow.tokens import app_of, load_living, own_state_of
-from unbroken.store import access, identity, ledger
+from unbroken.store import access, identity, ledger, traces
 from unbroken.store.access import Code
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ async def link_with(recording: Recording, found: Found, install_id: InstallId, *
 async def record_link(
     recording: Recording, install_id: InstallId, external_id: ExternalId, *, is_pristine: bool, link_id: FactId
 ) -> None:
-    """Record the fact that an install belongs to a person."""
+    """Record the fact that an install belongs to a person, and what it was decided on."""
     people = recording.people
     if recording.app.policy.used_install is UsedInstall.CLAIM and external_id in people.carriers:
         await recording.load_spans_of(people.install(install_id).user)
@@ -201,7 +201,21 @@ async def record_link(
         users.append(people.resolve(people.carriers[external_id]))
     said = Linked(install_id, external_id, recording.app.policy.used_install, is_pristine)
     named = [install.named_at, *(user.named_at for user in users)]
+    looked_at = situation_of(people, said)
     await recording.record(said, link_id, named=named, touched=[user.touched_at for user in users])
+    await traces.keep_trace(recording.tx, link_id, _trace(looked_at))
+
+
+def _trace(looked_at: Situation) -> dict[str, Any]:
+    """The row of the decision table and what it looked at, in the table's words."""
+    inputs = {
+        "state": looked_at.state.value,
+        "whose": looked_at.whose.value,
+        "person_exists": looked_at.person_exists,
+        "is_pristine": looked_at.is_pristine,
+        "used_install": looked_at.used_install.value,
+    }
+    return {"row": decide_link(looked_at, start="5").number, "inputs": inputs}
 
 
 async def redeem(context: Context, caller: InstallCaller, text: str, same: Repeatable | None) -> wire.OwnState:

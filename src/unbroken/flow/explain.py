@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from unbroken import wire
 from unbroken.domain import explain as rules
-from unbroken.domain.errors import InvalidRequest
+from unbroken.domain.errors import InvalidRequest, NotFound
+from unbroken.domain.ledger.counterfactual import counterfactuals
+from unbroken.domain.ledger.facts import FactKind, PolicyChanged
+from unbroken.domain.payload import Outcome
+from unbroken.flow import encoding
 from unbroken.flow.items import LATEST_MS, Judged, judge_uploads
 from unbroken.flow.pages import read_cursor, write_cursor
+from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import access, identity, payloads
+from unbroken.store import access, identity, ledger, payloads, timelines, traces
 
 if TYPE_CHECKING:
+    from unbroken.domain.ids import AppId
+    from unbroken.domain.install import Install
+    from unbroken.domain.ledger.people import Span
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
+    from unbroken.flow.encoding import Encoded
     from unbroken.store.contract import Transaction
+    from unbroken.store.timelines import EventRow
 
 
 async def explain(context: Context, caller: KeyCaller, install_id: str, at: int | None) -> wire.Explanation:
@@ -39,21 +50,100 @@ async def explain(context: Context, caller: KeyCaller, install_id: str, at: int 
             raise InvalidRequest(message, details=(("at", message),))
         span = spans[place - 1]
         at_ms = max(context.clock.now_ms(), span.from_ms, install.named_at) if at is None else at
-        rival = await identity.read_install(tx, caller.app.app_id, span.rival) if span.rival is not None else None
-        user = await identity.resolve_user(tx, caller.app.app_id, install.user)
-        is_disabled = user is not None and user.is_disabled
-        told = rules.explain(install, span, rival, at_ms, user_is_disabled=is_disabled)
-        return wire.Explanation(
-            install_id=install.install_id.hex(),
-            at=wire.iso(at_ms),
-            state=told.state.value,
-            linked=told.linked,
-            rule=told.rule,
-            inputs=told.inputs,
-            sentence=told.sentence,
-        )
+        return await _explain(tx, caller.app.app_id, install, span, at_ms)
 
-    return await context.store.read(load)
+    return await context.store.read_long(load)
+
+
+async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span, at_ms: int) -> wire.Explanation:
+    told = rules.explain(await _case(tx, app_id, install, span), at_ms)
+    facts = [fact for fact in await facts_of_person(tx, app_id, install.install_id) if fact.at <= at_ms]
+    versions = [fact.position for fact in facts if isinstance(fact.said, PolicyChanged)]
+    return wire.Explanation(
+        install_id=install.install_id.hex(),
+        at=wire.iso(at_ms),
+        state=told.state.value,
+        linked=told.linked,
+        rule=told.rule,
+        inputs=told.inputs,
+        sentence=told.sentence,
+        policy_version=max(versions, default=0),
+        link=await _trace_of_link(tx, install) if told.linked else None,
+        counterfactuals=[
+            wire.Counterfactual(one.change, one.then.value, one.sentence)
+            for one in counterfactuals(facts, install.install_id, span.cause, span.rival)
+        ],
+    )
+
+
+async def _case(tx: Transaction, app_id: AppId, install: Install, span: Span) -> rules.Case:
+    cause = await ledger.fact(tx, app_id, span.cause)
+    user = await identity.resolve_user(tx, app_id, install.user)
+    return rules.Case(
+        install=install,
+        span=span,
+        cause=cause.kind if cause is not None else FactKind.REGISTERED,
+        causes_itself=cause is not None and cause.install_id == install.install_id,
+        rival=await identity.read_install(tx, app_id, span.rival) if span.rival is not None else None,
+        user_is_disabled=user is not None and user.is_disabled,
+    )
+
+
+async def _trace_of_link(tx: Transaction, install: Install) -> dict[str, Any] | None:
+    """What the link was decided on, kept when it was."""
+    trace = await traces.trace_of(tx, install.link) if install.link is not None else None
+    return dict(trace) if trace is not None else None
+
+
+async def explain_event(context: Context, caller: KeyCaller, user_id: str, event_id: str) -> wire.EventExplanation:
+    """GET /v3/users/{user_id}/events/{event_id}/explain: what an event rests on.
+
+    Raises:
+        NotFound.
+    """
+
+    async def load(tx: Transaction) -> wire.EventExplanation:
+        of = await person(tx, caller, user_id)
+        row = await timelines.event(tx, of.user_id, event_id)
+        if row is None:
+            raise NotFound("There is no such event.")
+        uploads = await payloads.of_user(tx, of.user_id, row.start_ms)
+        spans = await identity.read_spans_of_user(tx, of.user_id)
+        judged = judge_uploads(uploads, spans, caller.app.policy.late_window_days)
+        inside = [one for one in judged if _is_inside(one, row)]
+        return _event_explanation(row, inside)
+
+    return await context.store.read_long(load)
+
+
+def _is_inside(judged: Judged, row: EventRow) -> bool:
+    return row.start_ms <= judged.captured_at and (row.end_ms is None or judged.captured_at < row.end_ms)
+
+
+def _event_explanation(row: EventRow, inside: list[Judged]) -> wire.EventExplanation:
+    counts = Counter((one.install_id.hex(), one.outcome.value) for one in inside)
+    items = [wire.ItemCount(install, outcome, count) for (install, outcome), count in sorted(counts.items())]
+    if row.is_removed:
+        sentence = "Later data took the place of this event."
+        return wire.EventExplanation(row.event_id, row.revision, None, sentence, items, row.successor)
+    event = encoding.unpack(row.body)
+    accepted = sum(one.count for one in items if one.outcome == Outcome.ACCEPTED)
+    return wire.EventExplanation(row.event_id, row.revision, event.type, _told(event, accepted), items, None)
+
+
+def _told(event: Encoded, accepted: int) -> str:
+    """What the event says and what it rests on."""
+    rests = f"it rests on {accepted} accepted items" if accepted else "it rests on silence between items"
+    openness = "" if event.is_closed else " It is still open: later items may change it."
+    match event.type:
+        case "Stationary":
+            return f"The person stayed at one place; {rests}.{openness}"
+        case "Transport":
+            return f"The person moved ({event.mode}); {rests}.{openness}"
+        case "OffTheGrid":
+            return f"Nothing is known of this time and nothing is claimed; {rests}.{openness}"
+        case _:
+            return f"What came does not say what happened; {rests}.{openness}"
 
 
 async def items(

@@ -81,6 +81,10 @@ async def _explain(context: Context, call: Call) -> wire.Explanation:
     return await explain.explain(context, _key(call), call.path["install_id"], call.query.get("at"))
 
 
+async def _explain_event(context: Context, call: Call) -> wire.EventExplanation:
+    return await explain.explain_event(context, _key(call), call.path["user_id"], call.path["event_id"])
+
+
 async def _items(context: Context, call: Call) -> wire.ItemList:
     window = (call.query.get("from", explain.ALL_TIME[0]), call.query.get("to", explain.ALL_TIME[1]))
     return await explain.items(context, _key(call), call.path["user_id"], window, *_page(call))
@@ -374,4 +378,26 @@ READS = (
     ),
 )
 
-ROUTES = (*LINKING, *READS)
+EXPLAIN = (
+    Route(
+        method="GET",
+        path="/v3/users/{user_id}/events/{event_id}/explain",
+        handler=_explain_event,
+        credential=Credential.API_KEY,
+        scope=Scope.USER_READ,
+        summary="What an event rests on, and what stands where a removed one stood.",
+        reply=wire.EventExplanation,
+        errors=(errors.NotFound,),
+        does="explain an event",
+        example_reply={
+            "event_id": "mzxw6ytboi4dsnzygq3tqojqgi",
+            "revision": 3,
+            "type": "Stationary",
+            "sentence": "The person stayed at one place; it rests on 12 accepted items.",
+            "items": [{"install_id": _INSTALL_ID, "outcome": "accepted", "count": 12}],
+            "successor": None,
+        },
+    ),
+)
+
+ROUTES = (*LINKING, *READS, *EXPLAIN)

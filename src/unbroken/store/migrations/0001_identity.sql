@@ -54,6 +54,13 @@ CREATE TABLE undo_answers (
     CONSTRAINT undo_answers_key PRIMARY KEY (subject)
 );
 
+-- What a link was decided on; names nobody.
+CREATE TABLE traces (
+    fact_id BYTEA NOT NULL,
+    body TEXT NOT NULL,
+    CONSTRAINT traces_key PRIMARY KEY (fact_id)
+);
+
 -- What follows from the ledger.
 CREATE TABLE installs (
     install_id BYTEA NOT NULL,
@@ -73,6 +80,7 @@ CREATE TABLE installs (
     device TEXT NOT NULL,
     credential_digest BYTEA NOT NULL,
     credential_key TEXT,
+    kept_from BIGINT NOT NULL DEFAULT 0, -- payloads received before it are gone
     CONSTRAINT installs_key PRIMARY KEY (install_id)
 );
 CREATE INDEX installs_of_user ON installs (user_id, registered_at);
@@ -214,6 +222,15 @@ CREATE TABLE checkpoints (
     CONSTRAINT checkpoints_key PRIMARY KEY (user_id, at_ms)
 );
 
+-- Where a fold goes on whose earlier payloads are gone: the state after every item captured up to `at_ms`.
+CREATE TABLE floors (
+    user_id BYTEA NOT NULL,
+    at_ms BIGINT NOT NULL,
+    state BYTEA NOT NULL,
+    last_fix TEXT,
+    CONSTRAINT floors_key PRIMARY KEY (user_id)
+);
+
 CREATE TABLE events (
     user_id BYTEA NOT NULL,
     event_id TEXT NOT NULL,
@@ -241,3 +258,13 @@ CREATE TABLE due (
     version BIGINT NOT NULL,
     CONSTRAINT due_key PRIMARY KEY (user_id)
 ) {without_rowid};
+
+-- Whose payloads and events are being brought in: nobody sees them until their install or user is there.
+CREATE TABLE imports (
+    id BYTEA NOT NULL,
+    is_install BOOLEAN NOT NULL,
+    run BYTEA NOT NULL,
+    at BIGINT NOT NULL,
+    CONSTRAINT imports_key PRIMARY KEY (id)
+) {without_rowid};
+CREATE INDEX imports_of_run ON imports (run);

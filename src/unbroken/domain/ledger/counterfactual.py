@@ -1,0 +1,102 @@
+"""Counterfactuals: what would have had to differ for an install to stand otherwise, proven by folding that ledger.
+
+Each candidate is one change of the facts: another form, another time of installing, or the fact that decided left out.
+It is told only if the fold of the changed facts gives another state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from unbroken.domain.install import Form, State
+from unbroken.domain.ledger.facts import Fact, Registered
+from unbroken.domain.ledger.people import status_of
+from unbroken.domain.ledger.undo import refold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from unbroken.domain.ids import FactId, InstallId
+
+
+@dataclass(frozen=True, slots=True)
+class Counterfactual:
+    """One thing that would have had to differ.
+
+    Args:
+        change: what differs, by name: `form`, `registered_at`, or `without` (a fact).
+        then: how the install would stand.
+        sentence: the same in plain words.
+    """
+
+    change: dict[str, Any]
+    then: State
+    sentence: str
+
+
+def counterfactuals(
+    facts: Sequence[Fact], install_id: InstallId, cause: FactId, rival: InstallId | None
+) -> list[Counterfactual]:
+    """What would have had to differ for the install to stand otherwise at the end of `facts`.
+
+    Args:
+        facts: of everybody concerned, up to the instant that is asked about.
+        cause: the fact since which it stands so.
+        rival: the install whose precedence decided, where one did.
+    """
+    now = state_at_end(facts, install_id)
+    told = []
+    for change, sentence, changed in _candidates(facts, install_id, cause, rival):
+        then = state_at_end(changed, install_id)
+        if then is not None and then is not now:
+            told.append(Counterfactual(change, then, sentence.format(then=then.value)))
+    return told
+
+
+def state_at_end(facts: Sequence[Fact], install_id: InstallId) -> State | None:
+    """How an install stands after some facts; None where it is not among them."""
+    people = refold(facts).people
+    if install_id not in people.installs:
+        return None
+    install = people.installs[install_id]
+    return status_of(install, people.resolve(install.user))
+
+
+def _candidates(
+    facts: Sequence[Fact], install_id: InstallId, cause: FactId, rival: InstallId | None
+) -> Iterator[tuple[dict[str, Any], str, list[Fact]]]:
+    registered = _registration(facts, install_id)
+    assert isinstance(registered.said, Registered)
+    other = Form.TABLET if registered.said.form is Form.PHONE else Form.PHONE
+    as_other = replace(registered, said=replace(registered.said, form=other))
+    sentence = f"Had it been a {other.value}, it would be {{then}}."
+    yield {"form": other.value}, sentence, _with(facts, as_other)
+    if rival is not None:
+        at = _registration(facts, rival).at
+        for moved, word in ((at + 1, "after"), (at - 1, "before")):
+            if moved != registered.at and _is_possible(facts, install_id, moved):
+                sentence = f"Had it been installed {word} the other one, it would be {{then}}."
+                yield {"registered_at": moved}, sentence, _with(facts, replace(registered, at=moved))
+        latest = max(f.at for f in facts if isinstance(f.said, Registered)) + 1
+        if _is_possible(facts, install_id, latest):
+            newest_phone = replace(registered, at=latest, said=replace(registered.said, form=Form.PHONE))
+            change = {"form": Form.PHONE.value, "registered_at": latest}
+            yield change, "Had it been the phone installed last, it would be {then}.", _with(facts, newest_phone)
+    if cause != registered.fact_id:
+        without = [fact for fact in facts if fact.fact_id != cause]
+        yield {"without": cause.hex()}, "Without the fact that decided, it would be {then}.", without
+
+
+def _registration(facts: Sequence[Fact], install_id: InstallId) -> Fact:
+    return next(f for f in facts if isinstance(f.said, Registered) and f.said.install_id == install_id)
+
+
+def _with(facts: Sequence[Fact], changed: Fact) -> list[Fact]:
+    return [changed if fact.fact_id == changed.fact_id else fact for fact in facts]
+
+
+def _is_possible(facts: Sequence[Fact], install_id: InstallId, registered_at: int) -> bool:
+    """Whether it can have been registered then: before everything else that names it."""
+    later = [f.at for f in facts if getattr(f.said, "install_id", None) == install_id]
+    return all(at > registered_at for at in later[1:])

@@ -1,0 +1,27 @@
+"""Traces: what a link was decided on, kept when it was decided; not part of the ledger, as it follows from a rule."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from unbroken.domain.ids import FactId
+    from unbroken.store.contract import Transaction
+
+_KEEP: Final = "INSERT INTO traces (fact_id, body) VALUES ($1, $2)"
+_TRACE: Final = "SELECT body FROM traces WHERE fact_id = $1"
+
+
+async def keep_trace(tx: Transaction, fact_id: FactId, trace: Mapping[str, Any]) -> None:
+    """Keep what a fact was decided on; it names nobody."""
+    await tx.run(_KEEP, fact_id, json.dumps(trace))
+
+
+async def trace_of(tx: Transaction, fact_id: FactId) -> Mapping[str, Any] | None:
+    """What a fact was decided on."""
+    row = await tx.one(_TRACE, fact_id)
+    trace: Mapping[str, Any] | None = json.loads(row[0]) if row else None
+    return trace

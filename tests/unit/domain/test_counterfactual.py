@@ -1,0 +1,95 @@
+"""What explain names as what would have had to differ, made true in a model that knows only forms, ages and links."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unbroken.domain.app import Policy, UsedInstall
+from unbroken.domain.explain import Case, explain
+from unbroken.domain.ids import ExternalId, FactId, InstallId, UserId
+from unbroken.domain.install import Form
+from unbroken.domain.ledger.counterfactual import counterfactuals
+from unbroken.domain.ledger.facts import KINDS, Fact, Linked, Registered
+from unbroken.domain.ledger.fold import fold
+
+SITUATIONS = int(os.environ.get("UNBROKEN_SITUATIONS", "1000"))
+
+
+def naive(forms: list[str], installed_at: list[int], links: list[int]) -> list[str]:
+    """The states of some installs that were linked to one person in this order; "active" for one that was not."""
+    states, active = ["active"] * len(forms), None
+    for one in links:
+        if active is None:
+            active = one
+            continue
+        beats = (forms[one] == "phone", installed_at[one]) > (forms[active] == "phone", installed_at[active])
+        if beats:
+            states[active], states[one], active = "superseded", "active", one
+        else:
+            states[one] = "standby"
+    return states
+
+
+@st.composite
+def situations(draw):
+    count = draw(st.integers(2, 6))
+    forms = draw(st.lists(st.sampled_from(["phone", "tablet"]), min_size=count, max_size=count))
+    links = draw(st.permutations(range(count)))[: draw(st.integers(1, count))]
+    return forms, links, draw(st.sampled_from(range(count)))
+
+
+def name(number: int) -> InstallId:
+    return InstallId(bytes([number] * 12))
+
+
+def facts_of(forms: list[str], installed_at: list[int], links: list[int]) -> list[Fact]:
+    said = [Registered(name(n), UserId(bytes([100 + n] * 12)), Form(form)) for n, form in enumerate(forms)]
+    facts = [Fact(FactId(bytes([n] * 12)), n + 1, installed_at[n], one) for n, one in enumerate(said)]
+    for n, one in enumerate(links):
+        position = len(forms) + n + 1
+        link = Linked(name(one), ExternalId("anna"), UsedInstall.REFUSE, pristine=True)
+        facts.append(Fact(FactId(bytes([50 + n] * 12)), position, 1_000_000 + position * 1000, link))
+    return facts
+
+
+@settings(max_examples=SITUATIONS, deadline=None)
+@given(situations())
+def test_explain_gives_the_state_of_the_model_and_each_counterfactual_comes_true_in_it(situation):
+    forms, links, asked = situation
+    installed_at = [(n + 1) * 1000 for n in range(len(forms))]
+    facts = facts_of(forms, installed_at, links)
+    people = fold(facts, Policy())
+    install, span = people.installs[name(asked)], people.spans[name(asked)][-1]
+    cause = next(fact for fact in facts if fact.fact_id == span.cause)
+    rival = people.installs[span.rival] if span.rival is not None else None
+    itself = cause.said.install_id == install.install_id
+    case = Case(install, span, KINDS[type(cause.said)], itself, rival, user_is_disabled=False)
+    told = explain(case, 10_000_000)
+    assert told.state.value == naive(forms, installed_at, links)[asked]
+    named = counterfactuals(facts, install.install_id, span.cause, span.rival)
+    for one in named:
+        assert one.then is not told.state
+        assert one.then.value in one.sentence
+        changed_forms, changed_at, changed_links = list(forms), list(installed_at), list(links)
+        if "form" in one.change:
+            changed_forms[asked] = one.change["form"]
+        if "registered_at" in one.change:
+            changed_at[asked] = one.change["registered_at"]
+        if "without" in one.change:
+            gone = next(fact for fact in facts if fact.fact_id.hex() == one.change["without"])
+            changed_links.remove(gone.said.install_id[0])
+        assert one.then.value == naive(changed_forms, changed_at, changed_links)[asked]
+    if told.state.value in {"superseded", "standby"}:
+        assert named, "somebody who asks why a phone is not counted is told what would have made it count"
+
+
+def test_the_sentence_says_what_decided_in_words():
+    people = fold(facts_of(["tablet", "phone"], [1000, 2000], [1, 0]), Policy())
+    tablet, span = people.installs[name(0)], people.spans[name(0)][-1]
+    case = Case(tablet, span, KINDS[Linked], True, people.installs[name(1)], user_is_disabled=False)
+    assert "phone" in explain(case, 10_000_000).sentence
+    assert "standby" in explain(replace(case, rival=None), 10_000_000).sentence
