@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unbroken.cli import apps, demo, doctor, keys, people, serving
+from unbroken.cli import apps, demo, doctor, keys, people, powers, serving
 
 program = typer.Typer(
     name="unbroken",
@@ -21,6 +21,7 @@ program.add_typer(apps.program, name="app")
 program.add_typer(keys.program, name="key")
 program.add_typer(people.users, name="user")
 program.add_typer(people.installs, name="install")
+program.add_typer(powers.links, name="link")
 program.command("explain")(people.explain)
 
 

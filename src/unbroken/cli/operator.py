@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from unbroken.domain.app import Scope
 from unbroken.domain.errors import NotFound
-from unbroken.domain.ids import ID_BYTES, KeyId
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NO_KEY = KeyId(bytes(ID_BYTES))
-
-
 async def ask_every_app(context: Context, what: str, step: Callable[[KeyCaller], Awaitable[T]]) -> T:
     """What `step` answers for the one app that knows `what`: ids of different apps never meet.
 
@@ -26,11 +22,11 @@ async def ask_every_app(context: Context, what: str, step: Callable[[KeyCaller],
         NotFound: no app does.
     """
     from unbroken.flow import administer  # noqa: PLC0415 - each command starts as fast as it can
-    from unbroken.flow.authenticate import KeyCaller  # noqa: PLC0415
+    from unbroken.flow.authenticate import NO_KEY, KeyCaller  # noqa: PLC0415
 
     for app in await administer.list_apps(context):
         try:
-            return await step(KeyCaller(app, _NO_KEY, frozenset(Scope), administer.OPERATOR))
+            return await step(KeyCaller(app, NO_KEY, frozenset(Scope), administer.OPERATOR))
         except NotFound:
             continue
     raise NotFound(f"No app knows {what}.")

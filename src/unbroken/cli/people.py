@@ -73,6 +73,8 @@ def explain(
             print_json(shown)
         else:
             typer.echo(shown.sentence)
+            for counterfactual in shown.counterfactuals:
+                typer.echo(f"  {counterfactual.sentence}")
 
 
 async def _user(context: Context, user_id: str, caller: KeyCaller) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from unbroken import credentials
 from unbroken.credentials import NAMES, Kind
 from unbroken.domain.errors import AppDisabled, ForbiddenCredential, Unauthenticated
-from unbroken.domain.ids import AppId, InstallId, KeyId, parse_id
+from unbroken.domain.ids import ID_BYTES, AppId, InstallId, KeyId, parse_id
 from unbroken.store import access
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 _USE_NOTED_EVERY_MS: Final = 60_000
+
+
+NO_KEY: Final = KeyId(bytes(ID_BYTES))
+"""The operator at the command line acts as an app's server that needs no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,11 @@ class KeyCaller:
     key_id: KeyId
     scopes: frozenset[Scope]
     name: str
+
+    @property
+    def actor(self) -> str:
+        """How the ledger calls it."""
+        return "operator" if self.key_id == NO_KEY else f"key:{self.key_id.hex()}"
 
 
 @dataclass(frozen=True, slots=True)

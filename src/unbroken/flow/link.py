@@ -59,7 +59,7 @@ class _Asked:
     def __init__(self, context: Context, caller: KeyCaller, install_id: str, body: wire.Link) -> None:
         self.context = context
         self.app: App = caller.app
-        self.actor = f"key:{caller.key_id.hex()}"
+        self.actor = caller.actor
         self.body = body
         self.install_id = parse_id(install_id)
         external_id = body.external_id

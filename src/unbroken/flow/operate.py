@@ -109,7 +109,7 @@ async def _ordered(
     context: Context, caller: KeyCaller, order: Order, change: Callable[[Recording], Awaitable[wire.Changed]]
 ) -> wire.Changed:
     async def write(tx: Transaction) -> tuple[wire.Changed, UserId | None]:
-        recording = Recording(context, tx, caller.app, f"key:{caller.key_id.hex()}", order.reason)
+        recording = Recording(context, tx, caller.app, caller.actor, order.reason)
         answer = await change(recording)
         return unless_dry(answer, dry_run=order.dry_run), UserId(bytes.fromhex(answer.user_id))
 

@@ -35,7 +35,7 @@ async def rename(context: Context, caller: KeyCaller, user_id: str, body: wire.R
     external_id = parse_external_id(body.external_id) if isinstance(body.external_id, str) else None
 
     async def write(tx: Transaction) -> tuple[wire.Renamed, UserId | None]:
-        recording = Recording(context, tx, caller.app, f"key:{caller.key_id.hex()}", order.reason)
+        recording = Recording(context, tx, caller.app, caller.actor, order.reason)
         answer = await _rename(recording, caller, user_id, external_id, release_old=body.release_old)
         return unless_dry(answer, dry_run=order.dry_run), UserId(bytes.fromhex(answer.id))
 

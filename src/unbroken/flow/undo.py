@@ -91,7 +91,7 @@ class _Undo:
         self.context = context
         self.tx = tx
         self.app_id = caller.app.app_id
-        self.actor = f"key:{caller.key_id.hex()}"
+        self.actor = caller.actor
         self.subject = subject
 
     async def run(self, reason: str | None) -> wire.Undone:
