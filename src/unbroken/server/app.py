@@ -44,11 +44,13 @@ class Exchange:
     Args:
         route: the row it matched, None until it did.
         status: of the reply; 0 while nothing was sent.
+        code: of the refusal, if it was one.
     """
 
     request_id: str
     route: Route | None = None
     status: int = 0
+    code: str = ""
 
 
 class Application:
@@ -100,7 +102,7 @@ class Application:
         duration_s = perf_counter() - started_s
         name = _name(exchange)
         self._metrics.request(name, exchange.status, duration_s)
-        self._log.line(exchange.request_id, name, exchange.status, duration_s)
+        self._log.line(exchange.request_id, name, exchange.status, duration_s, exchange.code)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         pairs = scope["headers"]
@@ -135,7 +137,7 @@ class Application:
     async def _refuse(self, send: Send, exchange: Exchange, refusal: Refusal, more: Headers = ()) -> None:
         if exchange.status:
             return  # half a reply is out: the connection is of no more use, which uvicorn sees by itself
-        exchange.status = problems.status_of(refusal)
+        exchange.status, exchange.code = problems.status_of(refusal), refusal.code
         headers = [*problems.headers_of(refusal, challenge(exchange.route)), *more]
         body = problems.body_of(refusal, exchange.request_id)
         await send_reply(send, exchange.status, body, exchange.request_id, headers=headers)

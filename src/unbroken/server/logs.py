@@ -97,13 +97,17 @@ class RequestLog:
         """Flush by the loop's timer from now on."""
         self._loop = loop
 
-    def line(self, request_id: str, route: str, status: int, duration_s: float) -> None:
-        """Write that a request was answered. `route` is a template of the table, never what the caller wrote."""
+    def line(self, request_id: str, route: str, status: int, duration_s: float, code: str = "") -> None:
+        """Write that a request was answered. `route` is a template of the table, `code` that of the refusal, if any.
+
+        Nothing of it is what the caller wrote.
+        """
         if not self.enabled:
             return
+        told = f'"code":"{code}",' if code else ""
         self._lines.append(
             f'{self._prefix}{self._now()}","level":"info","event":"request","request_id":"{request_id}",'
-            f'"route":"{route}","status":{status},"ms":{duration_s * 1000:.2f}}}\n'
+            f'"route":"{route}","status":{status},{told}"ms":{duration_s * 1000:.2f}}}\n'
         )
         if len(self._lines) == 1 and self._loop is not None:
             self._loop.call_later(_FLUSH_AFTER_S, self.flush)

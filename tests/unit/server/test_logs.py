@@ -61,6 +61,12 @@ def test_a_request_is_one_line_that_says_what_and_how_long():
     )
 
 
+def test_a_refusal_is_logged_with_its_code():
+    output = io.StringIO()
+    RequestLog(output).line("r", "GET /x", 404, 0.1, "NOT_FOUND")
+    assert json.loads(output.getvalue())["code"] == "NOT_FOUND"
+
+
 def test_a_reader_of_the_log_that_went_away_stops_nothing():
     class Gone(io.StringIO):
         def flush(self):
@@ -68,7 +74,7 @@ def test_a_reader_of_the_log_that_went_away_stops_nothing():
 
     log = RequestLog(Gone())
     log.line("r", "GET /x", 200, 0.1)
-    log.line("r", "GET /x", 200, 0.1)
+    log.line("r", "GET /x", 404, 0.1, "NOT_FOUND")
 
 
 def test_a_lab_says_so_in_every_line():
