@@ -141,7 +141,7 @@ def confirm(state: State, at: int, closed: list[Event]) -> Halt:
         return before
     _move(state, state.bins[0], halt.start_ms, (halt.lat, halt.lon), [0] * len(VOTES))
     closed.extend(told(state))
-    state.halt, state.runs, state.bins, state.far_m = halt, [], [], 0.0
+    state.halt, state.runs, state.bins, state.far_m = halt, [], [], 0
     return halt
 
 
@@ -166,4 +166,4 @@ def forget_trip(state: State, halt: Halt) -> None:
     """Take back the trip that left `halt`: the person never went anywhere."""
     for piece in state.pieces():
         halt.sources |= piece.sources
-    state.runs, state.bins, state.far_m = [], [], 0.0
+    state.runs, state.bins, state.far_m = [], [], 0

@@ -35,8 +35,7 @@ def freeze(state: State) -> bytes:
     to.number(state.halt is not None)
     if state.halt is not None:
         to.halt(state.halt)
-    to.decimal(state.far_m)
-    to.numbers(state.from_lat, state.from_lon, len(state.runs), len(state.bins))
+    to.numbers(state.far_m, state.from_lat, state.from_lon, len(state.runs), len(state.bins))
     for run in state.runs:
         to.run(run)
     for piece in state.bins:
@@ -62,19 +61,19 @@ def thaw(blob: bytes) -> State:
     state.quiet_ms, state.vote, state.vote_ms, state.voted_to_ms = of.numbers(4)
     state.votes = of.numbers(len(VOTES))
     state.halt = of.halt() if of.number() else None
-    state.far_m = of.decimal()
-    state.from_lat, state.from_lon, runs, bins = of.numbers(4)
+    state.far_m, state.from_lat, state.from_lon, runs, bins = of.numbers(5)
     state.runs = [of.run() for _ in range(runs)]
     state.bins = [of.bin() for _ in range(bins)]
     return state
 
 
 class _Writer:
-    """Times are written as the difference from the time before: most are close."""
+    """Times and positions are written as the difference from the one before: most are close."""
 
     def __init__(self) -> None:
         self.out = bytearray()
         self._clock_ms = 0
+        self._lat = self._lon = 0
 
     def number(self, number: int) -> None:
         rest = number << 1 if number >= 0 else (-number << 1) - 1
@@ -91,6 +90,10 @@ class _Writer:
         self.number(at_ms - self._clock_ms)
         self._clock_ms = at_ms
 
+    def place(self, lat: int, lon: int) -> None:
+        self.numbers(lat - self._lat, lon - self._lon)
+        self._lat, self._lon = lat, lon
+
     def text(self, text: bytes) -> None:
         self.number(len(text))
         self.out += text
@@ -102,26 +105,29 @@ class _Writer:
         self.number(spot is not None)
         if spot is not None:
             self.time(spot.at_ms)
-            self.numbers(spot.lat, spot.lon)
+            self.place(spot.lat, spot.lon)
             self.decimal(spot.speed_mps)
 
     def halt(self, halt: Halt) -> None:
         self.time(halt.start_ms)
         self.time(halt.end_ms)
-        self.numbers(halt.lat, halt.lon, halt.sources, halt.source, halt.inferred)
+        self.place(halt.lat, halt.lon)
+        self.numbers(halt.sources, halt.source, halt.inferred)
         self.numbers(halt.count, halt.sum_lat, halt.sum_lon, halt.sum_m2)
 
     def run(self, run: Run) -> None:
         self.time(run.start_ms)
         self.time(run.end_ms)
-        self.numbers(run.kind, run.lat, run.lon, run.sources, run.source, run.way_dm, run.silent_ms)
+        self.place(run.lat, run.lon)
+        self.numbers(run.kind, run.sources, run.source, run.way_dm, run.silent_ms)
         self.numbers(*run.bucket_ms, *run.vote_ms)
 
     def bin(self, piece: Bin) -> None:
         self.time(piece.start_ms)
         self.time(piece.first_ms)
         self.time(piece.end_ms)
-        self.numbers(piece.lat, piece.lon, piece.sources, piece.source, piece.silent_ms, *piece.vote_ms)
+        self.place(piece.lat, piece.lon)
+        self.numbers(piece.sources, piece.source, piece.silent_ms, *piece.vote_ms)
         self.numbers(piece.count, piece.sum_lat, piece.sum_lon, piece.last_lat - piece.lat, piece.last_lon - piece.lon)
 
 
@@ -132,6 +138,7 @@ class _Reader:
         self._blob = blob
         self._at = 1
         self._clock_ms = 0
+        self._lat = self._lon = 0
 
     def number(self) -> int:
         rest = shift = 0
@@ -150,6 +157,11 @@ class _Reader:
         self._clock_ms += self.number()
         return self._clock_ms
 
+    def place(self) -> tuple[int, int]:
+        self._lat += self.number()
+        self._lon += self.number()
+        return self._lat, self._lon
+
     def text(self) -> bytes:
         length = self.number()
         self._at += length
@@ -163,24 +175,27 @@ class _Reader:
     def spot(self) -> Spot | None:
         if not self.number():
             return None
-        return Spot(self.time(), self.number(), self.number(), self.decimal())
+        return Spot(self.time(), *self.place(), self.decimal())
 
     def halt(self) -> Halt:
         times = self.time(), self.time()
-        lat, lon, sources, source, inferred = self.numbers(5)
+        lat, lon = self.place()
+        sources, source, inferred = self.numbers(3)
         halt = Halt(*times, lat, lon, sources, source, bool(inferred), *self.numbers(4))
         halt.settle()
         return halt
 
     def run(self) -> Run:
         start_ms, end_ms = self.time(), self.time()
-        kind, lat, lon, sources, source, way_dm, silent_ms = self.numbers(7)
+        lat, lon = self.place()
+        kind, sources, source, way_dm, silent_ms = self.numbers(5)
         buckets, votes = self.numbers(len(SPEED_EDGES_MPS) + 1), self.numbers(len(VOTES))
         return Run(Kind(kind), start_ms, end_ms, lat, lon, sources, source, way_dm, silent_ms, buckets, votes)
 
     def bin(self) -> Bin:
         times = self.time(), self.time(), self.time()
-        lat, lon, sources, source, silent_ms = self.numbers(5)
+        lat, lon = self.place()
+        sources, source, silent_ms = self.numbers(3)
         piece = Bin(*times, lat, lon, sources, source, silent_ms, self.numbers(len(VOTES)))
         piece.count, piece.sum_lat, piece.sum_lon, last_lat, last_lon = self.numbers(5)
         piece.last_lat, piece.last_lon = lat + last_lat, lon + last_lon

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unbroken.domain.timeline.modes import Guess, guess
 from unbroken.domain.timeline.pieces import MOVES, Kind, Run
-from unbroken.domain.timeline.policy import EDGE_MIN_MS, FAST_MIN_MS, SLOW_MIN_MS
+from unbroken.domain.timeline.policy import EDGE_MIN_MS, FAST_MIN_MS, HALT_MPS, SLOW_MIN_MS, STAY_MIN_MS
 from unbroken.domain.timeline.runs import add_run, join_neighbour
 
 
@@ -50,5 +50,7 @@ def _too_short(runs: list[Run], at: int) -> bool:
     beside = [runs[i].kind in MOVES for i in (at - 1, at + 1) if 0 <= i < len(runs)]
     if run.kind not in MOVES or not any(beside):
         return False
+    if run.kind is Kind.SLOW and run.way_dm * 100 < HALT_MPS * run.duration_ms:
+        return run.duration_ms < STAY_MIN_MS
     least_ms = FAST_MIN_MS if run.kind is Kind.FAST else SLOW_MIN_MS
     return run.duration_ms < (least_ms if beside == [True, True] else EDGE_MIN_MS)

@@ -24,7 +24,7 @@ MOVES = (Kind.SLOW, Kind.FAST)
 
 @dataclass(slots=True)
 class Bin:
-    """The fixes of some twenty seconds: their count, the sum of their offsets from the first (`lat`, `lon`), the last.
+    """The fixes of about half a minute: their count, the sum of their offsets from the first (`lat`, `lon`), the last.
 
     The way from the fix before, left at `start_ms`, to the first fix, at `first_ms`, belongs to the bin.
     """

@@ -35,12 +35,13 @@ SPIKE_MPS: Final = 50.0  # a jump faster than this ...
 SPIKE_M: Final = 200.0  # ... and longer than this waits for the next fix to confirm it
 
 # Movement
-BIN_MS: Final = 20_000  # the grain of a trip
-MAX_RUNS: Final = 10  # a trip is condensed into at most so many runs
-MAX_BINS: Final = 18  # a candidate's bins: STAY_MIN_MS / BIN_MS and some slack
+BIN_MS: Final = 25_000  # the grain of a trip
+MAX_RUNS: Final = 11  # a trip is condensed into at most so many runs
+MAX_BINS: Final = 16  # of a candidate: STAY_MIN_MS / BIN_MS, and some for the arrival
 FAST_MPS: Final = 2.3  # faster than walking, [Zheng 2010] uses 1.8-2.5
 FAST_MIN_MS: Final = 90_000  # shorter rides between two walks are noise
 SLOW_MIN_MS: Final = 180_000  # shorter walks between two rides are stops
+HALT_MPS: Final = 0.4  # slower than any walk: a halt, which belongs to the leg that it interrupts
 EDGE_MIN_MS: Final = 60_000  # at the ends of a trip one neighbour is missing, so less is asked
 VOTE_MS: Final = 300_000  # how long an activity sample speaks for the time after it
 VOTE_MIN_CONFIDENCE: Final = 0.4

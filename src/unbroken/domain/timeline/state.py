@@ -52,7 +52,7 @@ class State:
 
     halt: Halt | None = None
     """The confirmed stay that is open, or that the trip in `runs` and `bins` left."""
-    far_m: float = 0.0
+    far_m: int = 0
     """How far from `halt` that trip has got."""
     from_lat: int = 0
     from_lon: int = 0

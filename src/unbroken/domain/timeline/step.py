@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from unbroken.domain.timeline.event import Event
     from unbroken.domain.timeline.state import Spot, State
 
-_AWAY_M = 1e9
+_AWAY_M = 10**9
 """`far_m` of a trip that is never taken for the wander of fixes around the stay before it."""
 
 
@@ -70,7 +70,7 @@ def _leave(state: State, halt: Halt, spot: Spot, away_m: float) -> None:
     """Open a trip that left as late as its first fix allows."""
     left_ms = spot.at_ms - int(away_m * 1000 / max(WALK_MPS, spot.speed_mps))
     halt.end_ms = max(halt.end_ms, halt.start_ms + STAY_MIN_MS, left_ms)
-    state.far_m = away_m
+    state.far_m = round(away_m)
     state.from_lat, state.from_lon = halt.mean_lat, halt.mean_lon
     open_bin(state, spot, halt.end_ms)
 
@@ -80,7 +80,7 @@ def _wander(state: State, spot: Spot, closed: list[Event]) -> None:
     halt = state.halt
     if halt is not None:
         away_m = distance_m(halt.mean_lat, halt.mean_lon, spot.lat, spot.lon)
-        state.far_m = max(state.far_m, away_m)
+        state.far_m = max(state.far_m, round(away_m))
         if away_m <= NEAR_M and state.far_m <= RETURN_MAX_M and spot.at_ms - halt.end_ms <= RETURN_MAX_MS:
             forget_trip(state, halt)
             _stay_on(state, halt, spot)
