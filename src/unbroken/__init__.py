@@ -1,1 +1,1 @@
-"""Unbroken: self-hosted user linking. One person, one unbroken timeline, through every reinstall and every new phone."""
+"""Unbroken: self-hosted user linking. One person, one unbroken timeline, through every reinstall and new phone."""

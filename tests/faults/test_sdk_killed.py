@@ -111,7 +111,7 @@ class Served:
                 self.end_headers()
                 self.wfile.write(reply)
 
-            do_GET = do_POST = do_PUT = do_DELETE = answer
+            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the names of http.server
 
             def log_message(self, *_):
                 """Say nothing."""

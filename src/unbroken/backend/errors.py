@@ -196,6 +196,14 @@ class InstallCloned(PlatformError):
     """Told to devices only."""
 
 
+class LaterFactsDepend(PlatformError):
+    """Later facts depend on the link that was to be undone; `details` names them: undo them first, where possible."""
+
+
+class HistoryExpired(PlatformError):
+    """Payloads that an exact undo needs are no longer kept."""
+
+
 class NotNow(PlatformError):
     """The platform cannot do this at the moment; the same call may succeed later."""
 

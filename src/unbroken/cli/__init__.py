@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unbroken.cli import apps, demo, doctor, keys, people, powers, serving
+from unbroken.cli import apps, demo, doctor, keys, people, powers, replay, retention, serving
 
 program = typer.Typer(
     name="unbroken",
@@ -23,6 +23,8 @@ program.add_typer(people.users, name="user")
 program.add_typer(people.installs, name="install")
 program.add_typer(powers.links, name="link")
 program.command("explain")(people.explain)
+program.command("replay")(replay.replay)
+program.command("retention")(retention.retention)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
 async def ask_every_app(context: Context, what: str, step: Callable[[KeyCaller], Awaitable[T]]) -> T:
     """What `step` answers for the one app that knows `what`: ids of different apps never meet.
 

@@ -102,19 +102,19 @@ class SdkError(Exception):
         self.ref = ref
 
 
-class InvalidConfig(SdkError):  # noqa: N818 - says what is, not that it is an error
+class InvalidConfig(SdkError):
     """The configuration contradicts itself."""
 
 
-class InvalidItem(SdkError):  # noqa: N818 - says what is, not that it is an error
+class InvalidItem(SdkError):
     """An item is not of the contract's form (http-api.md, item kinds) and was not captured."""
 
 
-class StateDamaged(SdkError):  # noqa: N818 - says what is, not that it is an error
+class StateDamaged(SdkError):
     """The state on disk is not what was written; nothing is guessed from it. `reset()` starts over."""
 
 
-class StorageInUse(SdkError):  # noqa: N818 - says what is, not that it is an error
+class StorageInUse(SdkError):
     """Another process, or another SDK in this one, has this storage open."""
 
 
@@ -194,7 +194,7 @@ class FaultKind(Enum):
     NOT_UNDERSTOOD = "a reply that is not of the contract"
 
 
-class Fault(Exception):  # noqa: N818 - a word of this package
+class Fault(Exception):
     """A flow cannot go on.
 
     Args:

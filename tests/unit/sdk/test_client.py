@@ -149,7 +149,10 @@ def test_a_refused_code_creates_nothing_and_leaves_the_sdk_usable(open_sdk, plat
 def test_the_code_of_another_account_never_gets_the_first_ones_answer(open_sdk, platform, phone):
     platform.codes |= {"unb_code_anna", "unb_code_berta"}
     keys = []
-    platform._register, register = lambda h, b: (keys.append(h["idempotency-key"]), register(h, b))[1], platform._register
+    platform._register, register = (
+        lambda h, b: (keys.append(h["idempotency-key"]), register(h, b))[1],
+        platform._register,
+    )
     with open_sdk(secret=None, link=None) as sdk:
         for code, answered in (("unb_code_anna", False), ("unb_code_anna", False), ("unb_code_berta", True)):
             if not answered:

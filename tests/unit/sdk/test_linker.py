@@ -45,7 +45,7 @@ class CoroutineObject:
         lambda install_id: install_id == REQUEST.install_id,
         coroutine_true,
         CoroutineObject(),
-        lambda install_id: coroutine_true(install_id),
+        lambda install_id: coroutine_true(install_id),  # noqa: PLW0108 - a plain function that gives an awaitable
         lambda _install_id, success, _failed: success(),
         with_ticket(lambda request: request.ticket == "ticket"),
         with_ticket(ticket_coroutine),

@@ -10,7 +10,9 @@ import pytest
 from unbroken.sdk import InitError, InitIssue, Sdk, Secret, StateDamaged, Storage, StorageInUse
 from unbroken.sdk.state import Farewell, State, StateFile
 
-FULL = State(app_id="a", install_id="i", credential=Secret("c"), token=Secret("t"), farewells=(Farewell("x", Secret("y")),))
+FULL = State(
+    app_id="a", install_id="i", credential=Secret("c"), token=Secret("t"), farewells=(Farewell("x", Secret("y")),)
+)
 
 
 @pytest.fixture

@@ -1,0 +1,61 @@
+# Everything a developer or a CI types. Each command sets up what it needs; a fresh clone needs Python 3.11 or newer.
+#
+#   make setup PYTHON=python3.13      another interpreter
+#   make demo TRACE=day.gpx           a day of your own
+
+PYTHON ?= python3
+VENV ?= .venv
+TRACE ?=
+OUTPUT ?= demo-output
+WORKERS ?= 2
+
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test check reference prove bench
+
+help:
+	@echo "make setup   .venv with everything in it"
+	@echo "make demo    watch one day travel through four installs (TRACE=FILE: a GPX file or a recorded trace)"
+	@echo "make test    all checks and all tests"
+	@echo "make check   style, types, layers, generated docs"
+	@echo "make prove   the large counts: minutes to an hour"
+	@echo "make bench   performance, as ratios"
+	@echo "make reference   write docs/reference anew from the code"
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "Unbroken needs Python 3.11 or newer, and $(PYTHON) is not that. Name one: make setup PYTHON=python3.12" >&2; \
+	    exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@if command -v uv >/dev/null; then \
+	    uv pip install --quiet --python $(RUN) --editable '.[dev]'; \
+	else \
+	    $(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
+	fi
+	@touch $@
+
+demo: setup
+	@$(RUN) -m unbroken demo --output "$(OUTPUT)" $(if $(TRACE),--trace "$(TRACE)")
+
+test: check
+	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadgroup --quiet
+
+check: setup
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(RUN) -m tools.reference --check
+
+reference: setup
+	@$(RUN) -m tools.reference
+
+prove: setup
+	@$(RUN) -m pytest -m prove -s
+
+bench: setup
+	@$(RUN) -m bench

@@ -1,0 +1,58 @@
+"""`unbroken retention`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unbroken import wire
+from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
+from unbroken.cli.output import errors_as_sentences, print_json, print_table
+from unbroken.cli.run import run
+from unbroken.domain.ids import AppId
+
+if TYPE_CHECKING:
+    from unbroken.flow.retention import Retained
+
+_SHARE = 0.5
+
+
+def retention(
+    *,
+    app: Annotated[str | None, typer.Option(metavar="APP_ID", help="Only this app.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is due and delete nothing.")] = False,
+    data: Data = DATA_DEFAULT,
+    json: Json = False,
+) -> None:
+    """Delete the payloads that are older than their app's retention_days, as a running server does every hour."""
+    from unbroken.flow.retention import retain  # noqa: PLC0415 - each command starts as fast as it can
+
+    with errors_as_sentences(json=json):
+        app_id = AppId(id_of(app, "an app")) if app is not None else None
+        told = run(data, lambda context: retain(context, app_id, dry_run=dry_run, share=_SHARE))
+        if json:
+            print_json({"dry_run": dry_run, "apps": list(map(_view, told))})
+            return
+        columns = ("APP_ID", "KEPT", "RECEIVED BEFORE", "INSTALLS", "PAYLOADS", "MIB", "WAITING")
+        print_table(columns, map(_line, told), empty="There is no app yet: unbroken app create NAME")
+        if dry_run:
+            typer.echo("A dry run: nothing was deleted.")
+
+
+def _view(one: Retained) -> dict[str, Any]:
+    return {
+        "app_id": one.app_id.hex(),
+        "retention_days": one.retention_days,
+        "received_before": wire.iso(one.before_ms),
+        "installs": one.installs,
+        "payloads": one.payloads,
+        "bytes": one.size_bytes,
+        "oldest_received_at": None if one.oldest_ms is None else wire.iso(one.oldest_ms),
+        "waiting_installs": one.waiting,
+    }
+
+
+def _line(one: Retained) -> tuple[str, ...]:
+    kept, before, size = f"{one.retention_days} days", wire.iso(one.before_ms)[:10], f"{one.size_bytes / (1 << 20):.1f}"
+    return (one.app_id.hex(), kept, before, str(one.installs), str(one.payloads), size, str(one.waiting))
