@@ -6,7 +6,8 @@ Nothing starts, and nothing is loaded, until a test asks for a fixture.
         anna = unbroken_lab.person("anna")
         old = unbroken_lab.phone().login(anna)
         new = unbroken_lab.phone().login(anna)
-        old.upload()
+        old.close_app()
+        old.open_app()  # asks how it stands
         assert (old.state, new.state) == ("superseded", "active")
 
 | fixture | scope | what |
