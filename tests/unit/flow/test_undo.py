@@ -130,7 +130,7 @@ async def _undone_equals_never(directory: Path, steps: list[Step], number: int) 
         run = Run(platform)
         await tell(run, steps)
         index = [i for i, step in enumerate(steps) if step.kind == "link"].index(number)
-        link_id = run.links[index]
+        links, link_id = run.links, run.links[index]
         if link_id is None or link_id in [one for i, one in enumerate(run.links) if i != index]:
             return False
         await platform.settle()
@@ -150,16 +150,15 @@ async def _undone_equals_never(directory: Path, steps: list[Step], number: int) 
     async with InProcess(directory / "b") as platform:
         run = Run(platform)
         await tell(run, steps, but=number)
-        if refused_otherwise(run.links, index, steps):
-            return False
+        if made(run.links, index) != made(links, index):
+            return False  # a later link was refused because of this one: without it, that is another history
         assert (await everything(run), await states(run)) == (undone, undone_states)
     return True
 
 
-def refused_otherwise(links: list[str | None], index: int, steps: list[Step]) -> bool:
-    """A later link of that install would have been made, had the first never been: another history altogether."""
-    of_link = [step for step in steps if step.kind == "link"]
-    return any(links[i] is not None and of_link[i].phone == of_link[index].phone for i in range(index + 1, len(links)))
+def made(links: list[str | None], but: int) -> list[bool]:
+    """Which links were made, the one at index `but` aside."""
+    return [link is not None for number, link in enumerate(links) if number != but]
 
 
 def sizes(summary: wire.Summary) -> tuple[Any, ...]:
