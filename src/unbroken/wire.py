@@ -103,7 +103,7 @@ Metadata = dict[
 """PUT /sdk/metadata."""
 
 
-class Location(Struct, frozen=True, tag="location", tag_field="kind", omit_defaults=True):
+class Location(Struct, frozen=True, tag="location", tag_field="kind", omit_defaults=True, gc=False):
     """Where the device was at `t`. Degrees WGS84, metres, metres per second, degrees from north."""
 
     t: Instant
@@ -115,7 +115,7 @@ class Location(Struct, frozen=True, tag="location", tag_field="kind", omit_defau
     course: float | None = None
 
 
-class Activity(Struct, frozen=True, tag="activity", tag_field="kind", omit_defaults=True):
+class Activity(Struct, frozen=True, tag="activity", tag_field="kind", omit_defaults=True, gc=False):
     """What the operating system thought the person was doing at `t`."""
 
     t: Instant
@@ -467,12 +467,24 @@ class ItemList(Struct, frozen=True, omit_defaults=True):
     next_cursor: str | None = None
 
 
-class Receipt(Struct, frozen=True, omit_defaults=True):
-    """The reply of DELETE /users/{user_id}: what was deleted, where and when."""
+class Receipt(Struct, frozen=True, omit_defaults=True, rename={"from_": "from"}):
+    """The reply of every erasure: what was deleted, where and when; signed, and without any id of the person.
+
+    `user` and `install` are keyed hashes. `from` and `to` are there where only a time range was erased. The signature
+    is over all other members (`flow/receipts.py`); a dry run is not signed.
+    """
 
     receipt_id: str
+    application_id: str
+    erased: Literal["user", "install", "items"]
+    user: str
     erased_at: str
     deleted: dict[str, int]
+    install: str | None = None
+    from_: str | None = None
+    to: str | None = None
+    key_id: str = ""
+    signature: str = ""
     dry_run: bool = False
 
 

@@ -144,7 +144,7 @@ def _read_user(reply: Reply) -> User:
 
 def _read_receipt(reply: Reply) -> Receipt:
     told = body_of(reply, wire.Receipt)
-    return Receipt(told.receipt_id, instant(told.erased_at), told.deleted, told.dry_run)
+    return Receipt(told.receipt_id, instant(told.erased_at), told.deleted, reply.body.decode(), told.dry_run)
 
 
 def _read_installs(reply: Reply) -> Page[Install]:

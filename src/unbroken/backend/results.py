@@ -112,11 +112,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof of an erasure: how much of what was deleted, and when. The same for every repeat."""
+    """Proof of an erasure: how much of what was deleted, and when. The same for every repeat.
+
+    Args:
+        signed: the receipt as the platform signed it; keep it in a file, `unbroken receipt verify` reads that.
+    """
 
     receipt_id: str
     erased_at_ms: int
     deleted: Mapping[str, int]
+    signed: str
     dry_run: bool = False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unbroken.cli import apps, demo, doctor, keys, people, powers, replay, retention, serving
+from unbroken.cli import apps, archives, demo, doctor, erase, keys, people, powers, receipt, replay, retention, serving
 
 program = typer.Typer(
     name="unbroken",
@@ -23,6 +23,10 @@ program.add_typer(people.users, name="user")
 program.add_typer(people.installs, name="install")
 program.add_typer(powers.links, name="link")
 program.command("explain")(people.explain)
+program.command("erase")(erase.erase)
+program.add_typer(receipt.program, name="receipt")
+program.command("export")(archives.export)
+program.command("import")(archives.import_)
 program.command("replay")(replay.replay)
 program.command("retention")(retention.retention)
 

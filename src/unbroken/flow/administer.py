@@ -10,6 +10,7 @@ from unbroken.domain.app import App, Linking, LinkTicket, Policy, Precedence, Sc
 from unbroken.domain.errors import Conflict, InvalidRequest, NotFound
 from unbroken.domain.ids import AppId, FactId, KeyId
 from unbroken.domain.ledger.facts import FactKind
+from unbroken.flow.retention import refuse_policy
 from unbroken.store import access, ledger, timelines
 from unbroken.store.access import Key
 from unbroken.store.ledger import Entry
@@ -116,20 +117,29 @@ async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]
     """Change policies of an app by name; the change is a fact of its ledger.
 
     Raises:
-        InvalidRequest: a name or a value is not known.
+        InvalidRequest: a name or a value is not known, or payloads would not be kept as long as late items may come.
         NotFound.
     """
-    parsed = {name: _parse(name, value) for name, value in changes.items()}
 
     async def change(tx: Transaction) -> Policy:
         app = await _existing(tx, app_id)
-        policy = replace(app.policy, **parsed)
+        policy = policy_with(app.policy, changes)
+        await refuse_policy(tx, app_id, app.policy, policy, context.clock.now_ms())
         if policy != app.policy:
             await access.set_policy(tx, app_id, policy)
             await _record_policy(context, tx, app_id, policy)
         return policy
 
     return await context.store.write(change)
+
+
+def policy_with(policy: Policy, changes: Mapping[str, str]) -> Policy:
+    """A policy with some of its values changed by name.
+
+    Raises:
+        InvalidRequest: a name or a value is not known.
+    """
+    return replace(policy, **{name: _parse(name, value) for name, value in changes.items()})
 
 
 async def _record_policy(context: Context, tx: Transaction, app_id: AppId, policy: Policy) -> None:

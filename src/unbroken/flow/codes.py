@@ -93,7 +93,7 @@ async def _write_code(
     subject, chance = context.randomness.secret(12), context.randomness.secret(SECRET_BYTES)
     text = write_opaque(Kind.AUTH_CODE, subject, chance)
     minted = Code(caller.app.app_id, external_id, now_ms + AUTH_CODE_LIFE_MS, None, caller.actor)
-    minted_for = f"{caller.key_id.hex()}:{key}" if key is not None else None
+    minted_for = f"{caller.key_id.hex()}:{context.vault.digest(key).hex()}" if key is not None else None
     if minted_for is not None:
         await access.void_minted(tx, caller.app.app_id, minted_for)
     await access.add_code(tx, context.vault.digest(text), minted, minted_for)

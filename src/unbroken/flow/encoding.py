@@ -118,6 +118,52 @@ def served(event: Encoded, labels: Mapping[str, str]) -> bytes:
     return event.head + wire.encode(labels.get(event.place_id, NEW_PLACE)) + event.tail
 
 
+class _ServedLocation(Struct):
+    place_id: str | None = None
+
+
+class _Served(Struct):
+    type: EventType
+    event_id: str
+    start_ts: int
+    end_ts: int | None
+    analysis_type: str
+    install_id: str
+    latitude: float | None = None
+    longitude: float | None = None
+    mode: str | None = None
+    location: _ServedLocation | None = None
+
+
+def revived(whole: bytes) -> Encoded:
+    """An event from its JSON, as `served` told it; where a movement began is not in it.
+
+    Raises:
+        ValueError: it is none (`msgspec.ValidationError` is one).
+    """
+    told = msgspec.json.decode(whole, type=_Served)
+    place_id = told.location.place_id if told.location is not None else None
+    head, tail = whole, b""
+    if place_id is not None:
+        cut = whole.index(_SIGNIFICANCE) + len(_SIGNIFICANCE)
+        head, tail = whole[:cut], whole[whole.index(b'"', cut + 1) + 1 :]
+    return Encoded(
+        event_id=told.event_id,
+        start_ms=told.start_ts,
+        end_ms=told.end_ts,
+        type=told.type.value,
+        is_hidden=told.type in _HIDDEN,
+        is_closed=told.analysis_type == "indepth",
+        place_id=place_id,
+        lat=told.latitude,
+        lon=told.longitude,
+        mode=told.mode,
+        install=bytes.fromhex(told.install_id),
+        head=head,
+        tail=tail,
+    )
+
+
 def pack(event: Encoded) -> bytes:
     """One event as it is kept."""
     return _encode(event)

@@ -1,33 +1,35 @@
 """Erase: a person is gone from every store of the platform (linking.md, erasure; law 10).
 
-Keyed hashes remember only that there was somebody.
+Keyed hashes remember only that there was somebody. One install, or a stretch of time: `erase_part.py`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken import wire
 from unbroken.domain.errors import InstallGone, NotFound
 from unbroken.domain.ids import FactId, parse_id
-from unbroken.domain.ledger.facts import FactKind
-from unbroken.domain.standing import Standing
+from unbroken.domain.ledger.facts import FactKind, Linked, Registered, Renamed, Unlinked, UserDisabled, UserEnabled
+from unbroken.domain.ledger.forget import forget
 from unbroken.flow.authenticate import InstallCaller, KeyCaller
+from unbroken.flow.dry_run import DryRun, unless_dry
+from unbroken.flow.person_facts import facts_of_person
+from unbroken.flow.purge import purge
+from unbroken.flow.receipts import signed
 from unbroken.flow.whose import person, writer
 from unbroken.store import erasure, ledger, timelines, tombstones
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
-    from unbroken.domain.ids import AppId
+    from collections.abc import Sequence
+
+    from unbroken.domain.ids import AppId, UserId
+    from unbroken.domain.ledger.facts import Fact
     from unbroken.flow.context import Context
     from unbroken.flow.whose import Person, Reader
     from unbroken.store.contract import Transaction
-
-
-class _DryRun(Exception):
-    def __init__(self, receipt: wire.Receipt) -> None:
-        super().__init__("a dry run")
-        self.receipt = receipt
 
 
 async def erase(context: Context, caller: Reader, user_id: str, *, dry_run: bool) -> wire.Receipt:
@@ -37,21 +39,40 @@ async def erase(context: Context, caller: Reader, user_id: str, *, dry_run: bool
         NotFound, InstallGone, InstallDisabled, InstallDeactivated.
     """
 
-    async def run(tx: Transaction) -> wire.Receipt:
+    async def run(tx: Transaction) -> tuple[wire.Receipt, erasure.Found | None]:
         before = await _receipt_of(context, tx, caller, user_id)
         if before is not None:
-            return before
+            return before, None
         of = await _erasable(tx, caller, user_id)
-        receipt = await _erase(context, tx, of, _actor(caller))
-        if dry_run:
-            raise _DryRun(receipt)
-        return receipt
+        found = await erasure.find(tx, of.app_id, of.user_id)
+        erasing = Erasing(context, tx, of.app_id, _actor(caller), dry_run=dry_run)
+        return await _erase(erasing, found), found
 
     try:
-        return await context.store.write(run)
-    except _DryRun as dry:
-        receipt = dry.receipt
-        return wire.Receipt(receipt.receipt_id, receipt.erased_at, receipt.deleted, dry_run=True)
+        receipt, found = await context.store.write(run)
+    except DryRun as dry:
+        return dry.answer_as(wire.Receipt)
+    if found is not None:
+        context.standings.forget(found.installs)
+    await purge(context, at_once=False)
+    return receipt
+
+
+async def names(context: Context, caller: KeyCaller, user_id: str) -> erasure.Found:
+    """Everything that a person is called, to look for it afterwards (`traces.py`).
+
+    Raises:
+        NotFound.
+    """
+
+    async def load(tx: Transaction) -> erasure.Found:
+        of = await person(tx, caller, user_id)
+        return await erasure.find(tx, of.app_id, of.user_id)
+
+    return await context.store.read(load)
+
+
+# Who may, and who did
 
 
 async def _erasable(tx: Transaction, caller: Reader, user_id: str) -> Person:
@@ -65,7 +86,7 @@ async def _erasable(tx: Transaction, caller: Reader, user_id: str) -> Person:
 
 
 def _actor(caller: Reader) -> str:
-    return f"key:{caller.key_id.hex()}" if isinstance(caller, KeyCaller) else "user"
+    return caller.actor if isinstance(caller, KeyCaller) else "user"
 
 
 async def _receipt_of(context: Context, tx: Transaction, caller: Reader, user_id: str) -> wire.Receipt | None:
@@ -81,25 +102,73 @@ async def _receipt_of(context: Context, tx: Transaction, caller: Reader, user_id
             return None  # its own install lives: this user is not its own, so it is not there
         if mine != found:
             raise InstallGone
-    text = await tombstones.receipt(tx, found[1])
+    return await kept_receipt(tx, found[1])
+
+
+async def kept_receipt(tx: Transaction, receipt_id: bytes) -> wire.Receipt:
+    """A receipt that was given before."""
+    text = await tombstones.receipt(tx, receipt_id)
     assert text is not None
     return wire.decode(text.encode(), wire.Receipt)
 
 
-async def _erase(context: Context, tx: Transaction, of: Person, actor: str) -> wire.Receipt:
-    found = await erasure.find(tx, of.app_id, of.user_id)
-    now_ms = context.clock.now_ms()
+# What it does
+
+
+@dataclass(frozen=True, slots=True)
+class Erasing:
+    """One erasure inside its transaction."""
+
+    context: Context
+    tx: Transaction
+    app_id: AppId
+    actor: str
+    dry_run: bool
+
+    async def finish(self, receipt: wire.Receipt, receipt_id: bytes) -> wire.Receipt:
+        """Sign the receipt and keep it.
+
+        Raises:
+            DryRun: with the receipt as it would be.
+        """
+        unless_dry(receipt, dry_run=self.dry_run)
+        receipt = signed(self.context.vault, receipt)
+        await tombstones.add_receipt(self.tx, self.app_id, receipt_id, wire.encode(receipt).decode())
+        return receipt
+
+    async def record(self, entry: Entry) -> None:
+        """Say in the ledger that something was erased."""
+        if self.dry_run:  # takes no id from the sequence of a seeded lab: the real call gets that one
+            return
+        await ledger.append(self.tx, self.app_id, entry)
+
+    def new_fact_id(self, now_ms: int) -> FactId:
+        """The id of such a fact; see `record`."""
+        randomness = self.context.randomness
+        return FactId(randomness.secret(12) if self.dry_run else randomness.id("fact", now_ms))
+
+
+async def _erase(erasing: Erasing, found: erasure.Found) -> wire.Receipt:
+    context, tx, app_id = erasing.context, erasing.tx, erasing.app_id
+    now_ms, digest = context.clock.now_ms(), context.vault.tombstone
     receipt_id = context.randomness.secret(12)
-    await _bury(context, tx, of.app_id, found, receipt_id)
-    deleted = await erasure.delete(tx, of.app_id, found, context.vault.tombstone)
+    await _bury(context, tx, app_id, found, receipt_id)
+    told = await _forget(context, tx, app_id, found)
+    deleted = await erasure.delete(tx, app_id, found)
     for install_id in found.installs:
-        await timelines.add_change(tx, install_id, Standing.DELETED.value, now_ms)
-    fields = {"users": [context.vault.tombstone(user_id).hex() for user_id in found.users]}
-    fact_id = FactId(context.randomness.id("fact", now_ms))
-    await ledger.append(tx, of.app_id, Entry(fact_id, now_ms, FactKind.ERASED, actor, fields=fields))
-    receipt = wire.Receipt(receipt_id.hex(), wire.iso(now_ms), deleted)
-    await tombstones.add_receipt(tx, of.app_id, receipt_id, wire.encode(receipt).decode())
-    return receipt
+        await timelines.add_erased(tx, digest(install_id), now_ms)
+    fields = {"users": [digest(user_id).hex() for user_id in found.users]}
+    fact_id = erasing.new_fact_id(now_ms)
+    await erasing.record(Entry(fact_id, now_ms, FactKind.ERASED, erasing.actor, fields=fields))
+    receipt = wire.Receipt(
+        receipt_id=receipt_id.hex(),
+        application_id=app_id.hex(),
+        erased="user",
+        user=digest(found.users[0]).hex(),
+        erased_at=wire.iso(now_ms),
+        deleted={**deleted, **told},
+    )
+    return await erasing.finish(receipt, receipt_id)
 
 
 async def _bury(context: Context, tx: Transaction, app_id: AppId, found: erasure.Found, receipt_id: bytes) -> None:
@@ -108,3 +177,33 @@ async def _bury(context: Context, tx: Transaction, app_id: AppId, found: erasure
     await tombstones.add(tx, app_id, "user", [digest(user_id) for user_id in found.users], receipt_id)
     await tombstones.add(tx, app_id, "install", [digest(install_id) for install_id in found.installs], receipt_id)
     await tombstones.add(tx, app_id, "credential", [digest(one) for one in found.credentials], receipt_id)
+
+
+async def _forget(context: Context, tx: Transaction, app_id: AppId, found: erasure.Found) -> erasure.Deleted:
+    """Put the person's facts out of sight, and what was told to others about it (`domain.ledger.forget`)."""
+    facts: dict[FactId, Fact] = {}
+    for install_id in found.installs:
+        facts |= {fact.fact_id: fact for fact in await facts_of_person(tx, app_id, install_id)}
+    in_order = sorted(facts.values(), key=lambda fact: fact.position)
+    forgotten = forget(in_order, set(found.installs), set(found.external_ids))
+    gone = {fact.fact_id for fact in forgotten.gone}
+    links = [fact.fact_id for fact in in_order if isinstance(fact.said, Linked | Unlinked)]
+    answers = await erasure.forget_answers(tx, links, gone, _users_of(in_order), found)
+    positions = [fact.position for fact in forgotten.gone]
+    rewritten = await erasure.hide_facts(tx, app_id, found, positions, context.vault.tombstone)
+    await erasure.rename_users(tx, [(fact.position, user_id) for fact, user_id in forgotten.renamed])
+    return {"facts rewritten": rewritten, "answers about others": answers}
+
+
+def _users_of(facts: Sequence[Fact]) -> set[UserId]:
+    """Every user that some facts name."""
+    users: set[UserId] = set()
+    for fact in facts:
+        match fact.said:
+            case Registered() | UserDisabled() | UserEnabled() | Renamed() as said:
+                users.add(said.user_id)
+            case Unlinked(fresh_user=user_id) if user_id is not None:
+                users.add(user_id)
+            case _:
+                pass
+    return users

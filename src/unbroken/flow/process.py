@@ -15,10 +15,11 @@ from unbroken.domain.ids import InstallId
 from unbroken.domain.payload import clock_offset_ms
 from unbroken.flow import timeline
 from unbroken.flow.items import corrected
+from unbroken.flow.retention import retain
 from unbroken.flow.tidy import tidy
 from unbroken.flow.uploads import times_of
 from unbroken.log.contract import LeaseLost, Record
-from unbroken.store import payloads, timelines
+from unbroken.store import payloads, timelines, tombstones
 from unbroken.store.payloads import Upload
 
 if TYPE_CHECKING:
@@ -29,9 +30,15 @@ if TYPE_CHECKING:
 
 LEASE_MS: Final = 30_000
 _RENEWED_EARLY_MS: Final = 10_000
-_RECORDS_AT_ONCE: Final = 64
-_PARTITIONS_AT_ONCE: Final = 32
-_TIMELINES_AT_ONCE: Final = 32
+_FOR_EVER_MS: Final = 2**62
+_RECORDS_AT_ONCE: Final = 32
+_PARTITIONS_AT_ONCE: Final = 8
+_TIMELINES_AT_ONCE: Final = 8
+_BUSY_S: Final = 0.000_5
+"""A turn of the loop that takes longer has others to serve."""
+_SHARE_WHEN_BUSY: Final = 9
+"""One part of ten is the worker's then."""
+_PAUSE_MAX_S: Final = 5.0
 _TIDIED_EVERY_MS: Final = 3_600_000
 _LOOK_EVERY_S: Final = 0.2
 """Facts and other processes mark timelines without a sound."""
@@ -41,23 +48,36 @@ Batch = dict[int, list[tuple[int, Record]]]
 
 
 class Worker:
-    """See the module. Belongs to the event loop; `run` and `settle` may go on side by side."""
+    """See the module. Belongs to the event loop; `run` and `settle` may go on side by side.
 
-    def __init__(self, context: Context) -> None:
+    Args:
+        is_alone: no other process may work on the same log, so the lease of one that was killed need not run out: its
+            epoch is past, and whatever it might still try to commit is refused.
+    """
+
+    def __init__(self, context: Context, *, is_alone: bool = True) -> None:
         self._context = context
+        self._is_alone = is_alone
         self._holder = context.randomness.secret(8).hex()
         self._epochs: dict[int, int] = {}
         self._leased_until = 0
         self._tidied_at = 0
+        self._retaining: asyncio.Task[object] | None = None
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Work until stopped; what cannot be stored now is tried again."""
-        while not self._stopping.is_set():
-            if not await self._step():
-                await self._rest()
-            await self._tidy()
+        try:
+            while not self._stopping.is_set():
+                began_s = _loop_s()
+                if await self._step():
+                    await self._give_way(_loop_s() - began_s)
+                else:
+                    await self._rest()
+                await self._tidy()
+        finally:
+            await self._end_retaining()
 
     def stop(self) -> None:
         """Let `run` end after the step it is in."""
@@ -68,6 +88,17 @@ class Worker:
         while await self._step():
             pass
 
+    async def _give_way(self, took_s: float) -> None:
+        """Whoever calls goes first: after a step of `took_s`, pause the longer the more waits on the loop.
+
+        What was acknowledged is safe in the log; how soon it is processed can wait, an upload cannot. On a loop that
+        has nothing else to do there is no pause.
+        """
+        asked_s = _loop_s()
+        await asyncio.sleep(0)
+        if _loop_s() - asked_s > _BUSY_S:
+            await asyncio.sleep(min(took_s * _SHARE_WHEN_BUSY, _PAUSE_MAX_S))
+
     async def _rest(self) -> None:
         waits = [asyncio.ensure_future(wait) for wait in (self._context.log.wait(), self._stopping.wait())]
         await asyncio.wait(waits, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
@@ -77,11 +108,21 @@ class Worker:
                 await wait
 
     async def _tidy(self) -> None:
-        """Once an hour, let go of what nobody can ask for any more."""
+        """Once an hour, let go of what nobody can ask for any more; of payloads beside the work, as it takes long."""
+        if self._retaining is not None and self._retaining.done():
+            done, self._retaining = self._retaining, None
+            await done
         now_ms = self._context.wall.now_ms()
         if now_ms >= self._tidied_at + _TIDIED_EVERY_MS:
             self._tidied_at = now_ms
             await tidy(self._context)
+            self._retaining = self._retaining or asyncio.create_task(retain(self._context))
+
+    async def _end_retaining(self) -> None:
+        if self._retaining is not None:
+            self._retaining.cancel()
+            await asyncio.gather(self._retaining, return_exceptions=True)
+            self._retaining = None
 
     async def _step(self) -> bool:
         """Some work, if there is any; whether there was."""
@@ -118,7 +159,8 @@ class Worker:
         if missing:
             if not self._epochs:
                 self._leased_until = now_ms + LEASE_MS
-            self._epochs |= await self._context.log.lease(missing, self._holder, now_ms, self._leased_until)
+            free_by = _FOR_EVER_MS if self._is_alone else now_ms
+            self._epochs |= await self._context.log.lease(missing, self._holder, free_by, self._leased_until)
         return {partition: self._epochs[partition] for partition in partitions if partition in self._epochs}
 
     async def _keep(self, batch: Batch, epochs: Mapping[int, int]) -> None:
@@ -130,18 +172,29 @@ class Worker:
         async def keep(tx: Transaction) -> None:
             for partition, kept in uploads.items():
                 for record, upload in kept:
-                    await keep_upload(tx, record, upload)
+                    if not await self._is_of_nobody(tx, record):
+                        await keep_upload(tx, record, upload)
                 await self._context.log.commit(tx, partition, epochs[partition], batch[partition][-1][0])
 
         await self._context.store.write(keep)
+
+    async def _is_of_nobody(self, tx: Transaction, record: Record) -> bool:
+        """Whether its install was erased while the upload waited: then it is dropped, and its traces are purged."""
+        erased = await tombstones.find(tx, self._context.vault.tombstone(record.install_id))
+        if erased is not None:
+            await tombstones.soil(tx, erased[1])
+        return erased is not None
 
     # Computing
 
     async def _compute(self) -> bool:
         marked = await self._context.store.read(lambda tx: timelines.due(tx, _TIMELINES_AT_ONCE))
-        for one in marked:
-            await timeline.compute(self._context, one)
+        await asyncio.gather(*(timeline.compute(self._context, one) for one in marked))  # their writes share a commit
         return bool(marked)
+
+
+def _loop_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def upload_of(position: int, record: Record) -> Upload:
@@ -160,11 +213,18 @@ async def keep_upload(tx: Transaction, record: Record, upload: Upload) -> None:
     """
     install_id = InstallId(record.install_id)
     rivals = await payloads.rivals(tx, install_id, upload)
-    reach_ms = max([upload.reach_ms, *(corrected(last_t, offset_ms) for _, offset_ms, _, last_t in rivals)])
     from_ms = min(
         [corrected(upload.first_t, upload.offset_ms), *(corrected(first_t, offset) for _, offset, first_t, _ in rivals)]
     )
     if not await timelines.mark_upload_due(tx, install_id, from_ms):
         return
+    await keep_with_rivals(tx, install_id, upload, rivals)
+
+
+async def keep_with_rivals(
+    tx: Transaction, install_id: InstallId, upload: Upload, rivals: Sequence[tuple[int, int, int, int]]
+) -> None:
+    """Keep an upload; it and each of `rivals` (`payloads.rivals`) will be read wherever one of them reaches."""
+    reach_ms = max([upload.reach_ms, *(corrected(last_t, offset_ms) for _, offset_ms, _, last_t in rivals)])
     await payloads.add(tx, install_id, upload, reach_ms)
     await payloads.extend(tx, install_id, [seq for seq, *_ in rivals], upload.reach_ms)

@@ -62,6 +62,7 @@ async def once(
     """
     if same is None:
         return (await context.store.write(call))[0]
+    same = _as_kept(context, same)
 
     async def attempt(tx: Transaction) -> T:
         kept = await access.kept_answer(tx, same.caller, same.key, context.clock.now_ms() - KEPT_MS)
@@ -84,11 +85,18 @@ async def refuse_another_body(context: Context, tx: Transaction, same: Repeatabl
     Raises:
         IdempotencyKeyReused.
     """
+    same = _as_kept(context, same)
     kept = await access.kept_answer(tx, same.caller, same.key, context.clock.now_ms() - KEPT_MS)
     if kept is None:
         await _keep(context, tx, same, Kept(same.body_hash, _DONE, b""), None)
     elif kept.body_hash != same.body_hash:
         raise IdempotencyKeyReused
+
+
+def _as_kept(context: Context, same: Repeatable) -> Repeatable:
+    """Keyed hashes of what the caller wrote: a key and a body may hold an external id, and outlive its person."""
+    key, body = context.vault.digest(same.key).hex(), context.vault.digest(same.body_hash.hex())
+    return Repeatable(same.caller, key, body)
 
 
 def _answer(kept: Kept, same: Repeatable, reply: type[T]) -> T:

@@ -1,20 +1,21 @@
 """Timeline: bring one person's timeline up to date, from the ledger and the payloads alone (linking.md, law 8).
 
 The fold goes on from where it stands if everything new is later, else from the last checkpoint before the earliest
-change. Only the difference is written, and only if nothing was marked due in the meantime; otherwise it stays due.
+change, but never from before the floor where its payloads were let go of (`retention.py`). Only the difference is
+written, and only if nothing was marked due in the meantime; otherwise it stays due.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
 from unbroken.domain.ids import InstallId, UserId
 from unbroken.domain.ledger.people import Span, activation_id
-from unbroken.domain.payload import DAY_MS, Outcome
+from unbroken.domain.payload import Outcome
 from unbroken.domain.timeline.event import Event, EventType
 from unbroken.domain.timeline.fold import fold, start, tail
 from unbroken.domain.timeline.freeze import freeze, thaw
@@ -24,9 +25,10 @@ from unbroken.domain.timeline.places import freeze as freeze_places
 from unbroken.domain.timeline.places import thaw as thaw_places
 from unbroken.flow import encoding
 from unbroken.flow.items import Judged, judge_uploads
+from unbroken.flow.timeline_rows import Told, put
 from unbroken.flow.zones import offset_ms, zone_of
-from unbroken.store import access, identity, payloads, timelines
-from unbroken.store.timelines import Due, EventRow, Head
+from unbroken.store import access, identity, payloads, retention, timelines
+from unbroken.store.timelines import Due, Head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,11 +38,10 @@ if TYPE_CHECKING:
     from unbroken.flow.encoding import Encoded
     from unbroken.store.contract import Transaction
     from unbroken.store.payloads import Upload
+    from unbroken.store.retention import Floor
 
 _LONG_READ_FROM_UPLOADS: Final = 8
 NOTHING_YET: Final = -1
-_ALL_CHECKPOINTS_MS: Final = 2 * DAY_MS
-_THINNED_MS: Final = 14 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Loaded:
     Args:
         cursor_ms: the time of the last item that `state` knows.
         uploads: those that may hold later items.
+        floor: before it nothing can be computed any more.
     """
 
     cursor_ms: int
@@ -59,6 +61,7 @@ class Loaded:
     spans: dict[InstallId, list[Span]]
     zones: dict[InstallId, tzinfo]
     late_window_days: int
+    floor: Floor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,54 +114,91 @@ async def _forget(tx: Transaction, due: Due) -> None:
 
 
 async def _load(tx: Transaction, due: Due) -> Loaded | None:
-    app_id = await identity.app_of_living_user(tx, due.user_id)
+    head = await timelines.head(tx, due.user_id)
+    floor = await retention.floor(tx, due.user_id)
+    return await _loaded(tx, due.user_id, head, floor, await _start_from(tx, due, head, floor))
+
+
+async def load_all(tx: Transaction, user_id: UserId, *, to_ms: int | None = None) -> Loaded | None:
+    """What a timeline is computed from anew, as far back as that is possible; None for a user that has none.
+
+    Args:
+        to_ms: uploads that hold only later items may be left out.
+    """
+    floor = await retention.floor(tx, user_id)
+    return await _loaded(tx, user_id, None, floor, _begin(user_id, floor), to_ms)
+
+
+async def _loaded(
+    tx: Transaction,
+    user_id: UserId,
+    head: Head | None,
+    floor: Floor | None,
+    start_from: tuple[int, State],
+    to_ms: int | None = None,
+) -> Loaded | None:
+    app_id = await identity.app_of_living_user(tx, user_id)
     app = await access.app_by_id(tx, app_id) if app_id is not None else None
     if app is None:
         return None
-    head = await timelines.head(tx, due.user_id)
-    cursor_ms, state = await _start_from(tx, due, head)
-    devices = await identity.devices_of_user(tx, due.user_id)
+    cursor_ms, state = start_from
+    devices = await identity.devices_of_user(tx, user_id)
     return Loaded(
         cursor_ms=cursor_ms,
         state=state,
         head=head,
-        uploads=await payloads.of_user(tx, due.user_id, cursor_ms + 1),
-        spans=await identity.read_spans_of_user(tx, due.user_id),
+        uploads=await (
+            payloads.of_user(tx, user_id, cursor_ms + 1)
+            if to_ms is None
+            else payloads.of_user_between(tx, user_id, cursor_ms + 1, to_ms)
+        ),
+        spans=await identity.read_spans_of_user(tx, user_id),
         zones={install_id: zone_of(device) for install_id, device in devices.items()},
         late_window_days=app.policy.late_window_days,
+        floor=floor,
     )
 
 
-async def _start_from(tx: Transaction, due: Due, head: Head | None) -> tuple[int, State]:
+async def _start_from(tx: Transaction, due: Due, head: Head | None, floor: Floor | None) -> tuple[int, State]:
     if head is not None and head.at_ms < due.from_ms:
         return head.at_ms, thaw(head.state)
     checkpoint = await timelines.checkpoint_before(tx, due.user_id, due.from_ms)
-    return (checkpoint[0], thaw(checkpoint[1])) if checkpoint else (NOTHING_YET, start(due.user_id))
+    if checkpoint is None or (floor is not None and checkpoint[0] < floor.at_ms):
+        return _begin(due.user_id, floor)
+    return checkpoint[0], thaw(checkpoint[1])
+
+
+def _begin(user_id: UserId, floor: Floor | None) -> tuple[int, State]:
+    return (NOTHING_YET, start(user_id)) if floor is None else (floor.at_ms, thaw(floor.state))
 
 
 # Computing
 
 
-def _compute(loaded: Loaded) -> _Computed:
+def items_after(loaded: Loaded, after_ms: int) -> list[Item]:
+    """The accepted items of the loaded uploads that were captured after an instant, in the order of the fold."""
     judged = judge_uploads(loaded.uploads, loaded.spans, loaded.late_window_days)
-    accepted = [one for one in judged if one.outcome is Outcome.ACCEPTED and one.captured_at > loaded.cursor_ms]
-    items = sorted((item for one in accepted if (item := item_of_fold(one)) is not None), key=order_key)
+    accepted = [one for one in judged if one.outcome is Outcome.ACCEPTED and one.captured_at > after_ms]
+    return sorted((item for one in accepted if (item := item_of_fold(one)) is not None), key=order_key)
+
+
+def _compute(loaded: Loaded) -> _Computed:
+    items = items_after(loaded, loaded.cursor_ms)
     folded = fold(loaded.state, items)
     events = [(event, True) for event in folded.events] + [(event, False) for event in tail(folded.state)]
-    fixes = [item for item in items if isinstance(item, Fix)]
     return _Computed(
         events=events,
         from_ms=_replaced_from(loaded, events),
         head_ms=folded.state.at_ms,
         head_state=freeze(folded.state),
         checkpoints=[(checkpoint.at_ms, freeze(checkpoint.state)) for checkpoint in folded.checkpoints],
-        last_fix=_last_fix(fixes[-1], loaded.zones) if fixes else None,
+        last_fix=last_fix(items, loaded.zones),
     )
 
 
 def _replaced_from(loaded: Loaded, events: Sequence[tuple[Event, bool]]) -> int:
     """Where the events begin that these replace: with them, or with what was told as open where the fold goes on."""
-    if loaded.cursor_ms == NOTHING_YET:
+    if loaded.state.at_ms == NOTHING_YET:
         return 0
     open_then = tail(loaded.state)
     return min(event.start_ms for event in [*open_then, *(event for event, _ in events)])
@@ -177,7 +217,11 @@ def item_of_fold(judged: Judged) -> Item | None:
             return None
 
 
-def _last_fix(fix: Fix, zones: dict[InstallId, tzinfo]) -> str:
+def last_fix(items: Sequence[Item], zones: dict[InstallId, tzinfo]) -> str | None:
+    """The last fix of some items in order, as it is served."""
+    fix = next((item for item in reversed(items) if isinstance(item, Fix)), None)
+    if fix is None:
+        return None
     zone = zones.get(InstallId(fix.install), UTC)
     accuracy = None if fix.acc_m is None else round(fix.acc_m)
     return wire.encode(
@@ -201,29 +245,23 @@ def tell(loaded: Loaded) -> tuple[list[Encoded], dict[str, str]]:
 
 
 async def _write(tx: Transaction, due: Due, loaded: Loaded, computed: _Computed) -> None:
-    if not await timelines.is_still(tx, due):
-        return
-    user_id = due.user_id
-    from_ms = computed.from_ms
-    places, places_until = await _places_before(tx, user_id, loaded, from_ms)
+    if await timelines.is_still(tx, due):
+        await put(tx, due.user_id, await _told(tx, due.user_id, loaded, computed))
+        await timelines.done(tx, due)
+
+
+async def told_anew(tx: Transaction, user_id: UserId, loaded: Loaded) -> Told:
+    """What `load_all` loaded as a timeline, without writing anything; it takes long where there is much of it."""
+    return await _told(tx, user_id, loaded, _compute(loaded))
+
+
+async def _told(tx: Transaction, user_id: UserId, loaded: Loaded, computed: _Computed) -> Told:
+    places, places_until = await _places_before(tx, user_id, loaded, computed.from_ms)
     encoded, places, places_until = _encode(computed, loaded, places, places_until)
-    days = await _write_events(tx, user_id, from_ms, encoded)
-    for day in sorted(days):
-        await _write_chunk(tx, user_id, day)
-    await _keep_checkpoints(tx, user_id, loaded, computed)
-    last_fix = computed.last_fix or await _last_fix_before(tx, user_id, loaded)
+    fix = computed.last_fix or await _last_fix_before(tx, user_id, loaded)
     packed = encoding.pack_labels({place: str(label) for place, label in labels(places).items()})
-    head = Head(computed.head_ms, computed.head_state, freeze_places(places), packed, places_until, last_fix)
-    await timelines.set_head(tx, user_id, head)
-    await timelines.done(tx, due)
-
-
-async def _keep_checkpoints(tx: Transaction, user_id: UserId, loaded: Loaded, computed: _Computed) -> None:
-    """All of the last two days, where most late data falls; before that one a day."""
-    await timelines.replace_checkpoints(tx, user_id, loaded.cursor_ms + 1, computed.checkpoints)
-    if computed.checkpoints:
-        recent_ms = computed.head_ms - _ALL_CHECKPOINTS_MS
-        await timelines.thin_checkpoints(tx, user_id, recent_ms - _THINNED_MS, recent_ms, DAY_MS)
+    head = Head(computed.head_ms, computed.head_state, freeze_places(places), packed, places_until, fix)
+    return Told(computed.from_ms, encoded, head, loaded.cursor_ms + 1, computed.checkpoints)
 
 
 async def _places_before(tx: Transaction, user_id: UserId, loaded: Loaded, from_ms: int) -> tuple[Places, int]:
@@ -267,56 +305,13 @@ def _encode(
     return encoded, places, places_until
 
 
-async def _write_events(tx: Transaction, user_id: UserId, from_ms: int, new: Sequence[Encoded]) -> set[int]:
-    """Replace all events from an instant on; returns the UTC days in which something changed."""
-    old = {row.event_id: row for row in await timelines.events_from(tx, user_id, from_ms)}
-    changed = [row for event in new if (row := _row(event, old.get(event.event_id))) is not None]
-    kept = {event.event_id for event in new}
-    gone = [_removed(row, new) for row in old.values() if row.event_id not in kept and not row.is_removed]
-    await timelines.set_events(tx, user_id, [*changed, *gone])
-    return {row.start_ms // DAY_MS for row in [*changed, *gone]}
-
-
-def _row(event: Encoded, before: EventRow | None) -> EventRow | None:
-    """The event as a row, or None where it is there already, the same."""
-    body = encoding.pack(event)
-    if before is not None and before.body == body and not before.is_removed:
-        return None
-    revision = before.revision + 1 if before is not None else 1
-    return EventRow(event.event_id, event.start_ms, event.end_ms, revision, body, event.place_id)
-
-
-def _removed(row: EventRow, new: Sequence[Encoded]) -> EventRow:
-    """A tombstone that names the event which now covers most of its time."""
-    successor = max(new, key=lambda event: _overlap_ms(row, event), default=None)
-    return EventRow(
-        row.event_id,
-        row.start_ms,
-        row.end_ms,
-        row.revision + 1,
-        b"",
-        None,
-        successor.event_id if successor is not None and _overlap_ms(row, successor) > 0 else None,
-        is_removed=True,
-    )
-
-
-def _overlap_ms(row: EventRow, event: Encoded) -> int:
-    ends = [end for end in (row.end_ms, event.end_ms) if end is not None]
-    return min(ends, default=max(row.start_ms, event.start_ms) + 1) - max(row.start_ms, event.start_ms)
-
-
-async def _write_chunk(tx: Transaction, user_id: UserId, day: int) -> None:
-    rows = await timelines.events_between(tx, user_id, day * DAY_MS, (day + 1) * DAY_MS)
-    chunk = encoding.pack_chunk([encoding.unpack(row.body) for row in rows]) if rows else None
-    await timelines.set_chunk(tx, user_id, day, chunk)
-
-
 async def _last_fix_before(tx: Transaction, user_id: UserId, loaded: Loaded) -> str | None:
     """The last fix that stands, where this computation met none: the head's, or found anew after a step back."""
-    if loaded.head is None or loaded.head.last_fix is None or loaded.cursor_ms == loaded.head.at_ms:
-        return loaded.head.last_fix if loaded.head is not None else None
-    uploads = await payloads.of_user(tx, user_id, 0)
-    judged = judge_uploads(uploads, loaded.spans, loaded.late_window_days)
-    items = [item for one in judged if one.outcome is Outcome.ACCEPTED and isinstance(item := item_of_fold(one), Fix)]
-    return _last_fix(max(items, key=order_key), loaded.zones) if items else None
+    head, floor = loaded.head, loaded.floor
+    if head is not None and (head.last_fix is None or loaded.cursor_ms == head.at_ms):
+        return head.last_fix
+    since_ms, before = (NOTHING_YET, None) if floor is None else (floor.at_ms, floor.last_fix)
+    if loaded.cursor_ms == since_ms:
+        return before
+    whole = replace(loaded, uploads=await payloads.of_user(tx, user_id, since_ms + 1))
+    return last_fix(items_after(whole, since_ms), loaded.zones) or before

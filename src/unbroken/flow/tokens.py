@@ -132,19 +132,20 @@ async def reset(context: Context, caller: CredentialCaller) -> None:
         InstallCloned, Unauthenticated, AppDisabled.
     """
 
-    async def leave(tx: Transaction) -> None:
+    async def end(tx: Transaction) -> None:
         try:
             recording, current = await _open(context, tx, caller)
         except InstallGone:
             return
         if not _is_current(context, caller, current):
             raise InstallCloned
-        await _leave(recording, _subject(caller))
+        await leave(recording, _subject(caller))
 
-    await context.store.write(leave)
+    await context.store.write(end)
 
 
-async def _leave(recording: Recording, install_id: InstallId) -> None:
+async def leave(recording: Recording, install_id: InstallId) -> None:
+    """The install is gone for ever; of one that is already, nothing changes."""
     install = await recording.load_install(install_id)
     assert install is not None
     if recording.standing(install_id) is Standing.DELETED:
@@ -171,7 +172,7 @@ async def _open(context: Context, tx: Transaction, caller: CredentialCaller) -> 
         raise AppDisabled
     if not _is_current(context, caller, current):
         was_spent, _ = await access.spent_with(tx, context.vault.digest(caller.token), install_id)
-        if not was_spent:
+        if not was_spent and current.digest != access.NO_CREDENTIAL:
             raise Unauthenticated("This install credential is not known.")
     return Recording(context, tx, app, actor=f"install:{install_id.hex()}"), current
 

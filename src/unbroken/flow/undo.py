@@ -23,7 +23,7 @@ from unbroken.flow.facts import fact_of
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.recording import entry_of
 from unbroken.flow.repeat import Repeatable, once
-from unbroken.flow.retention import is_kept_since
+from unbroken.flow.retention import is_kept_since, is_open_since
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
 from unbroken.store import answers, identity, ledger, timelines
@@ -145,6 +145,9 @@ class _Undo:
         since_ms = link.at if link.said.pristine else registered_at
         if not await is_kept_since(self.tx, changed, since_ms):
             raise HistoryExpired
+        for user_id, from_ms in _changed_from(undone).items():
+            if not await is_open_since(self.tx, user_id, from_ms):
+                raise HistoryExpired
 
     async def _write(self, fact: Fact, undone: Undone, reason: str | None) -> None:
         await ledger.append(self.tx, self.app_id, entry_of(fact, self.actor, reason))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from unbroken.store.contract import Transaction
 
@@ -93,6 +93,31 @@ class PayloadLog(Protocol):
         Raises:
             LeaseLost: the epoch is not the partition's own any more, or the cursor is there already.
         """
+        ...
+
+    async def head(self, tx: Transaction) -> int:
+        """The position that no record of `tx` lies beyond; later records do."""
+        ...
+
+    async def waiting(
+        self, tx: Transaction, install_id: bytes, after: int, until: int, limit: int
+    ) -> list[tuple[int, Record]]:
+        """The first `limit` records of an install that were not processed yet, with positions in `(after, until]`."""
+        ...
+
+    async def count_waiting(self, tx: Transaction, install_id: bytes) -> int:
+        """How many records of an install were not processed yet."""
+        ...
+
+    async def rewrite(self, tx: Transaction, install_id: bytes, bodies: Mapping[int, bytes | None]) -> None:
+        """Give waiting records of an install another body, or drop those with None, by position.
+
+        Whoever has read the partition reads it again: its epoch is past.
+        """
+        ...
+
+    async def reserve(self, tx: Transaction, count: int) -> int:
+        """The first of `count` positions that no record will ever have, for uploads that come by another way."""
         ...
 
     async def wait(self) -> None:

@@ -14,7 +14,7 @@ from unbroken.log.contract import PARTITIONS, LeaseLost, Record, partition_of
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from unbroken.store.contract import Store, Transaction
 
@@ -70,6 +70,42 @@ class EmbeddedLog:
         if await tx.run(_MOVE, partition, epoch, position) != 1:
             raise LeaseLost(f"Partition {partition} is not at epoch {epoch} before position {position} any more.")
         await tx.run(_TRIM, partition, position)
+
+    async def head(self, tx: Transaction) -> int:
+        """See `PayloadLog.head`."""
+        row = await tx.one(_HEAD)
+        assert row is not None, "migration 0002_log put the row there"
+        return int(row[0])
+
+    async def waiting(
+        self, tx: Transaction, install_id: bytes, after: int, until: int, limit: int
+    ) -> list[tuple[int, Record]]:
+        """See `PayloadLog.waiting`."""
+        rows = await tx.all(_WAITING, partition_of(install_id), install_id, after, until, limit)
+        return [(position, Record(install_id, at, body)) for position, at, body in rows]
+
+    async def count_waiting(self, tx: Transaction, install_id: bytes) -> int:
+        """See `PayloadLog.count_waiting`."""
+        row = await tx.one(_COUNT_WAITING, partition_of(install_id), install_id)
+        assert row is not None
+        return int(row[0])
+
+    async def rewrite(self, tx: Transaction, install_id: bytes, bodies: Mapping[int, bytes | None]) -> None:
+        """See `PayloadLog.rewrite`."""
+        partition = partition_of(install_id)
+        for position, body in bodies.items():
+            if body is None:
+                await tx.run(_DROP, partition, position)
+            else:
+                await tx.run(_REWRITE, partition, position, body)
+        if bodies:
+            await tx.run(_OUTDATE, partition)
+
+    async def reserve(self, tx: Transaction, count: int) -> int:
+        """See `PayloadLog.reserve`."""
+        row = await tx.one(_TAKE_POSITIONS, count)
+        assert row is not None, "migration 0002_log put the row there"
+        return int(row[0]) - count + 1
 
     async def wait(self) -> None:
         """See `PayloadLog.wait`."""
@@ -146,10 +182,15 @@ def _own(error: BaseException) -> BaseException:
 
 
 _TAKE_POSITIONS: Final = "UPDATE log_head SET position = position + $1 WHERE only_row = 1 RETURNING position"
+_HEAD: Final = "SELECT position FROM log_head WHERE only_row = 1"
+_WAITING: Final = """
+    SELECT position, received_at, body FROM log_records
+    WHERE partition_no = $1 AND install_id = $2 AND position > $3 AND position <= $4 ORDER BY position LIMIT $5"""
+_COUNT_WAITING: Final = "SELECT count(*) FROM log_records WHERE partition_no = $1 AND install_id = $2"
 _ADD: Final = (
     "INSERT INTO log_records (partition_no, position, install_id, received_at, body) VALUES ($1, $2, $3, $4, $5)"
 )
-_USED: Final = "UPDATE installs SET used = TRUE WHERE install_id = $1"
+_USED: Final = "UPDATE installs SET used = TRUE WHERE install_id = $1 AND NOT used"
 # A hop from partition to partition along the key: costs what is behind, not what is in the log.
 _BEHIND: Final = """
     WITH RECURSIVE behind (partition_no) AS (
@@ -170,4 +211,7 @@ _LEASE: Final = """
     RETURNING epoch"""
 _MOVE: Final = """
     UPDATE log_partitions SET position = $3 WHERE partition_no = $1 AND epoch = $2 AND position < $3"""
+_REWRITE: Final = "UPDATE log_records SET body = $3 WHERE partition_no = $1 AND position = $2"
+_DROP: Final = "DELETE FROM log_records WHERE partition_no = $1 AND position = $2"
+_OUTDATE: Final = "UPDATE log_partitions SET epoch = epoch + 1 WHERE partition_no = $1"
 _TRIM: Final = "DELETE FROM log_records WHERE partition_no = $1 AND position <= $2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from unbroken.server.authenticate import challenge
 from unbroken.server.body import Disconnected
 from unbroken.server.dispatch import Dispatch, Reply
 from unbroken.server.lab import LabClock, read_lab_time
-from unbroken.server.reply import send_reply
+from unbroken.server.reply import CallerGone, send_parts, send_reply
 from unbroken.server.router import Router, WrongMethod
 from unbroken.store.contract import StoreUnavailable
 
@@ -86,7 +87,7 @@ class Application:
         exchange = Exchange(self._ids.next())
         try:
             await self._answer(scope, receive, send, exchange)
-        except Disconnected:
+        except (Disconnected, CallerGone):
             return
         except Refusal as refusal:
             await self._refuse(send, exchange, refusal)
@@ -132,7 +133,7 @@ class Application:
             match.route, match.path, scope["query_string"], headers, receive=receive, request_id=exchange.request_id
         )
         exchange.status = reply.status
-        await _send(send, reply, exchange.request_id)
+        await _send(send, receive, reply, exchange.request_id, match.route.reply_type.encode())
 
     async def _refuse(self, send: Send, exchange: Exchange, refusal: Refusal, more: Headers = ()) -> None:
         if exchange.status:
@@ -163,11 +164,13 @@ def _refuse_repeated(pairs: Headers) -> None:
         seen.add(name)
 
 
-async def _send(send: Send, reply: Reply, request_id: str) -> None:
+async def _send(send: Send, receive: Receive, reply: Reply, request_id: str, parts_type: bytes) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
     types = [value for name, value in headers if name == b"content-type"]
     others = [(name, value) for name, value in headers if name != b"content-type"]
-    if types:
+    if isinstance(reply.body, AsyncGenerator):
+        await send_parts(send, receive, reply.status, reply.body, request_id, content_type=parts_type, headers=others)
+    elif types:
         await send_reply(send, reply.status, reply.body, request_id, content_type=types[0], headers=others)
     else:
         await send_reply(send, reply.status, reply.body, request_id, headers=others)

@@ -212,8 +212,13 @@ LINKING = (
         does="erase a user",
         example_reply={
             "receipt_id": "6924c1b00000000000000001",
+            "application_id": "6924c19900000000000000aa",
+            "erased": "user",
+            "user": "9c1185a5c5e9fc54612808977ee8f548b2258d31b7f5ba4c2b7b6f7d3d1f5a4e",
             "erased_at": "2026-11-23T20:12:54.000+00:00",
             "deleted": {"payloads": 12},
+            "key_id": "d75a980182b10ab7",
+            "signature": "MEUCIQ==",
         },
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -27,10 +28,10 @@ _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
 
 
 class Reply(NamedTuple):
-    """What goes out."""
+    """What goes out; a body may come in parts."""
 
     status: int
-    body: bytes | None
+    body: bytes | AsyncGenerator[bytes, None] | None
     headers: Mapping[str, str]
 
 
@@ -122,10 +123,11 @@ def _digest(route: Route, path: Mapping[str, str], query: Mapping[str, Any], bod
 
 def _reply(route: Route, answer: Answer) -> Reply:
     status = route.status if answer.status is None else answer.status
+    body: bytes | AsyncGenerator[bytes, None] | None
     match answer.value:
         case None:
             body = None
-        case bytes() as encoded:
+        case bytes() | AsyncGenerator() as encoded:
             body = encoded
         case value:
             body = _ENCODER.encode(value)

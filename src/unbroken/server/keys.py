@@ -1,7 +1,8 @@
-"""The two keys that live outside the database, in `keys.json`: who copies the database alone can forge nothing."""
+"""The keys that live outside the database, in `keys.json`: who copies the database alone can forge nothing."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING, Final
@@ -21,10 +22,11 @@ _KEY_BYTES: Final = 32
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """The content of the file; bytes are written as base64."""
+    """The content of the file; bytes are written as base64. Files of earlier versions have no `receipt_key` yet."""
 
     pepper: bytes
     signing_key: bytes
+    receipt_key: bytes = b""
 
 
 def open_vault(data: Path, randomness: Randomness) -> Vault:
@@ -35,18 +37,37 @@ def open_vault(data: Path, randomness: Randomness) -> Vault:
     """
     path = data / KEYS_FILE
     if not path.exists():
-        create_once(path, msgspec.json.encode(Keys(randomness.secret(_KEY_BYTES), randomness.secret(_KEY_BYTES))))
+        create_once(path, msgspec.json.encode(Keys(*(randomness.secret(_KEY_BYTES) for _ in range(3)))))
     if is_readable_by_others(path):
         raise CannotStart(f"Others can read {path}, which holds the platform's keys. Run: chmod 600 {path}")
+    keys = _read(path)
+    if min(len(keys.pepper), len(keys.signing_key), len(keys.receipt_key) or _KEY_BYTES) < _KEY_BYTES:
+        raise CannotStart(f"The keys in {path} are too short. Restore the file from a backup.")
+    if not keys.receipt_key:
+        keys = _with_receipt_key(path, randomness)
+    return Vault(keys.pepper, keys.signing_key, keys.receipt_key)
+
+
+def _read(path: Path) -> Keys:
     try:
-        keys = msgspec.json.decode(path.read_bytes(), type=Keys)
+        return msgspec.json.decode(path.read_bytes(), type=Keys)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CannotStart(
             f"{path} is damaged. Restore it from a backup: without it no stored secret can be checked."
         ) from error
-    if min(len(keys.pepper), len(keys.signing_key)) < _KEY_BYTES:
-        raise CannotStart(f"The keys in {path} are too short. Restore the file from a backup.")
-    return Vault(keys.pepper, keys.signing_key)
+
+
+def _with_receipt_key(path: Path, randomness: Randomness) -> Keys:
+    """Give an older file the key that it lacks: once, whoever else tries the same."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        keys = _read(path)  # by its name: another process may have put a new file there
+        if not keys.receipt_key:
+            keys = msgspec.structs.replace(keys, receipt_key=randomness.secret(_KEY_BYTES))
+            draft = _draft(path, msgspec.json.encode(keys))
+            draft.replace(path)
+            _sync_directory(path.parent)
+        return keys
 
 
 def is_readable_by_others(path: Path) -> bool:
@@ -56,13 +77,7 @@ def is_readable_by_others(path: Path) -> bool:
 
 def create_once(path: Path, content: bytes) -> None:
     """Write a new file whole and durable, mode 0600; where another process was faster, its file stands."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
+    draft = _draft(path, content)
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -70,6 +85,17 @@ def create_once(path: Path, content: bytes) -> None:
     finally:
         draft.unlink()
     _sync_directory(path.parent)
+
+
+def _draft(path: Path, content: bytes) -> Path:
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, content)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    return draft
 
 
 def _sync_directory(directory: Path) -> None:

@@ -1,8 +1,10 @@
-"""Sending a reply: two ASGI messages, with the request id in each."""
+"""Sending a reply: two ASGI messages, or more where the body comes in parts, with the request id in the first."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import aclosing
 from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
@@ -14,6 +16,12 @@ Headers = Iterable[tuple[bytes, bytes]]
 JSON: Final = b"application/json"
 HTML: Final = b"text/html; charset=utf-8"
 REQUEST_ID: Final = b"x-request-id"
+STALLED_S: Final = 60.0
+"""A caller that takes nothing of a reply for so long is gone: what the reply is made from must not wait for ever."""
+
+
+class CallerGone(Exception):
+    """Nobody takes the rest of a reply."""
 
 
 async def send_reply(
@@ -35,3 +43,48 @@ def head(
     if body is not None:
         lines += [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     return {"type": "http.response.start", "status": status, "headers": lines}
+
+
+async def send_parts(
+    send: Send,
+    receive: Receive,
+    status: int,
+    parts: AsyncGenerator[bytes, None],
+    request_id: str,
+    *,
+    content_type: bytes,
+    headers: Headers = (),
+) -> None:
+    """Send a reply part by part, each once the caller has taken those before it.
+
+    The last message goes out only if `parts` ended by itself, so a reply that broke off is seen to be no whole one.
+
+    Raises:
+        CallerGone: `parts` was closed before its end.
+        Exception: whatever `parts` raised.
+    """
+    started = head(status, None, request_id, headers=[*headers, (b"content-type", content_type)])
+    gone = asyncio.ensure_future(_until_gone(receive))
+    try:
+        async with aclosing(parts):
+            await send(started)
+            async for part in parts:
+                await _send_part(send, part)
+                if gone.done():
+                    raise CallerGone
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+
+
+async def _send_part(send: Send, part: bytes) -> None:
+    try:
+        async with asyncio.timeout(STALLED_S):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    except TimeoutError:
+        raise CallerGone from None
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

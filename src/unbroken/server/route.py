@@ -153,7 +153,8 @@ class Answer:
     """A reply that says more than its value.
 
     Args:
-        value: a msgspec struct or other JSON value; bytes are sent as they are; None is no body.
+        value: a msgspec struct or other JSON value; bytes are sent as they are; None is no body; of an asynchronous
+            generator of bytes each part is sent as it comes, and one that raises ends the connection without an end.
         status: the row's own if None.
         headers: beside the usual ones, names in lower case.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unbroken.server import backend_api, device_api, powers_api, schema_pages
+from unbroken.server import backend_api, device_api, erase_api, export_api, powers_api, schema_pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def api() -> list[Route]:
     """The calls of http-api.md, in its order."""
-    return [*device_api.ROUTES, *backend_api.ROUTES, *powers_api.ROUTES]
+    return [*device_api.ROUTES, *backend_api.ROUTES, *powers_api.ROUTES, *erase_api.ROUTES, *export_api.ROUTES]
 
 
 def all_routes(own: Sequence[Route], *, is_lab: bool) -> list[Route]:

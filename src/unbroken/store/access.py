@@ -201,6 +201,10 @@ _ADD_REGISTRATION: Final = "INSERT INTO registrations (app_id, key_digest, insta
 _FORGET_REGISTRATION: Final = "DELETE FROM registrations WHERE install_id = $1"
 
 
+NO_CREDENTIAL: Final = b""
+"""In the place of a digest: the install holds no credential, as it was imported."""
+
+
 @dataclass(frozen=True, slots=True)
 class Current:
     """The credential an install holds now, and the idempotency key of the exchange that gave it out."""

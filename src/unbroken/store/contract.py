@@ -121,6 +121,28 @@ class Store(Protocol):
         """The same as `read`, away from the event loop, for reads of more than a few hundred rows."""
         ...
 
+    async def purge(self, *, at_once: bool) -> bool:
+        """Leave nothing of what calls have deleted in any file of the database (linking.md, law 10).
+
+        What was deleted is overwritten in its place when the call is durable; this empties the engine's own log, and
+        writes anew what may hold stale copies, as the pages of an index do that was split.
+
+        Args:
+            at_once: False: write anew only where that takes no longer than a moment, so that nobody waits for it.
+
+        Returns:
+            Whether nothing is left; where not, purge again later with `at_once`.
+
+        Raises:
+            StoreUnavailable: a read that goes on for long, or another process, holds on to the past, or the disk is
+                full.
+        """
+        ...
+
+    async def catalogue(self) -> dict[str, list[str]]:
+        """Every table of the database with its columns, whoever made it."""
+        ...
+
     async def close(self) -> None:
         """Finish the calls that wait, then let go of everything. Closing twice is harmless."""
         ...

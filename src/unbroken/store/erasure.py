@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from unbroken.domain.ids import AppId, ExternalId, InstallId, UserId
+from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
+from unbroken.store.payloads import Upload
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
     from unbroken.store.contract import Transaction
 
 Digest = Callable[[bytes], bytes]
+
+OF_NOBODY: Final = frozenset(
+    {
+        "apps",
+        "api_keys",
+        "log_head",
+        "log_partitions",
+        "receipts",  # signed, and with keyed hashes only
+        "schema_migrations",
+        "sqlite_sequence",
+        "tombstones",
+    }
+)
+"""The tables that hold nothing of any person, in clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,77 +41,240 @@ class Found:
     external_ids: list[ExternalId]
     credentials: list[bytes]
 
+    @property
+    def ids(self) -> list[bytes]:
+        """Those of users and installs."""
+        return [*self.users, *self.installs]
 
-_USERS: Final = "SELECT user_id FROM users WHERE app_id = $1 AND (user_id = $2 OR redirect = $2) ORDER BY user_id"
+
+_REDIRECTING: Final = "SELECT user_id FROM users WHERE app_id = $1 AND redirect = $2 ORDER BY user_id"
 _INSTALLS: Final = "SELECT install_id, credential_digest FROM installs WHERE app_id = $1 AND user_id = $2"
 _SPENT: Final = "SELECT digest FROM spent_credentials WHERE install_id = $1"
 _CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_id = $2"
 
-_OF_INSTALL: Final = (
+_OF_CAPTURES: Final = (
     ("payloads", "DELETE FROM payloads WHERE install_id = $1"),
     ("waiting uploads", "DELETE FROM log_records WHERE install_id = $1"),
-    ("activations", "DELETE FROM spans WHERE install_id = $1"),
-    ("credentials", "DELETE FROM spent_credentials WHERE install_id = $1"),
     ("registrations", "DELETE FROM registrations WHERE install_id = $1"),
     ("authentication codes", "DELETE FROM auth_codes WHERE redeemed_by = $1"),
+    ("kept answers", "DELETE FROM idempotency WHERE caller = $1"),
+)
+_OF_INSTALL: Final = (
+    *_OF_CAPTURES,
+    ("activations", "DELETE FROM spans WHERE install_id = $1"),
+    ("credentials", "DELETE FROM spent_credentials WHERE install_id = $1"),
     ("changes", "DELETE FROM changes WHERE install_id = $1"),
+    ("imports", "DELETE FROM imports WHERE id = $1"),
     ("installs", "DELETE FROM installs WHERE install_id = $1"),
+)
+_OF_REPLAYS: Final = (
+    ("replayed events", "DELETE FROM replay_events WHERE user_id = $1"),
+    ("replayed timelines", "DELETE FROM replay_checkpoints WHERE user_id = $1"),
+    ("replayed timelines", "DELETE FROM replay_timelines WHERE user_id = $1"),
+    ("replayed timelines", "DELETE FROM replay_users WHERE user_id = $1"),
+    ("replayed timelines", "DELETE FROM replay_runs WHERE scope = $1"),
 )
 _OF_USER: Final = (
     ("events", "DELETE FROM events WHERE user_id = $1"),
     ("timeline days", "DELETE FROM chunks WHERE user_id = $1"),
     ("checkpoints", "DELETE FROM checkpoints WHERE user_id = $1"),
+    ("checkpoints", "DELETE FROM floors WHERE user_id = $1"),
     ("timelines", "DELETE FROM timelines WHERE user_id = $1"),
+    *_OF_REPLAYS,
     ("due", "DELETE FROM due WHERE user_id = $1"),
     ("kept answers", "DELETE FROM idempotency WHERE user_id = $1"),
     ("external ids", "DELETE FROM carriers WHERE user_id = $1"),
+    ("imports", "DELETE FROM imports WHERE id = $1"),
     ("users", "DELETE FROM users WHERE user_id = $1"),
 )
 _OF_EXTERNAL_ID: Final = (("authentication codes", "DELETE FROM auth_codes WHERE app_id = $1 AND external_id = $2"),)
-_HIDE_INSTALL: Final = (
-    "UPDATE facts SET install_id = $3, external_id = NULL, fields = '{}', reason = NULL, is_hidden = TRUE"
-    " WHERE app_id = $1 AND install_id = $2"
-)
-_HIDE_USER: Final = (
-    "UPDATE facts SET user_id = $3, fields = '{}', reason = NULL, is_hidden = TRUE WHERE app_id = $1 AND user_id = $2"
-)
+
+
+# Finding
 
 
 async def find(tx: Transaction, app_id: AppId, user_id: UserId) -> Found:
     """Every name of a user, who does not redirect."""
-    users = [UserId(row[0]) for row in await tx.all(_USERS, app_id, user_id)]
-    installs = await tx.all(_INSTALLS, app_id, user_id)
+    users = [user_id]
+    for one in users:  # grows on the way: whatever redirects to one that redirects
+        users += [UserId(row[0]) for row in await tx.all(_REDIRECTING, app_id, one)]
+    installs, external_ids = [], []
+    for one in users:
+        installs += await tx.all(_INSTALLS, app_id, one)
+        external_ids += [ExternalId(row[0]) for row in await tx.all(_CARRIED, app_id, one)]
     credentials = [bytes(row[1]) for row in installs]
     for row in installs:
         credentials += [bytes(spent[0]) for spent in await tx.all(_SPENT, row[0])]
-    external_ids = [ExternalId(row[0]) for row in await tx.all(_CARRIED, app_id, user_id)]
     return Found(users, [InstallId(row[0]) for row in installs], external_ids, credentials)
 
 
-async def delete(tx: Transaction, app_id: AppId, found: Found, digest: Digest) -> dict[str, int]:
-    """Delete it all; the ledger's facts keep their place and time, and only keyed hashes of what they named.
+# Deleting
 
-    Returns:
-        How many rows were deleted, by what they held.
-    """
-    deleted: dict[str, int] = {}
-    facts = 0
+Deleted = dict[str, int]
+"""How many rows were deleted, by what they held."""
+
+
+async def delete(tx: Transaction, app_id: AppId, found: Found) -> Deleted:
+    """Delete a person from every table but the ledger."""
+    deleted: Deleted = {}
     for install_id in found.installs:
         await _delete(tx, _OF_INSTALL, (install_id,), deleted)
-        facts += await tx.run(_HIDE_INSTALL, app_id, install_id, digest(install_id)[:12])
     for user_id in found.users:
         await _delete(tx, _OF_USER, (user_id,), deleted)
-        facts += await tx.run(_HIDE_USER, app_id, user_id, digest(user_id)[:12])
     for external_id in found.external_ids:
         await _delete(tx, _OF_EXTERNAL_ID, (app_id, external_id), deleted)
-    return {**deleted, "facts rewritten": facts}
+    return deleted
 
 
 async def _delete(
     tx: Transaction,
     statements: tuple[tuple[str, str], ...],
     of: tuple[bytes | str, ...],
-    deleted: dict[str, int],
+    deleted: Deleted,
 ) -> None:
     for what, statement in statements:
         deleted[what] = deleted.get(what, 0) + await tx.run(statement, *of)
+
+
+_BARE_INSTALL: Final = "UPDATE installs SET device = $2, credential_key = NULL WHERE install_id = $1"
+_BARE_SPENT: Final = "UPDATE spent_credentials SET spent_key = NULL WHERE install_id = $1"
+
+
+async def empty_install(tx: Transaction, install_id: InstallId, device: str) -> Deleted:
+    """Delete what an install captured and reported; that it was there, and whose it was, stays in the ledger.
+
+    Args:
+        device: JSON that stands in the place of what was reported.
+    """
+    deleted: Deleted = {}
+    await _delete(tx, _OF_CAPTURES, (install_id,), deleted)
+    deleted["device facts"] = await tx.run(_BARE_INSTALL, install_id, device)
+    await tx.run(_BARE_SPENT, install_id)
+    return deleted
+
+
+_REWRITE_UPLOAD: Final = "UPDATE payloads SET first_t = $3, last_t = $4, body = $5 WHERE install_id = $1 AND seq = $2"
+_UPLOAD: Final = (
+    "SELECT seq, received_at, offset_ms, first_t, last_t, reach_ms, body FROM payloads"
+    " WHERE install_id = $1 AND seq = $2"
+)
+_SET_REACH: Final = "UPDATE payloads SET reach_ms = $3 WHERE install_id = $1 AND seq = $2"
+_DROP_UPLOAD: Final = "DELETE FROM payloads WHERE install_id = $1 AND seq = $2"
+_DROP_REMOVED: Final = (
+    "DELETE FROM events WHERE user_id = $1 AND is_removed AND start_ms < $3 AND (end_ms IS NULL OR end_ms > $2)"
+)
+
+
+async def drop_upload(tx: Transaction, install_id: InstallId, seq: int) -> None:
+    """Delete one upload."""
+    await tx.run(_DROP_UPLOAD, install_id, seq)
+
+
+async def rewrite_upload(
+    tx: Transaction, install_id: InstallId, seq: int, *, first_t: int, last_t: int, body: bytes
+) -> None:
+    """Give an upload another body, of which nothing is captured outside `first_t` to `last_t`."""
+    await tx.run(_REWRITE_UPLOAD, install_id, seq, first_t, last_t, body)
+
+
+async def upload(tx: Transaction, install_id: InstallId, seq: int) -> Upload | None:
+    """One upload, if it is there."""
+    row = await tx.one(_UPLOAD, install_id, seq)
+    return Upload(*row) if row else None
+
+
+async def set_reach(tx: Transaction, install_id: InstallId, seq: int, reach_ms: int) -> None:
+    """See `store.payloads.Upload`."""
+    await tx.run(_SET_REACH, install_id, seq, reach_ms)
+
+
+async def drop_removed_events(tx: Transaction, user_id: UserId, from_ms: int, to_ms: int) -> int:
+    """Delete what is still known of events that were on the timeline within some time, and are not any more."""
+    return await tx.run(_DROP_REMOVED, user_id, from_ms, to_ms)
+
+
+async def drop_replays(tx: Transaction, user_id: UserId) -> Deleted:
+    """Delete what was computed of a user beside the timeline that is served."""
+    deleted: Deleted = {}
+    await _delete(tx, _OF_REPLAYS, (user_id,), deleted)
+    return deleted
+
+
+# The ledger
+
+_HIDE: Final = (
+    "UPDATE facts SET fact_id = $2, install_id = $3, user_id = $4, subject = $5, external_id = NULL, fields = '{}',"
+    " reason = NULL, actor = CASE WHEN actor LIKE 'install:%' THEN 'install' ELSE actor END, is_hidden = TRUE"
+    " WHERE position = $1"
+)
+_NAMES: Final = "SELECT position, fact_id, install_id, user_id, subject FROM facts"
+_AT: Final = f"{_NAMES} WHERE position = $1"
+_OF_ERASED_INSTALL: Final = f"{_NAMES} WHERE app_id = $1 AND install_id = $2"
+_ERASURES_OF_USER: Final = f"{_NAMES} WHERE app_id = $1 AND user_id = $2 AND kind = 'erased'"
+_RENAME_USER: Final = "UPDATE facts SET user_id = $2 WHERE position = $1"
+_FORGET_TRACE: Final = "DELETE FROM traces WHERE fact_id = $1"
+_SHORT: Final = 12
+
+
+async def hide_facts(tx: Transaction, app_id: AppId, found: Found, positions: Iterable[int], digest: Digest) -> int:
+    """Leave of some facts, and of all that name an install, their place and time, and keyed hashes of what they named.
+
+    Returns:
+        How many facts were rewritten.
+    """
+    rows: dict[int, Sequence[Any]] = {}
+    for position in positions:
+        rows |= {row[0]: row for row in await tx.all(_AT, position)}
+    for install_id in found.installs:
+        rows |= {row[0]: row for row in await tx.all(_OF_ERASED_INSTALL, app_id, install_id)}
+    for user_id in found.users:
+        rows |= {row[0]: row for row in await tx.all(_ERASURES_OF_USER, app_id, user_id)}
+    for position, *names in rows.values():
+        await tx.run(_FORGET_TRACE, names[0])
+        await tx.run(_HIDE, position, *(None if name is None else digest(bytes(name))[:_SHORT] for name in names))
+    return len(rows)
+
+
+async def rename_users(tx: Transaction, renamed: Iterable[tuple[int, UserId]]) -> None:
+    """Let facts name their user by another id: (position, user id)."""
+    for position, user_id in renamed:
+        await tx.run(_RENAME_USER, position, user_id)
+
+
+# Answers that were given to others
+
+_UNDO_ANSWER: Final = "SELECT body FROM undo_answers WHERE subject = $1"
+_FORGET_UNDO_ANSWER: Final = "DELETE FROM undo_answers WHERE subject = $1"
+_KEPT: Final = "SELECT caller, idempotency_key, reply FROM idempotency WHERE user_id = $1"
+_FORGET_KEPT: Final = "DELETE FROM idempotency WHERE caller = $1 AND idempotency_key = $2"
+
+
+async def forget_answers(
+    tx: Transaction, facts: Iterable[FactId], gone: Collection[FactId], others: Iterable[UserId], found: Found
+) -> int:
+    """Delete the kept answers to undos, and to calls about others, that name the person.
+
+    Args:
+        facts: links and undos that the person ever had to do with.
+        gone: those of them that are not there any more.
+        others: users that it ever had to do with.
+
+    Returns:
+        How many were deleted.
+    """
+    names = [id_.hex().encode() for id_ in found.ids] + [json.dumps(one).encode() for one in found.external_ids]
+    names += [json.dumps(one, ensure_ascii=False).encode() for one in found.external_ids]
+    deleted = 0
+    for fact_id in facts:
+        row = await tx.one(_UNDO_ANSWER, fact_id)
+        if row is not None and (fact_id in gone or _names_any(row[0], names)):
+            deleted += await tx.run(_FORGET_UNDO_ANSWER, fact_id)
+    for user_id in others:
+        for caller, key, reply in await tx.all(_KEPT, user_id):
+            if _names_any(reply, names):
+                deleted += await tx.run(_FORGET_KEPT, caller, key)
+    return deleted
+
+
+def _names_any(body: bytes, names: Iterable[bytes]) -> bool:
+    return any(name in bytes(body) for name in names)

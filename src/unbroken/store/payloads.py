@@ -46,6 +46,14 @@ _OF_USER: Final = (
     " FROM installs i JOIN payloads p ON p.install_id = i.install_id AND p.reach_ms >= $2"
     " WHERE i.user_id = $1 ORDER BY p.seq"
 )
+_MIN_OFFSET: Final = (
+    "SELECT min(p.offset_ms) FROM installs i JOIN payloads p ON p.install_id = i.install_id WHERE i.user_id = $1"
+)
+_OF_USER_BETWEEN: Final = (
+    "SELECT p.install_id, p.seq, p.received_at, p.offset_ms, p.first_t, p.last_t, p.reach_ms, p.body"
+    " FROM installs i JOIN payloads p ON p.install_id = i.install_id AND p.reach_ms >= $2 AND p.first_t <= $3"
+    " WHERE i.user_id = $1 ORDER BY p.seq"
+)
 _RIVALS: Final = (
     "SELECT seq, offset_ms, first_t, last_t FROM payloads"
     " WHERE install_id = $1 AND last_t >= $2 AND first_t <= $3 AND offset_ms <> $4"
@@ -71,6 +79,14 @@ async def add(tx: Transaction, install_id: InstallId, upload: Upload, reach_ms: 
 async def of_user(tx: Transaction, user_id: UserId, from_ms: int) -> list[tuple[InstallId, Upload]]:
     """The uploads of a user's installs that may hold items captured at `from_ms` or later."""
     return [(InstallId(row[0]), Upload(*row[1:])) for row in await tx.all(_OF_USER, user_id, from_ms)]
+
+
+async def of_user_between(tx: Transaction, user_id: UserId, from_ms: int, to_ms: int) -> list[tuple[InstallId, Upload]]:
+    """The uploads that may hold items captured in `[from_ms, to_ms]`, or copies of such items."""
+    offset = await tx.one(_MIN_OFFSET, user_id)
+    latest_t = to_ms - (offset[0] if offset is not None and offset[0] is not None else 0)
+    rows = await tx.all(_OF_USER_BETWEEN, user_id, from_ms, latest_t)
+    return [(InstallId(row[0]), Upload(*row[1:])) for row in rows]
 
 
 async def of_install(tx: Transaction, install_id: InstallId, received_by: int) -> list[tuple[InstallId, Upload]]:

@@ -22,6 +22,10 @@ _CHANGES: Final = "SELECT seq, install_id, standing, at FROM changes WHERE seq >
 _FORGET_CHANGES: Final = "DELETE FROM changes WHERE at < $1"
 
 
+ERASED: Final = "erased"
+"""The standing of an erased install, which is named by its keyed hash."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """An install stands otherwise since `at`; without an install it is the apps that changed."""
@@ -35,6 +39,11 @@ class Change:
 async def add_change(tx: Transaction, install_id: InstallId | None, standing: str, at: int) -> None:
     """Tell whoever takes uploads."""
     await tx.run(_ADD_CHANGE, install_id, standing, at)
+
+
+async def add_erased(tx: Transaction, digest: bytes, at: int) -> None:
+    """Tell whoever takes uploads that the install with this keyed hash was erased."""
+    await tx.run(_ADD_CHANGE, digest, ERASED, at)
 
 
 async def changes_after(tx: Transaction, seq: int, since_ms: int) -> list[Change]:
@@ -61,6 +70,7 @@ _MARK_UPLOAD_DUE: Final = (
 )
 _MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, 1){_AGAIN} RETURNING from_ms, version"
 _DUE: Final = "SELECT user_id, from_ms, version FROM due LIMIT $1"
+_AGAIN_DUE: Final = "UPDATE due SET version = version + 1 WHERE user_id = $1"
 _DUE_OF: Final = "SELECT from_ms, version FROM due WHERE user_id = $1"
 _DONE: Final = "DELETE FROM due WHERE user_id = $1 AND version = $2"
 _DUE_VERSION: Final = "SELECT version FROM due WHERE user_id = $1 FOR UPDATE"
@@ -101,6 +111,11 @@ async def due_of(tx: Transaction, users: Sequence[UserId]) -> list[Due]:
     """Those of some users' timelines that are due."""
     rows = [(user_id, await tx.one(_DUE_OF, user_id)) for user_id in users]
     return [Due(user_id, row[0], row[1]) for user_id, row in rows if row is not None]
+
+
+async def begin_again(tx: Transaction, user_id: UserId) -> None:
+    """What is being computed of this timeline starts from rows that are about to change: let it not be written."""
+    await tx.run(_AGAIN_DUE, user_id)
 
 
 async def is_still(tx: Transaction, marked: Due) -> bool:
@@ -194,7 +209,7 @@ _DROP_CHUNK: Final = "DELETE FROM chunks WHERE user_id = $1 AND day = $2"
 _CHUNKS: Final = "SELECT body FROM chunks WHERE user_id = $1 AND day >= $2 AND day <= $3 ORDER BY day DESC"
 _DAY_BEFORE: Final = "SELECT body FROM chunks WHERE user_id = $1 AND day < $2 ORDER BY day DESC LIMIT 1"
 _DROP: Final = tuple(
-    f"DELETE FROM {table} WHERE user_id = $1" for table in ("timelines", "checkpoints", "events", "chunks")
+    f"DELETE FROM {table} WHERE user_id = $1" for table in ("timelines", "checkpoints", "floors", "events", "chunks")
 )
 
 

@@ -14,8 +14,11 @@ _FIND: Final = "SELECT app_id, receipt_id FROM tombstones WHERE digest = $1"
 _ADD: Final = (
     "INSERT INTO tombstones (digest, app_id, kind, receipt_id) VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING"
 )
-_ADD_RECEIPT: Final = "INSERT INTO receipts (receipt_id, app_id, body) VALUES ($1, $2, $3)"
+_ADD_RECEIPT: Final = "INSERT INTO receipts (receipt_id, app_id, body, is_purged) VALUES ($1, $2, $3, FALSE)"
 _RECEIPT: Final = "SELECT body FROM receipts WHERE receipt_id = $1"
+_UNPURGED: Final = "SELECT receipt_id FROM receipts WHERE NOT is_purged"
+_SOILED: Final = "UPDATE receipts SET is_purged = FALSE WHERE receipt_id = $1"
+_PURGED: Final = "UPDATE receipts SET is_purged = TRUE WHERE receipt_id = $1"
 
 
 async def is_gone(tx: Transaction, digest: bytes) -> bool:
@@ -34,8 +37,11 @@ async def add(tx: Transaction, app_id: AppId, kind: str, digests: Sequence[bytes
     await tx.many(_ADD, [(digest, app_id, kind, receipt_id) for digest in digests])
 
 
+# Receipts
+
+
 async def add_receipt(tx: Transaction, app_id: AppId, receipt_id: bytes, body: str) -> None:
-    """Keep a receipt, so that repeating the call gives the same."""
+    """Keep a receipt, so that repeating the call gives the same; the files are still to be purged."""
     await tx.run(_ADD_RECEIPT, receipt_id, app_id, body)
 
 
@@ -43,3 +49,18 @@ async def receipt(tx: Transaction, receipt_id: bytes) -> str | None:
     """The JSON of a receipt."""
     row = await tx.one(_RECEIPT, receipt_id)
     return str(row[0]) if row else None
+
+
+async def unpurged(tx: Transaction) -> list[bytes]:
+    """The receipts of erasures after which the files were not purged yet (`Store.purge`)."""
+    return [bytes(row[0]) for row in await tx.all(_UNPURGED)]
+
+
+async def soil(tx: Transaction, receipt_id: bytes) -> None:
+    """Something late of what was erased went through the files: they are to be purged once more."""
+    await tx.run(_SOILED, receipt_id)
+
+
+async def purged(tx: Transaction, receipt_ids: Sequence[bytes]) -> None:
+    """The files were purged after these."""
+    await tx.many(_PURGED, [(receipt_id,) for receipt_id in receipt_ids])

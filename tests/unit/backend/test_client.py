@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import traceback
@@ -21,7 +22,6 @@ from unbroken.backend import (
     Options,
     Platform,
     PlatformUnreachable,
-    Receipt,
     ReplyNotUnderstood,
     Retry,
     Trajectory,
@@ -213,8 +213,11 @@ def test_an_account_that_is_no_user_is_none(kit):
 
 
 def test_a_deletion_gives_a_receipt(kit, fake):
-    fake.reply_to(f"/users/{USER}", {"receipt_id": OTHER, "erased_at": NOW, "deleted": {"payloads": 3}})
-    assert kit.users.delete(USER) == Receipt(OTHER, NOW_MS, {"payloads": 3})
+    told = {"receipt_id": OTHER, "application_id": OTHER, "erased": "user", "user": "00", "erased_at": NOW}
+    fake.reply_to(f"/users/{USER}", told | {"deleted": {"payloads": 3}, "key_id": "ab", "signature": "c2ln"})
+    receipt = kit.users.delete(USER)
+    assert (receipt.receipt_id, receipt.erased_at_ms, receipt.deleted) == (OTHER, NOW_MS, {"payloads": 3})
+    assert json.loads(receipt.signed)["signature"] == "c2ln"
     assert fake.requests[0].method == "DELETE"
 
 

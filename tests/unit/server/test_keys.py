@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 
 import pytest
@@ -43,3 +44,16 @@ def test_of_two_that_make_a_file_at_once_the_first_wins(tmp_path):
     create_once(tmp_path / "f", b"first")
     create_once(tmp_path / "f", b"second")
     assert (tmp_path / "f").read_bytes() == b"first"
+
+
+def test_an_older_file_gets_the_key_it_lacks_once_and_keeps_the_others(tmp_path):
+    first = open_vault(tmp_path, SystemRandomness())
+    keys = json.loads((tmp_path / KEYS_FILE).read_text())
+    del keys["receipt_key"]
+    (tmp_path / KEYS_FILE).write_text(json.dumps(keys))
+    upgraded = open_vault(tmp_path, SystemRandomness())
+    assert (upgraded.pepper, upgraded.signing_key) == (first.pepper, first.signing_key)
+    assert len(upgraded.receipt_key) == 32
+    assert open_vault(tmp_path, SystemRandomness()) == upgraded
+    assert stat.S_IMODE((tmp_path / KEYS_FILE).stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [KEYS_FILE]

@@ -50,13 +50,13 @@ def refold(facts: Sequence[Fact]) -> Folded:
     people, refused = People(Policy()), []
     for fact in sorted(live(facts), key=lambda fact: (fact.at, fact.position)):
         try:
-            apply(people, _as_registered(people, fact, facts))
+            apply(people, as_registered(people, fact, facts))
         except errors.Refusal:
             refused.append(fact.fact_id)
     return Folded(people, refused)
 
 
-def _as_registered(people: People, fact: Fact, facts: Sequence[Fact]) -> Fact:
+def as_registered(people: People, fact: Fact, facts: Sequence[Fact]) -> Fact:
     """A fact that names a user by a label, under the id of that user's registration."""
     said = fact.said
     if not isinstance(said, UserDisabled | UserEnabled | Renamed):

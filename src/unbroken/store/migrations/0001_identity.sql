@@ -122,7 +122,8 @@ CREATE TABLE spans (
 ) {without_rowid};
 CREATE UNIQUE INDEX one_active_install_per_user ON spans (user_id) WHERE to_ms IS NULL AND outcome = 'accepted';
 
--- Which installs stand otherwise than their tokens say; read by whoever takes uploads.
+-- Which installs stand otherwise than their tokens say; read by whoever takes uploads. Of an erased install only the
+-- keyed hash (32 bytes) is here.
 CREATE TABLE changes (
     seq {identity},
     install_id BYTEA,
@@ -187,8 +188,10 @@ CREATE TABLE receipts (
     receipt_id BYTEA NOT NULL,
     app_id BYTEA NOT NULL,
     body TEXT NOT NULL,
+    is_purged BOOLEAN NOT NULL,
     CONSTRAINT receipts_key PRIMARY KEY (receipt_id)
 ) {without_rowid};
+CREATE INDEX receipts_unpurged ON receipts (receipt_id) WHERE NOT is_purged;
 
 -- What was captured, one row an upload, and what became of it.
 CREATE TABLE payloads (

@@ -25,6 +25,13 @@ T = TypeVar("T")
 _BUSY_TIMEOUT_S: Final = 5.0
 _READ_BUSY_TIMEOUT_S: Final = 0.25  # a read waits on the event loop, and only while another process recovers the log
 _LONG_READS: Final = 4
+_REWRITTEN_IN_A_MOMENT_BYTES: Final = 32 << 20  # about 0.2 s
+_LOG_TRIES: Final = 100
+_LOG_PAUSE_S: Final = 0.05
+_CATALOGUE: Final = (
+    "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c"
+    " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_stat%' ORDER BY t.name, c.cid"
+)
 
 
 class SqliteStore:
@@ -78,6 +85,32 @@ class SqliteStore:
         """See `Store.read_long`."""
         self._refuse_if_closed()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, call)
+
+    async def purge(self, *, at_once: bool) -> bool:
+        """See `Store.purge`. The write-ahead log is emptied into the file and cut; then the file is written anew."""
+        self._refuse_if_closed()
+        await self._empty_log()
+        if not at_once and await self._writer.outside(_size_bytes) > _REWRITTEN_IN_A_MOMENT_BYTES:
+            return False
+        await self._writer.outside(_rewrite)
+        await self._empty_log()
+        return True
+
+    async def _empty_log(self) -> None:
+        """Try until no read is under way that needs the log; each try is over at once, so nobody waits for it."""
+        for _ in range(_LOG_TRIES):
+            if await self._writer.outside(_cut_log):
+                return
+            await asyncio.sleep(_LOG_PAUSE_S)
+        raise StoreUnavailable("A long read, or another process, holds on to the database's log. Try again later.")
+
+    async def catalogue(self) -> dict[str, list[str]]:
+        """See `Store.catalogue`."""
+        rows = await self.read(lambda tx: tx.all(_CATALOGUE))
+        tables: dict[str, list[str]] = {}
+        for table, column in rows:
+            tables.setdefault(table, []).append(column)
+        return tables
 
     async def close(self) -> None:
         """See `Store.close`. A long read that still runs is broken off."""
@@ -167,6 +200,27 @@ def _open_for_writing(path: Path, known: Sequence[migrate.Migration], busy_timeo
     except sqlite3.Error as error:
         raise refusal(error, path) from error
     return connection
+
+
+def _cut_log(connection: sqlite3.Connection) -> bool:
+    """Empty the write-ahead log into the file and cut it to nothing, unless somebody still reads from it."""
+    (timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
+    return not is_busy
+
+
+def _size_bytes(connection: sqlite3.Connection) -> int:
+    (pages,), (page_bytes,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+    return int(pages * page_bytes)
+
+
+def _rewrite(connection: sqlite3.Connection) -> None:
+    """Write every page anew. Deleted rows are zeros already, but a page that was split keeps old keys in its gap."""
+    connection.execute("VACUUM")
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, known: Sequence[migrate.Migration]) -> None:

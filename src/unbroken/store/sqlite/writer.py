@@ -10,6 +10,8 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -18,14 +20,22 @@ from unbroken.store.sqlite.connection import trouble
 from unbroken.store.sqlite.transaction import SqliteTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
 
 GROUP_MAX: Final = 256
 """Calls in one commit: more save nothing and make the first of them wait."""
 
-_Job: TypeAlias = tuple[Call[Any], "asyncio.Future[Any]"]
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """Work on the connection itself, between two groups: no transaction is open."""
+
+    work: Callable[[sqlite3.Connection], Any]
+
+
+_Job: TypeAlias = tuple["Call[Any] | _Outside", "asyncio.Future[Any]"]
 _Outcome: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 
@@ -57,15 +67,22 @@ class Writer:
 
     async def write(self, call: Call[T]) -> T:
         """See `Store.write`."""
+        return await self._put(call)
+
+    async def _put(self, job: Call[T] | _Outside) -> T:
         if self._stopping:
             raise StoreUnavailable("The store is closed.")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put((call, answer))
+        self._jobs.put((job, answer))
         try:
             return await answer
         except GeneratorExit:  # written from within a call, which is refused: the waiter goes, its job must not run
             answer.cancel()
             raise
+
+    async def outside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the thread, outside every transaction, when its turn comes."""
+        return await self._put(_Outside(work))
 
     async def stop(self) -> None:
         """Finish the calls that wait, then close the connection."""
@@ -87,7 +104,9 @@ class Writer:
         cursor = connection.cursor()
         try:
             while jobs := self._waiting():
-                self._tell(_settle, _Group(cursor, jobs).run())
+                for is_outside, some in groupby(jobs, key=lambda job: isinstance(job[0], _Outside)):
+                    alike = list(some)
+                    self._tell(_settle, _outside(connection, alike) if is_outside else _Group(cursor, alike).run())
         finally:
             cursor.close()  # a statement that an error still holds on to would keep the file open
             connection.close()
@@ -122,6 +141,20 @@ def _settle(outcomes: Sequence[_Outcome]) -> None:
             waiter.set_exception(error)
 
 
+def _outside(connection: sqlite3.Connection, jobs: Iterable[_Job]) -> list[_Outcome]:
+    outcomes: list[_Outcome] = []
+    for job, waiter in jobs:
+        assert isinstance(job, _Outside)
+        if waiter.cancelled():
+            continue
+        try:
+            outcomes.append((waiter, job.work(connection), None))
+        except BaseException as error:  # noqa: BLE001 - the waiter gets it
+            told = _caused(trouble(error), error) if isinstance(error, sqlite3.Error) else error
+            outcomes.append((waiter, None, told))
+    return outcomes
+
+
 class _Group:
     """Calls that share one transaction."""
 
@@ -141,8 +174,11 @@ class _Group:
                 with suppress(sqlite3.Error):
                     self._cursor.execute("ROLLBACK")
 
+    def _calls(self) -> list[tuple[Call[Any], asyncio.Future[Any]]]:
+        return [(job, waiter) for job, waiter in self._jobs if not isinstance(job, _Outside)]
+
     def _alone(self) -> list[_Outcome]:
-        ((call, waiter),) = self._jobs
+        ((call, waiter),) = self._calls()
         if waiter.cancelled():
             return []
         self._cursor.execute("BEGIN IMMEDIATE")
@@ -153,7 +189,7 @@ class _Group:
     def _together(self) -> list[_Outcome]:
         self._cursor.execute("BEGIN IMMEDIATE")
         outcomes = []
-        for call, waiter in self._jobs:
+        for call, waiter in self._calls():
             if waiter.cancelled():
                 continue
             outcomes.append(self._in_savepoint(call, waiter))

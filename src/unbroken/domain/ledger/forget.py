@@ -1,0 +1,194 @@
+"""Forget: which facts an erasure takes along, and how what others said stays true without them (linking.md, erasure).
+
+The live facts of a person can go without a trace in anybody else's fold: what was live together is one person. But
+undone links do reach across: of an install that was linked to this person once, the ledger remembers the link and its
+undo, and by them the ids under which customers know the two. They go too, so a fact that stays may have to name its
+user by the id that the user has now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from unbroken.domain import errors
+from unbroken.domain.app import Policy
+from unbroken.domain.ids import InstallId
+from unbroken.domain.ledger.facts import Fact, Linked, Registered, Renamed, Unlinked, UserDisabled, UserEnabled
+from unbroken.domain.ledger.fold import apply
+from unbroken.domain.ledger.people import People
+from unbroken.domain.ledger.undo import as_registered, labelled, live, refold
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from unbroken.domain.ids import ExternalId, FactId, UserId
+
+_FOR_EVER = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What an erasure does to the facts.
+
+    Args:
+        gone: the facts to be put out of sight.
+        renamed: facts of others, and the user id that each is to name from now on.
+    """
+
+    gone: list[Fact]
+    renamed: list[tuple[Fact, UserId]]
+
+
+def forget(facts: Sequence[Fact], installs: Collection[InstallId], external_ids: Collection[ExternalId]) -> Forgotten:
+    """Take a person out of the facts of everybody it ever had to do with.
+
+    Args:
+        facts: all of them, live or not.
+        installs: the person's.
+        external_ids: what it carries, aliases too.
+    """
+    before = labelled(refold(facts).people, facts)
+    owners = _owners(facts)
+    gone = _gone(facts, owners, installs, external_ids)
+    first = _without(facts, gone, owners, before)
+    if _others(first[1], installs) == _others(before, installs):
+        return Forgotten(gone, first[0])
+    # The undone links of others decide about ids as well: then these go too, and everybody is known by what is told.
+    gone = sorted({fact.fact_id: fact for fact in [*gone, *_undone(facts)]}.values(), key=lambda fact: fact.position)
+    return Forgotten(gone, _without(facts, gone, owners, before)[0])
+
+
+# What goes
+
+
+def _gone(
+    facts: Sequence[Fact],
+    owners: dict[FactId, InstallId],
+    installs: Collection[InstallId],
+    external_ids: Collection[ExternalId],
+) -> list[Fact]:
+    taking_part = {fact.fact_id for fact in live(facts)}
+    theirs = _carried_until(facts, owners, installs, external_ids)
+    gone: dict[FactId, Fact] = {}
+    for fact in sorted(facts, key=lambda fact: fact.position):
+        said = fact.said
+        is_own = _install_of(fact, owners) in installs
+        is_lost_link = (
+            isinstance(said, Linked)
+            and fact.fact_id not in taking_part
+            and fact.position < theirs.get(said.external_id, 0)
+        )
+        is_undo = isinstance(said, Unlinked) and said.subject in gone
+        if is_own or is_lost_link or is_undo:
+            gone[fact.fact_id] = fact
+    return list(gone.values())
+
+
+def _install_of(fact: Fact, owners: dict[FactId, InstallId]) -> InstallId | None:
+    named: InstallId | None = getattr(fact.said, "install_id", None)
+    return named if named is not None else owners.get(fact.fact_id)
+
+
+def _carried_until(
+    facts: Sequence[Fact],
+    owners: dict[FactId, InstallId],
+    installs: Collection[InstallId],
+    external_ids: Collection[ExternalId],
+) -> dict[ExternalId, int]:
+    """The position up to which each external id meant this person; what a rename released may be another's by now."""
+    until = dict.fromkeys(external_ids, _FOR_EVER)
+    named: set[ExternalId] = set()
+    for fact in sorted(live(facts), key=lambda fact: fact.position):
+        said = fact.said
+        if _install_of(fact, owners) not in installs or not isinstance(said, Linked | Renamed):
+            continue
+        if isinstance(said, Renamed) and said.release_old:
+            until |= {one: fact.position for one in named - {said.external_id} if until.get(one) != _FOR_EVER}
+            named.clear()
+        named.add(said.external_id)
+    return until
+
+
+def _owners(facts: Sequence[Fact]) -> dict[FactId, InstallId]:
+    """Of each live fact that names a user, an install of that user: whom it is about as the fold has it."""
+    people = People(Policy())
+    registered: dict[UserId, InstallId] = {}
+    owners: dict[FactId, InstallId] = {}
+    for fact in sorted(live(facts), key=lambda fact: (fact.at, fact.position)):
+        as_folded = as_registered(people, fact, facts)
+        said: Any = as_folded.said
+        if isinstance(said, Registered):
+            registered[said.user_id] = said.install_id
+        elif isinstance(said, UserDisabled | UserEnabled | Renamed) and said.user_id in people.users:
+            owners[fact.fact_id] = registered[people.resolve(said.user_id).user_id]
+        try:
+            apply(people, as_folded)
+        except errors.Refusal:
+            continue
+    return owners
+
+
+def _undone(facts: Sequence[Fact]) -> list[Fact]:
+    """Undos, and what they undid."""
+    taking_part = {fact.fact_id for fact in live(facts)}
+    return [fact for fact in facts if fact.fact_id not in taking_part]
+
+
+# What stays
+
+
+def _without(
+    facts: Sequence[Fact], gone: Sequence[Fact], owners: dict[FactId, InstallId], before: People
+) -> tuple[list[tuple[Fact, UserId]], People]:
+    """How the facts that stay are to name their users, and the people that they then make."""
+    hidden = {fact.fact_id for fact in gone}
+    kept = [fact for fact in facts if fact.fact_id not in hidden]
+    named = _named_as_known(kept, owners)
+    after = labelled(refold(named).people, named)
+    known_as = {
+        install_id: before.installs[install_id].own_user
+        for install_id, install in after.installs.items()
+        if install.own_user != before.installs[install_id].own_user
+    }
+    if known_as:
+        named = [_naming(fact, known_as.get(_install_of(fact, owners) or InstallId(b""))) for fact in named]
+        after = labelled(refold(named).people, named)
+    pairs = zip(kept, map(_user_of, named), strict=True)
+    return [(fact, user_id) for fact, user_id in pairs if user_id is not None and user_id != _user_of(fact)], after
+
+
+def _named_as_known(kept: Sequence[Fact], owners: dict[FactId, InstallId]) -> list[Fact]:
+    """Facts that name somebody by an id that went away name it by its registration; without undos, all facts do."""
+    registered = {fact.said.install_id: fact.said.user_id for fact in kept if isinstance(fact.said, Registered)}
+    undos = [fact.said for fact in kept if isinstance(fact.said, Unlinked)]
+    known = {*registered.values(), *(undo.fresh_user for undo in undos)}
+    return [
+        fact
+        if fact.fact_id not in owners or (undos and _user_of(fact) in known)
+        else _naming(fact, registered[owners[fact.fact_id]])
+        for fact in kept
+    ]
+
+
+def _user_of(fact: Fact) -> UserId | None:
+    named: UserId | None = getattr(fact.said, "user_id", None)
+    return named
+
+
+def _naming(fact: Fact, user_id: UserId | None) -> Fact:
+    said = fact.said
+    if user_id is None or not isinstance(said, Registered | UserDisabled | UserEnabled | Renamed):
+        return fact
+    return replace(fact, said=replace(said, user_id=user_id))
+
+
+def _others(people: People, installs: Collection[InstallId]) -> tuple[object, ...]:
+    """What must stay as it is: everybody else."""
+    others = {install_id: install for install_id, install in people.installs.items() if install_id not in installs}
+    users = {install.user for install in others.values()}
+    return (
+        others,
+        {install_id: people.spans[install_id] for install_id in others},
+        {external_id: user for external_id, user in people.carriers.items() if user in users},
+    )

@@ -1,0 +1,312 @@
+"""Replay: timelines are computed again from the ledger and the kept payloads, beside the ones that are served.
+
+A replay says what differs, and under the policy in force nothing does (linking.md, law 8). Under another policy it
+says what that policy would make of the past. Switching lets the replayed timelines be the ones that are served, user by
+user, each in one transaction: whatever is killed when, a user has the old timeline or the new one. What a run has done
+is kept, so it can be taken up again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from unbroken.domain.app import Policy, policy_of
+from unbroken.domain.errors import Conflict, InvalidRequest, NotFound
+from unbroken.domain.ids import AppId, UserId
+from unbroken.flow import encoding
+from unbroken.flow.administer import policy_with
+from unbroken.flow.difference import Both, Difference, difference_of
+from unbroken.flow.pace import Pace
+from unbroken.flow.timeline import compute, load_all, told_anew
+from unbroken.flow.timeline_rows import Told, put
+from unbroken.store import access, identity, timelines
+from unbroken.store import replay as rows
+from unbroken.store.replay import Replayed, Run, Side
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+SHARE: Final = 0.5
+"""Of the time, so that a server on the same machine gets the other half."""
+
+_USERS_AT_ONCE: Final = 200
+_TRIES: Final = 5
+_DECIDED_BY_FACTS: Final = ("used_install", "precedence", "takeover")
+"""Policies that were followed when facts were recorded; computing a timeline again does not record them again."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many users are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to replay.
+
+    Args:
+        scope: the id of an app, or of one user.
+        changes: the policy to try, as changes of the app's; None takes the one in force.
+        switch: let what was replayed be served.
+        resume: take up the run that was left, under its policy.
+    """
+
+    scope: bytes
+    changes: dict[str, str] | None = None
+    switch: bool = False
+    resume: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run came to.
+
+    Args:
+        same: users whose timeline is the same.
+        differ: those whose is not, with what differs.
+        switched: how many of them are served as replayed now.
+        waiting: how many of them could be switched to.
+        moving: users that changed faster than they could be computed; run it again.
+    """
+
+    app_id: AppId
+    policy: Policy
+    same: int = 0
+    differ: dict[UserId, Difference] = field(default_factory=dict)
+    switched: int = 0
+    waiting: int = 0
+    moving: int = 0
+
+
+async def replay(context: Context, wanted: Wanted, progress: Progress | None = None, share: float = SHARE) -> Report:
+    """Replay the users of an app, or one user.
+
+    Raises:
+        NotFound: there is no such app, user, or run to take up.
+        InvalidRequest: the policy cannot be tried.
+        Conflict: switching to a policy that is not in force, or another process took the run over.
+    """
+    runner = await _begin(context, wanted)
+    pace = Pace(share)
+    total = await context.store.read_long(runner.count)
+    done = 0
+    pace.begin()
+    async for user_id in runner.users():
+        await runner.user(user_id)
+        done += 1
+        if progress is not None:
+            progress(done, max(total, done))
+        await pace.rest()
+    await runner.end(pace)
+    return runner.report
+
+
+# Runs
+
+
+async def _begin(context: Context, wanted: Wanted) -> _Runner:
+    holder = context.randomness.secret(12)
+
+    async def begin(tx: Transaction) -> _Runner:
+        app_id, user_id = await _whom(tx, wanted.scope)
+        scope = wanted.scope if user_id is None else user_id
+        app = await access.app_by_id(tx, app_id)
+        assert app is not None
+        before = await rows.run(tx, scope)
+        if wanted.resume and before is None:
+            raise NotFound("There is no replay to take up: it has ended, or never began.")
+        policy = policy_of(before.policy) if wanted.resume and before else _policy(app.policy, wanted)
+        if wanted.switch and policy != app.policy:
+            raise Conflict(
+                "The replayed policy is not the one in force, so its timelines cannot be switched to.",
+                hint="Set it first: unbroken app policy APP_ID KEY=VALUE...",
+            )
+        await rows.set_run(tx, scope, Run(app_id, asdict(policy), holder))
+        return _Runner(context, scope, holder, Report(app_id, policy), user_id, wanted.switch)
+
+    runner = await context.store.write(begin)
+    if not wanted.resume:
+        await runner.clear(Pace(SHARE))
+    return runner
+
+
+async def _whom(tx: Transaction, scope: bytes) -> tuple[AppId, UserId | None]:
+    if await access.app_by_id(tx, AppId(scope)) is not None:
+        return AppId(scope), None
+    for app in await access.apps(tx):
+        user = await identity.resolve_user(tx, app.app_id, UserId(scope))
+        if user is not None:
+            return app.app_id, user.user_id
+    raise NotFound(f"There is no app and no user {scope.hex()}.")
+
+
+def _policy(in_force: Policy, wanted: Wanted) -> Policy:
+    policy = in_force if wanted.changes is None else policy_with(in_force, wanted.changes)
+    for name in _DECIDED_BY_FACTS:
+        if getattr(policy, name) != getattr(in_force, name):
+            message = f"{name} is followed when a fact is recorded; a replay cannot try another one."
+            raise InvalidRequest(message, details=((name, message),))
+    return policy
+
+
+class _Runner:
+    """One run, in the hands of one process."""
+
+    def __init__(
+        self, context: Context, scope: bytes, holder: bytes, report: Report, user_id: UserId | None, switch: bool
+    ) -> None:
+        self.report = report
+        self._context = context
+        self._scope = scope
+        self._holder = holder
+        self._user_id = user_id
+        self._switch = switch
+
+    async def count(self, tx: Transaction) -> int:
+        """How many users there are to be replayed."""
+        return 1 if self._user_id is not None else await rows.count_users(tx, self.report.app_id)
+
+    async def users(self) -> AsyncIterator[UserId]:
+        """Whom to replay, in order of their ids; those that come to be meanwhile may be among them."""
+        if self._user_id is not None:
+            yield self._user_id
+            return
+        after = b""
+        while page := await self._context.store.read_long(self._page_after(after)):
+            for user_id in page:
+                yield user_id
+            after = page[-1]
+
+    def _page_after(self, after: bytes) -> Any:
+        return lambda tx: rows.users(tx, self.report.app_id, after, _USERS_AT_ONCE)
+
+    async def user(self, user_id: UserId) -> None:
+        """Replay one user, and switch to it where that is wanted; what was done before is not done again."""
+        for _ in range(_TRIES):
+            done = await self._context.store.read(lambda tx: rows.replayed(tx, self._scope, user_id))
+            if done is None:
+                done = await self._compute(user_id)
+            if done is None:
+                continue
+            if not (self._switch and done.is_waiting) or await self._switch_to(user_id):
+                self._note(user_id, done)
+                return
+        self.report.moving += 1
+
+    def _note(self, user_id: UserId, done: Replayed) -> None:
+        difference = msgspec.json.decode(done.difference, type=Difference)
+        if difference.is_none and not difference.items:
+            self.report.same += 1
+            return
+        self.report.differ[user_id] = difference
+        if done.is_waiting and not self._switch:
+            self.report.waiting += 1
+        elif not difference.is_none:
+            self.report.switched += 1
+
+    async def _compute(self, user_id: UserId) -> Replayed | None:
+        """Compute a user's timeline beside the one that is served; None where that one is not up to date."""
+        await self._bring_up_to_date(user_id)
+        seen = await self._context.store.read_long(lambda tx: _look(tx, user_id, self.report.policy))
+        if seen is None:
+            return None
+        inputs, both = seen
+        difference = await asyncio.to_thread(difference_of, both)
+        done = Replayed(inputs, msgspec.json.encode(difference).decode(), is_waiting=not difference.is_none)
+
+        async def keep(tx: Transaction) -> bool:
+            await self._hold(tx)
+            if await _inputs(tx, user_id) != inputs:
+                return False
+            await rows.drop_side(tx, self._scope, user_id)
+            await rows.set_replayed(tx, self._scope, user_id, done)
+            if done.is_waiting:
+                await rows.set_side(tx, self._scope, user_id, _side_of(both.told))
+            return True
+
+        return done if await self._context.store.write(keep) else None
+
+    async def _bring_up_to_date(self, user_id: UserId) -> None:
+        for due in await self._context.store.read(lambda tx: timelines.due_of(tx, [user_id])):
+            await compute(self._context, due)
+
+    async def _switch_to(self, user_id: UserId) -> bool:
+        """Let the replayed timeline be the one that is served; False where it is stale, and is to be computed again."""
+
+        async def switch(tx: Transaction) -> bool:
+            await self._hold(tx)
+            app = await access.app_by_id(tx, self.report.app_id)
+            if app is None or app.policy != self.report.policy:
+                raise Conflict("The app's policy was changed meanwhile: replay again.")
+            done, side = await rows.replayed(tx, self._scope, user_id), await rows.side(tx, self._scope, user_id)
+            if done is None or side is None or done.inputs != await _inputs(tx, user_id):
+                await rows.drop_user(tx, self._scope, user_id)
+                return False
+            await timelines.begin_again(tx, user_id)
+            await put(tx, user_id, _told_of(side))
+            await rows.drop_side(tx, self._scope, user_id)
+            return True
+
+        return await self._context.store.write(switch)
+
+    async def _hold(self, tx: Transaction) -> None:
+        run = await rows.run(tx, self._scope)
+        if run is None or run.holder != self._holder:
+            raise Conflict("Another process took this replay over.")
+
+    async def end(self, pace: Pace) -> None:
+        """Forget the run, unless there is something left to be switched or to be tried again."""
+        if self.report.waiting == 0 and self.report.moving == 0:
+            await self.clear(pace)
+            await self._context.store.write(lambda tx: rows.drop_run(tx, self._scope))
+
+    async def clear(self, pace: Pace) -> None:
+        """Throw away what the run has made so far."""
+
+        async def drop(tx: Transaction) -> int:
+            await self._hold(tx)
+            return await rows.drop_some(tx, self._scope, _USERS_AT_ONCE)
+
+        pace.begin()
+        while await self._context.store.write(drop):
+            await pace.rest()
+
+
+# One user
+
+
+async def _look(tx: Transaction, user_id: UserId, policy: Policy) -> tuple[bytes, Both] | None:
+    """None where the timeline is due: it is not what the ledger and the payloads say right now."""
+    if await timelines.due_of(tx, [user_id]):
+        return None
+    loaded = await load_all(tx, user_id)
+    if loaded is None:
+        return None
+    tried = replace(loaded, late_window_days=policy.late_window_days)
+    told = await told_anew(tx, user_id, tried)
+    old = await timelines.events_from(tx, user_id, told.from_ms)
+    both = Both(loaded, tried, told, old, await timelines.head(tx, user_id))
+    return await _inputs(tx, user_id), both
+
+
+async def _inputs(tx: Transaction, user_id: UserId) -> bytes:
+    """What a timeline is made from, as one hash; of a user that was erased another one than before."""
+    app_id = await identity.app_of_living_user(tx, user_id)
+    return hashlib.sha256(repr((app_id, await rows.inputs(tx, user_id))).encode()).digest()
+
+
+def _side_of(told: Told) -> Side:
+    events = [(event.event_id, event.start_ms, encoding.pack(event)) for event in told.events]
+    return Side(told.from_ms, told.checkpoints_from, told.head, told.checkpoints, events)
+
+
+def _told_of(side: Side) -> Told:
+    events = [encoding.unpack(body) for _, _, body in side.events]
+    return Told(side.from_ms, events, side.head, side.checkpoints_from, side.checkpoints)
