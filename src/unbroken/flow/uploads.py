@@ -129,6 +129,7 @@ def _payload_id(text: str) -> str:
 
 # Keeping and reading again
 
+
 class _Zstd(threading.local):
     """One of each for each thread: they are not to be shared, and dear to make."""
 
