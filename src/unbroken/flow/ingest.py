@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from unbroken import wire
 from unbroken.domain.errors import InstallGone
 from unbroken.domain.standing import REASONS, STATES, Standing
-from unbroken.flow.uploads import compress, take
+from unbroken.flow.uploads import Taken, compress, take
 from unbroken.log.contract import Record
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 async def ingest(
-    context: Context, caller: InstallCaller, body: bytes, *, zstd_body: bytes | None
+    context: Context, caller: InstallCaller, body: bytes, *, zstd_body: bytes | None, taken: Taken | None = None
 ) -> wire.UploadResults:
     """POST /sdk/payloads; what it answers is durable.
 
     Args:
         body: the JSON, decompressed.
         zstd_body: the body as it came, where it came zstd-compressed.
+        taken: the body as `take_plain` took it, where it did.
 
     Raises:
         InstallGone, InvalidRequest, TooLarge.
@@ -33,7 +34,7 @@ async def ingest(
     standing = context.standings.of(caller.install_id, caller.standing)
     if standing is Standing.DELETED:
         raise InstallGone
-    taken = take(body)
+    taken = taken or take(body)
     record = Record(caller.install_id, context.clock.now_ms(), zstd_body or compress(body))
     is_first = not context.standings.has_uploaded(caller.install_id)
     await context.log.append(record, first_of_install=is_first)

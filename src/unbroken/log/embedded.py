@@ -37,11 +37,10 @@ class EmbeddedLog:
 
     async def append(self, record: Record, *, first_of_install: bool) -> None:
         """See `PayloadLog.append`."""
-        loop = asyncio.get_running_loop()
-        stored: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((record, first_of_install, stored))
         if self._flushing is None:
-            self._flushing = loop.create_task(self._flush())
+            self._flushing = asyncio.create_task(self._flush())  # does not begin before this suspends
+        stored: asyncio.Future[None] = self._flushing.get_loop().create_future()
+        self._waiting.append((record, first_of_install, stored))
         await stored
 
     async def behind(self) -> list[int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from unbroken.flow.ingest import ingest
+from unbroken.flow.uploads import take_plain
 from unbroken.server import body as bodies
 from unbroken.server import document
 from unbroken.server.authenticate import authenticate
@@ -44,11 +45,15 @@ async def upload(context: Context, headers: Mapping[bytes, bytes], receive: Rece
     encoding = headers.get(b"content-encoding", b"")
     bodies.check_media_type(headers.get(b"content-type", b""))
     sent = await bodies.read_body(receive, headers.get(b"content-length", b""))
-    if not encoding:
-        document.check_depth(sent)
-        return _ENCODER.encode(await ingest(context, caller, sent, zstd_body=None)), len(sent)
+    body, kept = _unpack(sent, encoding) if encoding else (sent, None)
+    taken = take_plain(body)
+    if taken is None:
+        document.check_depth(body)
+    return _ENCODER.encode(await ingest(context, caller, body, zstd_body=kept, taken=taken)), len(sent)
+
+
+def _unpack(sent: bytes, encoding: bytes) -> tuple[bytes, bytes | None]:
+    """The body decompressed, and as it came where it can be kept so."""
     bodies.check_encoding(encoding)
-    plain = bodies.unpack(sent, encoding)
-    document.check_depth(plain)
-    kept = sent if bodies.can_be_kept(sent, encoding) else None
-    return _ENCODER.encode(await ingest(context, caller, plain, zstd_body=kept)), len(sent)
+    body = bodies.unpack(sent, encoding)
+    return body, sent if bodies.can_be_kept(sent, encoding) else None

@@ -29,6 +29,32 @@ def test_a_valid_upload_is_taken_whole():
     assert taken.results == [wire.PayloadResult(PAYLOAD_ID, "stored", [])]
 
 
+def test_a_plain_upload_is_taken_in_one_pass_as_it_is_in_several():
+    plain = body(FIX, {**FIX, "acc": 12.5}, {"kind": "activity", "t": 5, "type": "walking"})
+    assert uploads.take_plain(plain) == uploads.take(plain)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        body(FIX, {**FIX, "lat": 91}),
+        body(FIX, {**FIX, "nested": [[]]}),
+        body(FIX, battery={"level": [0.5]}),
+        body({"kind": "custom", "t": 6, "name": "x", "data": {}}),
+        body(FIX, payload_id="x"),
+        body(FIX, payload_id=PAYLOAD_ID + "\n"),
+        body(*[FIX] * 2001),
+        json.dumps({"sent_at": 1, "payloads": []}).encode(),
+        json.dumps({"sent_at": 1, "payloads": [{"payload_id": PAYLOAD_ID, "items": []}] * 33}).encode(),
+        b"[" * 100_000,
+        b"\xff",
+        b"",
+    ],
+)
+def test_whatever_is_not_plain_is_left_to_be_judged_item_by_item(other):
+    assert uploads.take_plain(other) is None
+
+
 INVALID = [
     {**FIX, "t": 10**30},
     {},
