@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="in less than a minute, with rougher numbers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # so that the servers end too
     told = measure(QUICK if asked.quick else FULL)
     report.show(told)
     if asked.json is not None:
@@ -46,7 +49,7 @@ def measure(scale: Scale) -> Report:
     cores = machine.choose_cores()
     with machine.pinned(cores.generator), tempfile.TemporaryDirectory(prefix="unbroken-bench-") as directory:
         report.say("the limit: bare ASGI")
-        told = Report(cores, bare=phases.bare(cores.server, scale.seconds))
+        told = Report(cores, bare=[phases.bare(cores.server, scale.seconds)])
         told.import_ms, told.loaded = phases.import_of_sdk()
         platform = Platform(Path(directory) / "data", cores.server)
         population = Population(platform, SystemClock().now_ms())
@@ -56,6 +59,8 @@ def measure(scale: Scale) -> Report:
             report.say("the whole way of an upload")
             told.whole = phases.whole_way(platform, population, scale.whole_ways)
             _ingest(platform, population, scale, told)
+        report.say("the limit again, as the machine may be busier or calmer now")
+        told.bare.append(phases.bare(cores.server, scale.seconds))
         for size in scale.sizes[1:]:
             report.say(f"storing {size:,} users")
             population.grow(size)

@@ -120,7 +120,11 @@ async def _now_ms(context: Context) -> int:
 
 
 def cutoff_of(policy: Policy, now_ms: int) -> int:
-    """Payloads received before it are due: whole days, UTC, so that each install is looked after once a day."""
+    """Payloads received before it are due: whole days, UTC, so that each install is looked after once a day.
+
+    They are kept longer than items may come late, whatever `retention_days` says: a late item must not belong to a time
+    of which too little is known.
+    """
     days = max(policy.retention_days, policy.late_window_days + KEPT_LONGER_DAYS)
     return max((now_ms // DAY_MS - days) * DAY_MS, 0)
 
@@ -230,15 +234,8 @@ async def refuse_policy(tx: Transaction, app_id: AppId, before: Policy, after: P
     """Refuse a policy under which something late could be accepted that lies before a floor.
 
     Raises:
-        InvalidRequest: payloads would be kept too short, or a wider late window would reach behind what is kept.
+        InvalidRequest: a wider late window would reach behind what is kept.
     """
-    least = after.late_window_days + KEPT_LONGER_DAYS
-    if after.retention_days < least:
-        message = (
-            f"Payloads must be kept at least {KEPT_LONGER_DAYS} days longer than items may come late: with"
-            f" late_window_days={after.late_window_days}, retention_days is {least} or more."
-        )
-        raise InvalidRequest(message, details=(("retention_days", message),))
     if after.late_window_days > before.late_window_days:
         gone_before = await retention.latest_kept_from(tx, app_id)
         days = (now_ms - gone_before - FLOOR_AFTER_MS) // DAY_MS - 1
