@@ -3,7 +3,7 @@
 One short snapshot says who the person is, what the ledger holds, and the events of the timeline; what is read later is
 what cannot change any more: the uploads with a position up to the one that the payload log had reached then. So the
 archive is one state of the platform, however slowly it is taken. What comes after that position is left out. Should
-uploads be deleted meanwhile (an erasure, the retention), the stream breaks off without its last line.
+anything of it be deleted meanwhile (an erasure, the retention), the stream breaks off without its last line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from unbroken.flow import archive, encoding, held
 from unbroken.flow.process import upload_of
 from unbroken.flow.uploads import decompress
 from unbroken.flow.whose import person
-from unbroken.store import holdings, timelines
+from unbroken.store import holdings, identity, timelines
 from unbroken.store.holdings import KeptUpload
 
 if TYPE_CHECKING:
@@ -38,17 +38,26 @@ if TYPE_CHECKING:
 _IN_MEMORY_BYTES: Final = 1 << 20
 """Above this the snapshot's lines wait in a file without a name, in the system's directory for such."""
 
+_DELETED: Final = "Something of this person was deleted while it was read."
 _EVENTS_AT_ONCE: Final = 500
 _UPLOADS_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Where an archive was cut: who it is of, the installs with the number of their uploads, and the log's position."""
+    """Where an archive was cut.
 
+    Args:
+        uploads: how many, by install.
+        until: the log's position.
+        erasures: how often a part of the person had been erased.
+    """
+
+    of: Person
     header: archive.Header
     uploads: Mapping[InstallId, int]
     until: int
+    erasures: int
 
 
 class Export:
@@ -72,12 +81,14 @@ class Export:
         """Every line; the seal comes last, and only where all before it is whole.
 
         Raises:
-            Conflict: uploads were deleted meanwhile.
+            Conflict: something of it was deleted meanwhile.
         """
         seal = archive.Seal()
         async for line in self._unsealed():
             seal.add(line)
             yield line
+        if not await self._context.store.read(self._is_untouched):
+            raise Conflict(_DELETED)
         yield archive.write(seal.end())
 
     async def _unsealed(self) -> AsyncIterator[bytes]:
@@ -94,7 +105,7 @@ class Export:
         while told < count:
             page = await self._context.store.read_long(partial(self._page, install_id, after))
             if not page:
-                raise Conflict("Uploads of this person were deleted while they were read.")
+                raise Conflict(_DELETED)
             for upload in page:
                 yield _payload(install_id, upload)
             after, told = page[-1].seq, told + len(page)
@@ -109,6 +120,12 @@ class Export:
             made = [upload_of(position, record) for position, record in waiting]
             page += [KeptUpload(one.seq, one.received_at, one.offset_ms, one.body) for one in made]
         return page
+
+    async def _is_untouched(self, tx: Transaction) -> bool:
+        """Whether the person is there, and no part of it was erased since."""
+        of = self._cut.of
+        user = await identity.read_user(tx, of.app_id, of.user_id)
+        return user is not None and await holdings.count_erasures(tx, of.app_id, of.user_id) == self._cut.erasures
 
 
 def _payload(install_id: InstallId, upload: KeptUpload) -> bytes:
@@ -161,7 +178,7 @@ async def _snapshot(context: Context, tx: Transaction, caller: KeyCaller, user_i
         uploads[install.install_id] = await holdings.count_uploads(tx, install.install_id) + waiting
         is_behind = is_behind or waiting > 0
     header = archive.Header(archive.FORMAT, of.app_id.hex(), of.user_id.hex(), not is_behind, sum(uploads.values()))
-    return _Cut(header, uploads, until)
+    return _Cut(of, header, uploads, until, await holdings.count_erasures(tx, of.app_id, of.user_id))
 
 
 async def _write_events(tx: Transaction, of: Person, spool: IO[bytes]) -> None:

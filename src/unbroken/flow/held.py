@@ -12,7 +12,7 @@ from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.ledger.people import Span, activation_id
 from unbroken.domain.payload import Outcome
 from unbroken.flow import archive
-from unbroken.store import answers, holdings, identity, ledger, retention, traces, users
+from unbroken.store import answers, erasure, holdings, identity, ledger, retention, traces, users
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId
@@ -34,19 +34,18 @@ class Names:
 
 async def names_of(tx: Transaction, of: Person) -> Names:
     """Everything the person is called."""
-    ids = await holdings.ids_of(tx, of.app_id, of.user_id)
-    named = [user for one in ids if (user := await identity.read_user(tx, of.app_id, one)) is not None]
-    installs = await identity.read_installs_of(tx, of.app_id, of.user_id)
-    external_ids = await holdings.external_ids_of(tx, of.app_id, of.user_id)
+    found = await erasure.find(tx, of.app_id, of.user_id)  # what there is to erase of a person is what there is
+    named = [user for one in found.users if (user := await identity.read_user(tx, of.app_id, one)) is not None]
+    installs = [one for id_ in found.installs if (one := await identity.read_install(tx, of.app_id, id_)) is not None]
     current_first = sorted(named, key=lambda user: (user.redirect is not None, user.user_id))
-    return Names(current_first, external_ids, sorted(installs, key=lambda install: install.place))
+    return Names(current_first, sorted(found.external_ids), sorted(installs, key=lambda install: install.place))
 
 
 async def lines_of(tx: Transaction, of: Person, names: Names) -> list[bytes]:
     """Every line between the header and the events."""
     lines: list[archive.Line] = [*map(user_line, names.users)]
     lines += [archive.ExternalId(one, of.user_id.hex()) for one in names.external_ids]
-    lines += await _installs(tx, of, names)
+    lines += [await _install(tx, install) for install in names.installs]
     for install in names.installs:
         lines += map(span_line, await identity.read_spans(tx, install.install_id))
     facts = await _facts_of(tx, of.app_id, names)
@@ -63,14 +62,14 @@ def user_line(user: User) -> archive.User:
     )
 
 
-async def _installs(tx: Transaction, of: Person, names: Names) -> list[archive.Install]:
-    used = await holdings.used_installs_of(tx, of.user_id)
-    devices = await identity.devices_of_user(tx, of.user_id)
-    lines = []
-    for one in names.installs:
-        kept_from = await retention.kept_from(tx, one.install_id)
-        lines.append(install_line(one, one.install_id in used, kept_from, Raw(devices[one.install_id])))
-    return lines
+async def _install(tx: Transaction, install: Install) -> archive.Install:
+    known, device = (
+        await identity.app_and_use_of(tx, install.install_id),
+        await identity.device_of(tx, install.install_id),
+    )
+    assert known is not None
+    assert device is not None
+    return install_line(install, known[1], await retention.kept_from(tx, install.install_id), Raw(device))
 
 
 def install_line(install: Install, used: bool, kept_from: int, device: Raw) -> archive.Install:

@@ -59,7 +59,8 @@ def prove(arrivals: Sequence[Arrival], told: Sequence[Told], policies: Sequence[
         InvalidRequest: an archive says otherwise.
     """
     first = first_position(policies)
-    facts = [*policies, *(at_position(one, first + place) for place, one in enumerate(told))]
+    moving = [at_position(one, first + place) for place, one in enumerate(told)]
+    facts = [*policies, *(fact for fact in moving if fact is not None)]
     try:
         people = labelled(refold(facts).people, facts)
     except (KeyError, AssertionError):
@@ -96,7 +97,9 @@ def _compare(arrival: Arrival, people: People) -> None:
 
 def _expected(arrival: Arrival, people: People) -> list[archive.Line]:
     users = [user for user in people.users.values() if people.resolve(user.user_id).user_id == arrival.user_id]
-    installs = [install for install in people.installs.values() if install.user == arrival.user_id]
+    installs = [
+        install for install in people.installs.values() if people.resolve(install.user).user_id == arrival.user_id
+    ]
     installs.sort(key=lambda install: install.place)
     carried = sorted(one for one, by in people.carriers.items() if people.resolve(by).user_id == arrival.user_id)
     lines: list[archive.Line] = [held.user_line(user) for user in sorted(users, key=_current_first)]
@@ -126,9 +129,9 @@ def placed(people: People, told: Sequence[Told], positions: Sequence[int]) -> Pe
     """The same people, with the positions that their registrations got."""
     places: dict[InstallId, int] = {}
     for one, position in zip(told, positions, strict=True):
-        said = at_position(one, position).said
-        if isinstance(said, Registered):
-            places[said.install_id] = position
+        fact = at_position(one, position)
+        if fact is not None and isinstance(fact.said, Registered):
+            places[fact.said.install_id] = position
     people.installs = {
         install_id: replace(install, place=places[install_id]) for install_id, install in people.installs.items()
     }

@@ -59,7 +59,10 @@ async def refuse_taken(context: Context, tx: Transaction, app_id: AppId, arrival
 async def _refuse_taken_names(tx: Transaction, app_id: AppId, arrival: Arrival) -> None:
     for external_id in arrival.external_ids:
         if await adoption.is_external_id_there(tx, app_id, external_id):
-            raise Conflict(f"The external id {external_id!r} is in use in this app already.")
+            raise Conflict(
+                f"The external id {external_id!r} is in use in this app already, or was.",
+                hint="Persons who carried the same one after each other are imported in one command.",
+            )
     for told in arrival.facts:
         if not told.is_policy and await adoption.is_fact_there(tx, told.entry.fact_id):
             raise Conflict(f"The fact {told.entry.fact_id.hex()} is in the ledger already.")

@@ -1,4 +1,4 @@
-"""Everything held on one person, to be read out: ids, what is kept beside the ledger, events and uploads in pages.
+"""Everything held on one person, to be read out: what is kept beside the ledger, events and uploads in pages.
 
 Nothing here is a secret: of credentials and codes not even the digests are read.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from unbroken.domain.ids import AppId, ExternalId, InstallId, UserId
 from unbroken.store.timelines import EventRow
 
 if TYPE_CHECKING:
+    from unbroken.domain.ids import AppId, ExternalId, InstallId, UserId
     from unbroken.store.contract import Transaction
 
 
@@ -35,11 +35,6 @@ class KeptUpload:
     body: bytes
 
 
-_IDS: Final = "SELECT user_id FROM users WHERE app_id = $1 AND (user_id = $2 OR redirect = $2) ORDER BY user_id"
-_EXTERNAL_IDS: Final = (
-    "SELECT external_id FROM carriers WHERE app_id = $1 AND user_id = $2 ORDER BY external_id"  # few: aliases
-)
-_USED: Final = "SELECT install_id FROM installs WHERE user_id = $1 AND used"
 _CODES: Final = (
     "SELECT external_id, expires_at, redeemed_by, actor FROM auth_codes WHERE app_id = $1 AND external_id = $2"
     " ORDER BY expires_at, digest"
@@ -54,22 +49,8 @@ _EVENTS: Final = (
     "SELECT event_id, start_ms, end_ms, revision, body, place_id, successor, is_removed FROM events"
     " WHERE user_id = $1 AND start_ms >= $2 AND (start_ms > $2 OR event_id > $3) ORDER BY start_ms, event_id LIMIT $4"
 )
+_ERASURES: Final = "SELECT count(*) FROM facts WHERE app_id = $1 AND user_id = $2 AND kind = 'erased'"
 _IS_DUE: Final = "SELECT 1 FROM due WHERE user_id = $1"
-
-
-async def ids_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[UserId]:
-    """Every id that stands for a user, its own with them."""
-    return [UserId(row[0]) for row in await tx.all(_IDS, app_id, user_id)]
-
-
-async def external_ids_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[ExternalId]:
-    """Every external id that links to a user."""
-    return [ExternalId(row[0]) for row in await tx.all(_EXTERNAL_IDS, app_id, user_id)]
-
-
-async def used_installs_of(tx: Transaction, user_id: UserId) -> set[InstallId]:
-    """The installs of a user that have uploaded."""
-    return {InstallId(row[0]) for row in await tx.all(_USED, user_id)}
 
 
 async def codes_for(tx: Transaction, app_id: AppId, external_id: ExternalId) -> list[KeptCode]:
@@ -100,6 +81,13 @@ async def events_after(tx: Transaction, user_id: UserId, start_ms: int, event_id
         EventRow(row[0], row[1], row[2], row[3], row[4], row[5], row[6], bool(row[7]))
         for row in await tx.all(_EVENTS, user_id, start_ms, event_id, limit)
     ]
+
+
+async def count_erasures(tx: Transaction, app_id: AppId, user_id: UserId) -> int:
+    """How often a part of what is held on a user, who is still there, was erased."""
+    row = await tx.one(_ERASURES, app_id, user_id)
+    assert row is not None
+    return int(row[0])
 
 
 async def is_due(tx: Transaction, user_id: UserId) -> bool:

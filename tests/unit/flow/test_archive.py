@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import hashlib
 import io
 import json
@@ -18,11 +19,13 @@ from hypothesis import strategies as st
 from unbroken import wire
 from unbroken.domain.errors import Conflict, InstallCloned, InvalidRequest, NotFound, Refusal
 from unbroken.domain.ids import InstallId
-from unbroken.flow import archive, authenticate, erase, ingest, operate, profile, rename, retention, tokens
+from unbroken.domain.ledger.undo import labelled, refold
+from unbroken.flow import archive, authenticate, erase, erase_part, ingest, operate, profile, rename, retention, tokens
 from unbroken.flow.adopt import SILENT_MS, Adopted, adopt
 from unbroken.flow.export import export
+from unbroken.flow.facts import fact_of
 from unbroken.flow.operate import Order
-from unbroken.store import adoption
+from unbroken.store import adoption, identity, ledger
 from unbroken.testing.in_process import START_MS, InProcess, Phone
 
 if TYPE_CHECKING:
@@ -187,7 +190,10 @@ class Step:
 STEPS = st.builds(
     Step,
     kind=st.sampled_from(
-        ["register", "register tablet", "link", "link", "link", "upload", "undo", "undo", "disable", "enable", "reset"]
+        [
+            *("register", "register tablet", "link", "link", "link", "upload", "undo", "undo", "disable", "enable"),
+            *("reset", "rename", "erase install", "erase items"),
+        ]
     ),
     phone=st.integers(0, 4),
     person=st.sampled_from(["anna", "bert", "carl"]),
@@ -232,10 +238,23 @@ class Run:
                 await operate.set_install_state(
                     platform.context, platform.key, phone.install_id, f"{step.kind}d", ORDER
                 )
+            case "rename":
+                renamed = wire.Rename(step.person, release_old=step.hours % 2 == 1)
+                await rename.rename(platform.context, platform.key, phone.own_user_id, renamed, ORDER)
+            case "erase install" | "erase items":
+                await self._erase(step, phone)
             case "reset":
                 await tokens.reset(platform.context, authenticate.CredentialCaller(phone.credential))
             case _:
                 pass
+
+    async def _erase(self, step: Step, phone: Phone) -> None:
+        context, key = self.platform.context, self.platform.key
+        if step.kind == "erase install":
+            await erase_part.erase_install(context, key, phone.install_id, dry_run=False)
+        else:
+            window = (START_MS + step.phone * HOUR, START_MS + (step.phone + step.hours) * HOUR)
+            await erase_part.erase_items(context, key, phone.own_user_id, *window, dry_run=False)
 
 
 async def people_of(platform: InProcess) -> list[str]:
@@ -255,7 +274,29 @@ async def moves_whole(directory: Path, steps: list[Step], takeover: str) -> int:
         await imported(there, *archives)
         for user_id, before in zip(people, archives, strict=True):
             assert same_person(await exported(there, user_id)) == same_person(before)
+        await is_what_the_facts_say(there)
         return len(people)
+
+
+async def is_what_the_facts_say(platform: InProcess) -> None:
+    """The tables hold what the fold of the whole ledger says, but for when an id was given out."""
+    app_id = platform.app.app_id
+    entries = await platform.context.store.read(lambda tx: ledger.facts_of_app(tx, app_id, 0, 1_000_000))
+    facts = [fact for entry in entries if (fact := fact_of(entry)) is not None]
+    people = labelled(refold(facts).people, facts)
+    assert (await everything(platform))["users"]
+    for user in people.users.values():
+        kept = await platform.context.store.read(lambda tx, one=user.user_id: identity.read_user(tx, app_id, one))
+        assert kept is not None
+        assert dataclasses.replace(kept, created_at=user.created_at) == user
+    for install in people.installs.values():
+        one = install.install_id
+        assert await platform.context.store.read(lambda tx, one=one: identity.read_install(tx, app_id, one)) == install
+        assert await platform.context.store.read(lambda tx, one=one: identity.read_spans(tx, one)) == people.spans[one]
+    tables = await everything(platform)
+    assert {row[0] for row in tables["users"]} == people.users.keys()
+    assert {row[0] for row in tables["installs"]} == people.installs.keys()
+    assert {row[1]: row[2] for row in tables["carriers"]} == people.carriers
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -336,7 +377,7 @@ DAMAGE = {
     "another holder": (lambda told: changed(told, "user", holder=OTHER_ID), r"Line 2: .*does not follow"),
     "a fact": (lambda told: changed(told, "fact", at=START_MS + 1), r"Line \d+: .*does not follow"),
     "a fact's fields": (lambda told: changed(told, "fact", fields={"form": "boat"}), r"Line \d+: This is no fact"),
-    "a fact's kind": (lambda told: changed(told, "fact", fact="erased"), r"Line \d+: This is no fact"),
+    "a fact's kind": (lambda told: changed(told, "fact", fact="policy changed"), r"Line \d+: This is no fact"),
     "a foreign install": (
         lambda told: changed(told, "fact", install_id=OTHER_ID),
         r"does not follow|no archive brings",
@@ -559,10 +600,41 @@ def test_an_erasure_in_the_middle_breaks_the_export_off(tmp_path):
                     if line.startswith(b'{"kind":"payload"') and len(told) < 12:
                         await erase.erase(here.context, here.key, phone.own_user_id, dry_run=False)
 
-            with pytest.raises(Conflict, match="were deleted"):
+            with pytest.raises(Conflict, match="was deleted while it was read"):
                 await read_on()
             opened.close()
             assert b'{"kind":"end"' not in b"".join(told)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("part", ["an install", "some items"])
+def test_a_part_erased_in_the_middle_breaks_the_export_off_and_before_it_is_left_out(tmp_path, part):
+    async def story() -> None:
+        here, there = two(tmp_path)
+        async with here, there:
+            user_id, phones = await anna(here)
+            opened = await export(here.context, here.key, user_id)
+            context, key = here.context, here.key
+            if part == "an install":
+                await erase_part.erase_install(context, key, phones[0].install_id, dry_run=False)
+            else:
+                window = (START_MS + 8 * HOUR, START_MS + 9 * HOUR)
+                await erase_part.erase_items(context, key, user_id, *window, dry_run=False)
+            told = []
+
+            async def read_on() -> None:
+                async for line in opened.lines():
+                    told[:] = [line]
+
+            with pytest.raises(Conflict, match="was deleted while it was read"):
+                await read_on()
+            opened.close()
+            assert told[-1][:13] != b'{"kind":"end"'
+            after = await exported(here, user_id)
+            assert [line["fact"] for line in lines(after, "fact")][-1] == "erased"
+            await imported(there, after)
+            assert same_person(await exported(there, user_id)) == same_person(after)
 
     asyncio.run(story())
 

@@ -60,11 +60,11 @@ def _set_up(connection: sqlite3.Connection, *, busy_timeout_s: float, writes: bo
         connection.execute("PRAGMA synchronous = FULL")  # the log is on the disk when COMMIT returns
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # what was deleted is overwritten (linking.md, law 10)
-        connection.execute("PRAGMA cache_size = -65536")  # KiB
+        connection.execute("PRAGMA cache_size = -16384")  # KiB
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     else:
         connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute("PRAGMA cache_size = -4096")
 
 
 def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:

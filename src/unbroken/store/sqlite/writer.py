@@ -72,7 +72,7 @@ class Writer:
     async def _put(self, job: Call[T] | _Outside) -> T:
         if self._stopping:
             raise StoreUnavailable("The store is closed.")
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put((job, answer))
         try:
             return await answer
