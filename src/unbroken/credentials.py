@@ -16,6 +16,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from unbroken.domain.ids import AppId, InstallId
@@ -48,6 +49,10 @@ NAMES: Final = {
 }
 """How a refusal calls a credential."""
 
+PREFIXES: Final = {kind: f"unb_{kind}_" for kind in Kind}
+"""How a credential of each kind begins."""
+
+_LABELS: Final = {kind: kind.encode() for kind in Kind}
 _ID_CHARACTERS: Final = 24
 _OPAQUE_CHARACTERS: Final = _ID_CHARACTERS + 43 + 8
 _SIGNED: Final = struct.Struct(">12s12sQB")
@@ -134,11 +139,11 @@ class Vault:
     def sign(self, kind: Kind, signed: Signed) -> str:
         """A user token or a link ticket."""
         content = _SIGNED.pack(signed.app_id, signed.install_id, signed.expires_at, _STANDINGS.index(signed.standing))
-        return f"unb_{kind}_{_encode(content + self._signature(kind, content))}"
+        return PREFIXES[kind] + _encode(content + self._signature(kind, content))
 
     def open(self, kind: Kind, text: str) -> Signed | None:
         """What a signed credential says, or None where this platform did not sign it; expiry is not judged here."""
-        prefix = f"unb_{kind}_"
+        prefix = PREFIXES[kind]
         if not text.startswith(prefix):
             return None
         content = _decode(text[len(prefix) :])
@@ -151,7 +156,15 @@ class Vault:
         return Signed(AppId(app_id), InstallId(install_id), expires_at, _STANDINGS[standing])
 
     def _signature(self, kind: Kind, content: bytes) -> bytes:
-        return hmac.digest(self.signing_key, kind.encode() + content, "sha256")[:_SIGNATURE_BYTES]
+        mac = _keyed(self.signing_key).copy()
+        mac.update(_LABELS[kind] + content)
+        return mac.digest()[:_SIGNATURE_BYTES]
+
+
+@lru_cache(maxsize=16)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """An HMAC that was told its key: a copy of it signs without letting other threads in, unlike `hmac.digest`."""
+    return hmac.new(key, digestmod="sha256")
 
 
 def body_hash(body: bytes) -> bytes:

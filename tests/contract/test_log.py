@@ -210,7 +210,7 @@ def test_the_partition_of_an_install_never_changes() -> None:
     assert {partition_of(i.to_bytes(12, "big")) for i in range(10_000)} == set(range(PARTITIONS))
 
 
-KNOWN_PARTITIONS = [111, 7, 254, 150, 77, 37]
+KNOWN_PARTITIONS = [3, 3, 2, 2, 1, 1]
 
 
 async def test_there_are_as_many_partitions_as_the_log_says(log: PayloadLog) -> None:
@@ -281,7 +281,7 @@ async def test_a_lease_can_be_given_back(log: PayloadLog) -> None:
 async def test_only_the_partitions_that_can_be_had_are_leased(log: PayloadLog) -> None:
     await log.lease([1, 3], "first", NOW, NOW + 100)
 
-    assert sorted(await log.lease([0, 1, 2, 3, 4], "second", NOW, NOW + 100)) == [0, 2, 4]
+    assert sorted(await log.lease([0, 1, 2, 3], "second", NOW, NOW + 100)) == [0, 2]
     assert await log.lease([], "second", NOW, NOW + 100) == {}
 
 

@@ -95,7 +95,7 @@ async def by_bearer(context: Context, token: str) -> KeyCaller | InstallCaller |
     kind = credentials.kind_of(token)
     match kind:
         case Kind.USER_TOKEN:
-            return await _install(context, token)
+            return await by_user_token(context, token)
         case Kind.API_KEY:
             return await _key(context, token)
         case Kind.INSTALL:
@@ -108,8 +108,13 @@ async def by_bearer(context: Context, token: str) -> KeyCaller | InstallCaller |
             raise ForbiddenCredential(f"{NAMES[kind].capitalize()} is not a bearer token.")
 
 
-async def _install(context: Context, token: str) -> InstallCaller:
-    """No look-up of who is who: the token says it, and what has changed since is in memory."""
+async def by_user_token(context: Context, token: str) -> InstallCaller:
+    """The install that a user token stands for. No look-up: the token says it, and what changed since is in memory.
+
+    Raises:
+        Unauthenticated: not one of ours, or expired.
+        AppDisabled: it is of a disabled app.
+    """
     signed = context.vault.open(Kind.USER_TOKEN, token)
     if signed is None:
         raise Unauthenticated("This user token is not one of this platform.")

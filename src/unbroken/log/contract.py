@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from unbroken.store.contract import Transaction
 
-PARTITIONS: Final = 256
-"""Fixed for the life of a log: another number would send an install's next upload past its earlier ones."""
+PARTITIONS: Final = 4
+"""Fixed for the life of a log: another number would send an install's next upload past its earlier ones. Few, as each
+that a commit touches costs the embedded log a page of its index: with 256, thirty uploads wrote thirty-four pages."""
 
 
 class LeaseLost(Exception):

@@ -6,10 +6,12 @@ at each header once. What it answers is the same as if it went by the table.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from unbroken.credentials import PREFIXES, Kind
+from unbroken.flow.authenticate import InstallCaller, by_user_token
 from unbroken.flow.ingest import ingest
 from unbroken.flow.uploads import take_plain
 from unbroken.server import body as bodies
@@ -28,6 +30,8 @@ PATH: Final = "/sdk/payloads"
 ROUTE: Final[Route] = next(row for row in ROUTES if (row.method, row.path) == ("POST", PATH))
 """The row of the table that this goes in front of."""
 
+_BEARER: Final = b"Bearer "
+_USER_TOKEN: Final = _BEARER + PREFIXES[Kind.USER_TOKEN].encode()
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -41,7 +45,7 @@ async def upload(context: Context, headers: Mapping[bytes, bytes], receive: Rece
         Refusal: as any other call.
         Disconnected: the caller went away.
     """
-    caller: Any = await authenticate(context, ROUTE, headers.get(b"authorization"))
+    caller = await _caller(context, headers.get(b"authorization", b""))
     encoding = headers.get(b"content-encoding", b"")
     bodies.check_media_type(headers.get(b"content-type", b""))
     sent = await bodies.read_body(receive, headers.get(b"content-length", b""))
@@ -50,6 +54,15 @@ async def upload(context: Context, headers: Mapping[bytes, bytes], receive: Rece
     if taken is None:
         document.check_depth(body)
     return _ENCODER.encode(await ingest(context, caller, body, zstd_body=kept, taken=taken)), len(sent)
+
+
+async def _caller(context: Context, authorization: bytes) -> InstallCaller:
+    """As for any other row. What begins like a user token is read as one at once: whatever is odd in it fails it."""
+    if authorization.startswith(_USER_TOKEN):
+        return await by_user_token(context, authorization[len(_BEARER) :].decode("latin-1"))
+    caller = await authenticate(context, ROUTE, authorization or None)
+    assert isinstance(caller, InstallCaller), "the row admits no other"
+    return caller
 
 
 def _unpack(sent: bytes, encoding: bytes) -> tuple[bytes, bytes | None]:

@@ -19,7 +19,7 @@ CREATE TABLE log_partitions (
     leased_until BIGINT NOT NULL,
     CONSTRAINT log_partitions_pk PRIMARY KEY (partition_no)
 );
-WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 255)
+WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3)
 INSERT INTO log_partitions (partition_no, position, epoch, leased_until) SELECT n, 0, 0, 0 FROM numbers;
 
 -- What is not processed yet. With a rowid of its own SQLite adds every row at the end of the table: with the key as
