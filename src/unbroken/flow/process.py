@@ -36,8 +36,8 @@ _PARTITIONS_AT_ONCE: Final = 8
 _TIMELINES_AT_ONCE: Final = 8
 _BUSY_S: Final = 0.000_5
 """A turn of the loop that takes longer has others to serve."""
-_SHARE_WHEN_BUSY: Final = 9
-"""One part of ten is the worker's then."""
+_SHARE_WHEN_BUSY: Final = 19
+"""One part of twenty is the worker's then."""
 _PAUSE_MAX_S: Final = 5.0
 _TIDIED_EVERY_MS: Final = 3_600_000
 _LOOK_EVERY_S: Final = 0.2

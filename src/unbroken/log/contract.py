@@ -40,6 +40,25 @@ class Record:
     body: bytes
 
 
+class Arrival(Protocol):
+    """What is appended: a record, or what becomes one when it is written. Only then is `body` asked for."""
+
+    @property
+    def install_id(self) -> bytes:
+        """See `Record`."""
+        ...
+
+    @property
+    def received_at(self) -> int:
+        """See `Record`."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """See `Record`; where the engine can, it is made off the event loop."""
+        ...
+
+
 def partition_of(install_id: bytes) -> int:
     """The partition of an install's uploads, in [0, PARTITIONS). By install: its user changes, its id never does."""
     return crc32(install_id) % PARTITIONS
@@ -53,7 +72,7 @@ class PayloadLog(Protocol):
         """How many partitions there are, numbered from 0."""
         ...
 
-    async def append(self, record: Record, *, first_of_install: bool) -> None:
+    async def append(self, record: Arrival, *, first_of_install: bool) -> None:
         """Add `record`; it is durable when this returns. What waits together is written together.
 
         Args:

@@ -16,9 +16,10 @@ from unbroken.store.contract import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from unbroken.log.contract import Arrival
     from unbroken.store.contract import Store, Transaction
 
-_Waiting = tuple[Record, bool, "asyncio.Future[None]"]
+_Waiting = tuple["Arrival", bool, "asyncio.Future[None]"]
 
 
 class EmbeddedLog:
@@ -35,7 +36,7 @@ class EmbeddedLog:
         """See `PayloadLog.partitions`."""
         return PARTITIONS
 
-    async def append(self, record: Record, *, first_of_install: bool) -> None:
+    async def append(self, record: Arrival, *, first_of_install: bool) -> None:
         """See `PayloadLog.append`."""
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())  # does not begin before this suspends
