@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from unbroken.cli import apps, archives, demo, doctor, erase, keys, people, powers, receipt, replay, retention, serving
+from unbroken.cli import (
+    apps,
+    archives,
+    demo,
+    doctor,
+    erase,
+    keys,
+    people,
+    powers,
+    purge,
+    receipt,
+    replay,
+    retention,
+    serving,
+)
 
 program = typer.Typer(
     name="unbroken",
@@ -28,6 +42,7 @@ program.add_typer(receipt.program, name="receipt")
 program.command("export")(archives.export)
 program.command("import")(archives.import_)
 program.command("replay")(replay.replay)
+program.command("purge")(purge.purge)
 program.command("retention")(retention.retention)
 
 

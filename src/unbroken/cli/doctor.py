@@ -155,8 +155,17 @@ def _database(data: Path) -> Iterator[Finding]:
 async def _ask_database(context: Context) -> list[Finding]:
     """Opening it has checked the schema already; a newer or damaged one is refused there."""
     from unbroken.flow import administer  # noqa: PLC0415
+    from unbroken.store import tombstones  # noqa: PLC0415
 
     findings = [_well("database", "It opens, and its schema is the one this version works with.")]
+    if waiting := await context.store.read(tombstones.unpurged):
+        findings.append(
+            _warning(
+                "erasures",
+                f"The file may hold stale copies of the ids of {len(waiting)} erasures. Up to 256 MiB a server writes"
+                " it anew within the hour; a larger one in a quiet hour: unbroken purge",
+            )
+        )
     apps = await administer.list_apps(context)
     if not apps:
         return [*findings, _warning("apps", "There is no app yet: unbroken app create NAME")]

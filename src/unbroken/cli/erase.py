@@ -100,7 +100,7 @@ async def _erase(
     data: Path, what: str, step: Step, searched: str | None, context: Context
 ) -> tuple[wire.Receipt, dict[str, int]]:
     from unbroken.flow.erase import names  # noqa: PLC0415
-    from unbroken.flow.purge import purge  # noqa: PLC0415
+    from unbroken.flow.purge import BY_ITSELF_BYTES, purge  # noqa: PLC0415
     from unbroken.flow.traces import Names, search  # noqa: PLC0415
 
     found = None
@@ -111,5 +111,5 @@ async def _erase(
             found = None  # erased before: what it was called is not known any more
     receipt = await ask_every_app(context, what, partial(step, context))
     if not receipt.dry_run:
-        await purge(context, at_once=True)
+        await purge(context, rewrite_up_to_bytes=BY_ITSELF_BYTES)
     return receipt, {} if found is None else await search(context, data, Names.of(found))

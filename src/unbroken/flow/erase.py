@@ -16,7 +16,7 @@ from unbroken.domain.ledger.forget import forget
 from unbroken.flow.authenticate import InstallCaller, KeyCaller
 from unbroken.flow.dry_run import DryRun, unless_dry
 from unbroken.flow.person_facts import facts_of_person
-from unbroken.flow.purge import purge
+from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge
 from unbroken.flow.receipts import signed
 from unbroken.flow.whose import person, writer
 from unbroken.store import erasure, ledger, timelines, tombstones
@@ -54,7 +54,7 @@ async def erase(context: Context, caller: Reader, user_id: str, *, dry_run: bool
         return dry.answer_as(wire.Receipt)
     if found is not None:
         context.standings.forget(found.installs)
-    await purge(context, at_once=False)
+    await purge(context, rewrite_up_to_bytes=IN_A_MOMENT_BYTES)
     return receipt
 
 

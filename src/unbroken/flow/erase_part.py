@@ -22,7 +22,7 @@ from unbroken.flow.dry_run import DryRun
 from unbroken.flow.erase import Erasing, kept_receipt
 from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
 from unbroken.flow.process import upload_of
-from unbroken.flow.purge import purge
+from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge
 from unbroken.flow.recording import Recording
 from unbroken.flow.retention import is_kept_since
 from unbroken.flow.timeline import compute_within
@@ -224,7 +224,7 @@ async def _run(context: Context, run: Callable[[Transaction], Awaitable[wire.Rec
         receipt = await context.store.write(run)
     except DryRun as dry:
         return dry.answer_as(wire.Receipt)
-    await purge(context, at_once=False)
+    await purge(context, rewrite_up_to_bytes=IN_A_MOMENT_BYTES)
     return receipt
 
 

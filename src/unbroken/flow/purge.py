@@ -1,12 +1,13 @@
 """Purge: after an erasure no file of the store keeps what its rows do not hold any more (linking.md, law 10).
 
-The receipt of an erasure is marked when that is done. So a purge that a crash, a long read or a large database has put
-off is made up for: by the next erasure, or within the hour by the worker (`tidy.py`), which starts with it.
+The receipt of an erasure is marked when that is done. So a purge that a crash or a long read has put off is made up
+for: by the next erasure, or within the hour by the worker (`tidy.py`), which starts with it. As every call waits
+meanwhile, a large database waits for its operator: `unbroken purge`, in a quiet hour.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unbroken.store import tombstones
 from unbroken.store.contract import StoreUnavailable
@@ -15,17 +16,20 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
 
 
-async def purge(context: Context, *, at_once: bool) -> bool:
-    """Purge after every erasure that still waits for it; whether none does now.
+IN_A_MOMENT_BYTES: Final = 32 << 20
+"""A database of this size is written anew in half a second: at once, with every erasure."""
 
-    Args:
-        at_once: also where it takes long, which holds up every write meanwhile (`Store.purge`).
-    """
+BY_ITSELF_BYTES: Final = 256 << 20
+"""Of this size in four: by the worker, at most once an hour."""
+
+
+async def purge(context: Context, *, rewrite_up_to_bytes: int | None) -> bool:
+    """Purge after every erasure that still waits for it; whether none does now. See `Store.purge`."""
     waiting = await context.store.read(tombstones.unpurged)
     if not waiting:
         return True
     try:
-        is_done = await context.store.purge(at_once=at_once)
+        is_done = await context.store.purge(rewrite_up_to_bytes=rewrite_up_to_bytes)
     except StoreUnavailable:
         return False
     if is_done:

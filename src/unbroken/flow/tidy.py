@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unbroken.credentials import USER_TOKEN_LIFE_MS
 from unbroken.flow.codes import CODES_KNOWN_MS
-from unbroken.flow.purge import purge
+from unbroken.flow.purge import BY_ITSELF_BYTES, purge
 from unbroken.flow.repeat import KEPT_MS
 from unbroken.store import access, timelines
 
@@ -25,4 +25,4 @@ async def tidy(context: Context) -> None:
         await timelines.forget_changes(tx, now_ms - USER_TOKEN_LIFE_MS)
 
     await context.store.write(delete)
-    await purge(context, at_once=True)
+    await purge(context, rewrite_up_to_bytes=BY_ITSELF_BYTES)

@@ -121,17 +121,18 @@ class Store(Protocol):
         """The same as `read`, away from the event loop, for reads of more than a few hundred rows."""
         ...
 
-    async def purge(self, *, at_once: bool) -> bool:
+    async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:
         """Leave nothing of what calls have deleted in any file of the database (linking.md, law 10).
 
         What was deleted is overwritten in its place when the call is durable; this empties the engine's own log, and
         writes anew what may hold stale copies, as the pages of an index do that was split.
 
         Args:
-            at_once: False: write anew only where that takes no longer than a moment, so that nobody waits for it.
+            rewrite_up_to_bytes: the size of a database up to which it is written anew, during which no call is
+                answered (a second for about 70 MB); None: whatever its size.
 
         Returns:
-            Whether nothing is left; where not, purge again later with `at_once`.
+            Whether nothing is left; where not, the database is larger.
 
         Raises:
             StoreUnavailable: a read that goes on for long, or another process, holds on to the past, or the disk is

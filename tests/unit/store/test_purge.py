@@ -35,7 +35,7 @@ def test_no_stale_copy_of_a_key_is_left_in_any_file(tmp_path):
         opened = await SqliteStore.open(tmp_path / "test.db", migrations=[])
         await fill_and_delete(opened, gone, kept)
         before = scan(tmp_path, gone)
-        is_done = await opened.purge(at_once=True)
+        is_done = await opened.purge(rewrite_up_to_bytes=None)
         after, rest = scan(tmp_path, gone), scan(tmp_path, kept[:10])
         await opened.close()
         return before, is_done, after, rest
@@ -47,16 +47,15 @@ def test_no_stale_copy_of_a_key_is_left_in_any_file(tmp_path):
     assert rest
 
 
-def test_a_large_file_is_written_anew_only_at_once(tmp_path, monkeypatch):
+def test_a_file_that_is_too_large_is_not_written_anew(tmp_path):
     gone, kept = keys(3000)[:1500], keys(3000)[1500:]
-    monkeypatch.setattr(store, "_REWRITTEN_IN_A_MOMENT_BYTES", 100_000)
 
     async def story():
         opened = await SqliteStore.open(tmp_path / "test.db", migrations=[])
         await fill_and_delete(opened, gone, kept)
-        put_off = await opened.purge(at_once=False)
+        put_off = await opened.purge(rewrite_up_to_bytes=100_000)
         log_bytes = (tmp_path / "test.db-wal").stat().st_size
-        made_up_for = await opened.purge(at_once=True)
+        made_up_for = await opened.purge(rewrite_up_to_bytes=None)
         await opened.close()
         return put_off, log_bytes, made_up_for
 
@@ -82,10 +81,10 @@ def test_a_read_that_goes_on_puts_the_purge_off_and_holds_up_no_write(tmp_path, 
         await begun.wait()
         await opened.write(lambda tx: tx.run("INSERT INTO things VALUES ('a')"))
         with pytest.raises(StoreUnavailable, match="long read"):
-            await opened.purge(at_once=True)
+            await opened.purge(rewrite_up_to_bytes=None)
         over.set()
         await reading
-        assert await opened.purge(at_once=True)
+        assert await opened.purge(rewrite_up_to_bytes=None)
         await opened.close()
 
     asyncio.run(story())

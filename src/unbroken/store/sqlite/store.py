@@ -25,7 +25,6 @@ T = TypeVar("T")
 _BUSY_TIMEOUT_S: Final = 5.0
 _READ_BUSY_TIMEOUT_S: Final = 0.25  # a read waits on the event loop, and only while another process recovers the log
 _LONG_READS: Final = 4
-_REWRITTEN_IN_A_MOMENT_BYTES: Final = 32 << 20  # about 0.2 s
 _LOG_TRIES: Final = 100
 _LOG_PAUSE_S: Final = 0.05
 _CATALOGUE: Final = (
@@ -86,11 +85,11 @@ class SqliteStore:
         self._refuse_if_closed()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, call)
 
-    async def purge(self, *, at_once: bool) -> bool:
+    async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:
         """See `Store.purge`. The write-ahead log is emptied into the file and cut; then the file is written anew."""
         self._refuse_if_closed()
         await self._empty_log()
-        if not at_once and await self._writer.outside(_size_bytes) > _REWRITTEN_IN_A_MOMENT_BYTES:
+        if rewrite_up_to_bytes is not None and await self._writer.outside(_size_bytes) > rewrite_up_to_bytes:
             return False
         await self._writer.outside(_rewrite)
         await self._empty_log()
