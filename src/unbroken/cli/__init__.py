@@ -18,6 +18,7 @@ from unbroken.cli import (
     replay,
     retention,
     serving,
+    verify,
 )
 
 program = typer.Typer(
@@ -44,6 +45,7 @@ program.command("import")(archives.import_)
 program.command("replay")(replay.replay)
 program.command("purge")(purge.purge)
 program.command("retention")(retention.retention)
+program.command("verify")(verify.verify)
 
 
 def main() -> None:

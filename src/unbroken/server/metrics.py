@@ -37,6 +37,7 @@ class Metrics:
         self.links: defaultdict[str, int] = defaultdict(int)
         self._durations: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * (len(BUCKETS_S) + 2))
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -62,6 +63,10 @@ class Metrics:
         """Show a value that is read when the page is."""
         self._gauges[name] = (meaning, read)
 
+    def counter(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """The same of one that only grows; the page adds `_total` to its name."""
+        self._counters[name] = (meaning, read)
+
     def page(self) -> bytes:
         """The page in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -81,6 +86,8 @@ class Metrics:
         yield links
         for name, (meaning, read) in self._gauges.items():
             yield GaugeMetricFamily(name, meaning, value=read())
+        for name, (meaning, read) in self._counters.items():
+            yield CounterMetricFamily(name, meaning, value=read())
 
     def _latency(self) -> HistogramMetricFamily:
         latency = HistogramMetricFamily("unbroken_request_seconds", "Time to answer.", labels=["route"])

@@ -14,6 +14,7 @@ from unbroken.server import data_directory, health, lab, table
 from unbroken.server.app import Application
 from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
+from unbroken.server.patrol import Patrol
 from unbroken.server.platform import open_data
 from unbroken.server.request_ids import RequestIds
 from unbroken.server.trouble import CannotStart
@@ -35,6 +36,7 @@ class Service:
         self.context = opened.context
         self.metrics = Metrics()
         self.worker = Worker(opened.context)
+        self.patrol = Patrol(opened.context, self.metrics, settings.verify_every_s)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
         self._opened = opened
@@ -75,9 +77,11 @@ class Service:
         await self.context.standings.load(self.context)
         self.request_log.start(asyncio.get_running_loop())
         self._working = asyncio.create_task(self._work())
+        self.patrol.start()
 
     async def stop(self) -> None:
         """Finish what is begun, then let go of everything."""
+        await self.patrol.stop()
         self.worker.stop()
         if self._working is not None:
             await self._working

@@ -43,6 +43,7 @@ class Settings:
     keep_alive_s: Annotated[float, Unit("seconds", "How long a connection may idle between two requests.")] = 30.0
     stop_timeout_s: Annotated[float, Unit("seconds", "How long a stop waits for requests in flight.")] = 10.0
     backlog: Annotated[int, Unit("connections", "How many connections may wait to be accepted.")] = 2048
+    verify_every_s: Annotated[float, Unit("seconds", "How often some people are verified; 0: never.")] = 600.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -59,6 +60,8 @@ class Settings:
         for name in ("head_timeout_s", "body_timeout_s", "keep_alive_s", "stop_timeout_s"):
             if not 1 <= getattr(self, name) <= _LONGEST_S:
                 raise CannotStart(f"{variable(name)} must be between 1 and {_LONGEST_S} seconds.")
+        if self.verify_every_s and not 1 <= self.verify_every_s <= _LONGEST_S:
+            raise CannotStart(f"{variable('verify_every_s')} must be 0, or between 1 and {_LONGEST_S} seconds.")
 
     @property
     def is_public(self) -> bool:

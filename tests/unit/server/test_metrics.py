@@ -39,11 +39,13 @@ def test_the_latency_histogram_is_cumulative():
     assert abs(found["unbroken_request_seconds_sum", "GET /x"] - 99.0325) < 1e-9
 
 
-def test_links_and_gauges_are_shown():
+def test_links_gauges_and_counters_are_shown():
     metrics = Metrics()
     metrics.link("linked")
     metrics.link("INSTALL_DELETED")
     metrics.gauge("unbroken_behind", "Partitions behind.", lambda: 3)
+    metrics.counter("unbroken_seen", "Things seen.", lambda: 4)
     found = samples(metrics)
+    assert found["unbroken_seen_total",] == 4
     assert found["unbroken_links_total", "linked"] == 1
     assert found["unbroken_behind",] == 3

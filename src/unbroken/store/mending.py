@@ -1,0 +1,70 @@
+"""Mending: single rows are written as they are proved to be (`flow/verify/repair.py`); nothing else writes so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from unbroken.store.inspection import INSTALL, SPAN, USER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from unbroken.domain.ids import AppId, InstallId, UserId
+    from unbroken.store.contract import Transaction
+
+
+def _assignments(columns: Sequence[str]) -> str:
+    return ", ".join(f"{column} = ${place}" for place, column in enumerate(columns, 2))
+
+
+_SET_INSTALL: Final = f"UPDATE installs SET {_assignments(INSTALL)} WHERE install_id = $1"
+_SET_USER: Final = f"UPDATE users SET {_assignments(USER)} WHERE user_id = $1"
+_CARRY: Final = (
+    "INSERT INTO carriers (app_id, external_id, user_id) VALUES ($1, $2, $3)"
+    " ON CONFLICT (app_id, external_id) DO UPDATE SET user_id = excluded.user_id"
+)
+_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND external_id = $2"
+_DROP_SPANS: Final = "DELETE FROM spans WHERE install_id = $1"
+_ADD_SPAN: Final = (
+    f"INSERT INTO spans (install_id, from_ms, {', '.join(SPAN)})"
+    f" VALUES ($1, $2, {', '.join(f'${place}' for place in range(3, 3 + len(SPAN)))})"
+)
+_DROP_EVENT: Final = "DELETE FROM events WHERE user_id = $1 AND event_id = $2"
+_DROP_CHECKPOINTS: Final = "DELETE FROM checkpoints WHERE user_id = $1"
+
+
+async def set_install(tx: Transaction, install_id: InstallId, values: Mapping[str, Any]) -> None:
+    """Write the columns `INSTALL` of an install that is there."""
+    await tx.run(_SET_INSTALL, install_id, *(values[column] for column in INSTALL))
+
+
+async def set_user(tx: Transaction, user_id: UserId, values: Mapping[str, Any]) -> None:
+    """Write the columns `USER` of a user that is there."""
+    await tx.run(_SET_USER, user_id, *(values[column] for column in USER))
+
+
+async def set_carrier(tx: Transaction, app_id: AppId, external_id: str, user_id: bytes | None) -> None:
+    """Let a user carry an external id, or nobody."""
+    if user_id is None:
+        await tx.run(_RELEASE, app_id, external_id)
+    else:
+        await tx.run(_CARRY, app_id, external_id, user_id)
+
+
+async def set_spans(tx: Transaction, install_id: InstallId, spans: Mapping[int, Mapping[str, Any]]) -> None:
+    """Replace all spans of an install: by their beginnings, the columns `SPAN`."""
+    await tx.run(_DROP_SPANS, install_id)
+    await tx.many(
+        _ADD_SPAN,
+        [(install_id, from_ms, *(spans[from_ms][column] for column in SPAN)) for from_ms in sorted(spans)],
+    )
+
+
+async def drop_event(tx: Transaction, user_id: UserId, event_id: str) -> None:
+    """Delete an event, without a trace."""
+    await tx.run(_DROP_EVENT, user_id, event_id)
+
+
+async def drop_checkpoints(tx: Transaction, user_id: UserId) -> None:
+    """Delete all checkpoints of a user."""
+    await tx.run(_DROP_CHECKPOINTS, user_id)
