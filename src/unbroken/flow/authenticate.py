@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from unbroken.credentials import NAMES, Kind
 from unbroken.domain.errors import AppDisabled, ForbiddenCredential, Unauthenticated
 from unbroken.domain.ids import ID_BYTES, AppId, InstallId, KeyId, parse_id
 from unbroken.store import access
+from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App, Scope
@@ -153,11 +155,12 @@ def _refuse_ended(key: access.Key, now_ms: int) -> None:
 
 
 async def _note_use(context: Context, key: access.Key) -> None:
-    """At most once a minute, so that a busy key costs nothing."""
+    """At most once a minute, so that a busy key costs nothing; not where nothing can be written: a read goes on."""
     now_ms = context.wall.now_ms()
     if key.last_used_at is not None and now_ms < key.last_used_at + _USE_NOTED_EVERY_MS:
         return
-    await context.store.write(lambda tx: access.use_key(tx, key.key_id, now_ms))
+    with suppress(StoreUnavailable):
+        await context.store.write(lambda tx: access.use_key(tx, key.key_id, now_ms))
 
 
 def _running(app: App) -> App:

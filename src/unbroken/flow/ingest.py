@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken import wire
-from unbroken.domain.errors import InstallGone
+from unbroken.domain.errors import InstallGone, Unauthenticated
 from unbroken.domain.standing import REASONS, STATES, Standing
 from unbroken.flow.uploads import Taken, compress, take
 from unbroken.log.contract import Record
+from unbroken.store import identity, tombstones
 
 if TYPE_CHECKING:
+    from unbroken.domain.ids import InstallId
     from unbroken.flow.authenticate import InstallCaller
     from unbroken.flow.context import Context
 
@@ -45,6 +47,7 @@ async def ingest(
 
     Raises:
         InstallGone, InvalidRequest, TooLarge.
+        Unauthenticated: the database does not know the install.
     """
     standing = context.standings.of(caller.install_id, caller.standing)
     if standing is Standing.DELETED:
@@ -52,7 +55,20 @@ async def ingest(
     taken = taken or take(body)
     now_ms = context.clock.now_ms()
     record = Record(caller.install_id, now_ms, zstd_body) if zstd_body else Plain(caller.install_id, now_ms, body)
-    is_first = not context.standings.has_uploaded(caller.install_id)
+    is_first = not context.standings.has_uploaded(caller.install_id) and await _is_unused(context, caller.install_id)
     await context.log.append(record, first_of_install=is_first)
     context.standings.note_upload(caller.install_id)
     return wire.UploadResults(taken.results, STATES[standing].value, REASONS[standing])
+
+
+async def _is_unused(context: Context, install_id: InstallId) -> bool:
+    """Whether the database does not know yet that the install has uploaded; asked once in the life of a process.
+
+    A token outlives a database that was put back to an older backup: what nobody can keep is not acknowledged.
+    """
+    known = await context.store.read(lambda tx: identity.app_and_use_of(tx, install_id))
+    if known is not None:
+        return not known[1]
+    if await context.store.read(lambda tx: tombstones.is_gone(tx, context.vault.tombstone(install_id))):
+        raise InstallGone
+    raise Unauthenticated("This platform does not know the install of this user token.")

@@ -144,11 +144,11 @@ class Worker:
         batch = {partition: records for partition, records in batch.items() if records}
         if not batch:
             return False
-        with suppress(LeaseLost):
+        try:
             await self._keep(batch, epochs)
-            return True
-        self._epochs.clear()
-        return False
+        except LeaseLost:
+            self._epochs.clear()  # an erasure changed what was read, or somebody else works on it: look again
+        return True
 
     async def _lease(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """The epochs of the partitions that are ours, renewed in good time."""

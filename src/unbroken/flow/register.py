@@ -22,6 +22,7 @@ from unbroken.store import access, identity
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
+    from unbroken.domain.ids import AppId
     from unbroken.flow.authenticate import AppCaller
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
@@ -50,10 +51,10 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
     _check_key(key)
 
     async def create(tx: Transaction) -> wire.Registered:
+        if key is not None and (earlier := await _earlier(tx, caller, _digest(context, key))) is not None:
+            return await _again(context, tx, *earlier, key)
         found = await codes.find(context, tx, body.authentication_code)
         app = caller.app if caller is not None else await _app_of(tx, found)
-        if key is not None and (install_id := await access.registration(tx, app.app_id, _digest(context, key))):
-            return await _again(context, tx, app, install_id, key)
         recording = Recording(context, tx, app, actor="app" if found is None else found.code.actor)
         return await _create(recording, _Asked(body, key), found)
 
@@ -72,9 +73,22 @@ def _check_key(key: str | None) -> None:
         raise InvalidRequest(message, details=(("Idempotency-Key", message),))
 
 
+async def _earlier(tx: Transaction, caller: AppCaller | None, digest: bytes) -> tuple[App, InstallId] | None:
+    """What the key registered before, and in which app: it holds as long as that install lives, a code does not."""
+    app_id = await access.registered_in(tx, digest) if caller is None else caller.app.app_id
+    install_id = None if app_id is None else await access.registration(tx, app_id, digest)
+    if app_id is None or install_id is None:
+        return None
+    return await _running(tx, app_id), install_id
+
+
 async def _app_of(tx: Transaction, found: codes.Found | None) -> App:
     assert found is not None
-    app = await access.app_by_id(tx, found.code.app_id)
+    return await _running(tx, found.code.app_id)
+
+
+async def _running(tx: Transaction, app_id: AppId) -> App:
+    app = await access.app_by_id(tx, app_id)
     if app is None or app.is_disabled:
         raise AppDisabled
     return app

@@ -89,6 +89,7 @@ def take(body: bytes) -> Taken:
         InvalidRequest: it is not of the contract's form.
         TooLarge: too many payloads, or too many items in one.
     """
+    _refuse_other_than_utf8(body)
     try:
         upload = _STRICT.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -100,6 +101,14 @@ def take(body: bytes) -> Taken:
     _check_sizes([len(payload.items) for payload in upload.payloads])
     results = [wire.PayloadResult(_payload_id(payload.payload_id), "stored", []) for payload in upload.payloads]
     return Taken(upload.sent_at, results)
+
+
+def _refuse_other_than_utf8(body: bytes) -> None:
+    """Members that nobody knows are kept and told as they came, and the decoder does not look into them."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"The body is not UTF-8 (byte {error.start}).") from None
 
 
 def _take_loosely(body: bytes) -> Taken:

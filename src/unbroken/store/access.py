@@ -197,6 +197,7 @@ _SPEND: Final = (
 )
 _SPENT: Final = "SELECT spent_key FROM spent_credentials WHERE digest = $1 AND install_id = $2"
 _REGISTRATION: Final = "SELECT install_id FROM registrations WHERE app_id = $1 AND key_digest = $2"
+_REGISTERED_IN: Final = "SELECT app_id FROM registrations WHERE key_digest = $1 ORDER BY app_id LIMIT 1"
 _ADD_REGISTRATION: Final = "INSERT INTO registrations (app_id, key_digest, install_id) VALUES ($1, $2, $3)"
 _FORGET_REGISTRATION: Final = "DELETE FROM registrations WHERE install_id = $1"
 
@@ -238,6 +239,12 @@ async def registration(tx: Transaction, app_id: AppId, key_digest: bytes) -> Ins
     """The install that an idempotency key registered."""
     row = await tx.one(_REGISTRATION, app_id, key_digest)
     return InstallId(row[0]) if row else None
+
+
+async def registered_in(tx: Transaction, key_digest: bytes) -> AppId | None:
+    """The app in which an idempotency key, which is a random secret of one device, registered an install."""
+    row = await tx.one(_REGISTERED_IN, key_digest)
+    return AppId(row[0]) if row else None
 
 
 async def add_registration(tx: Transaction, app_id: AppId, key_digest: bytes, install_id: InstallId) -> None:

@@ -173,6 +173,7 @@ def test_an_upload_that_was_on_its_way_is_dropped_and_purged(tmp_path):
         late = platform.context.standings.of
         await end(platform, user_id)
         platform.context.standings.of = lambda *_: Standing.ACTIVE  # it was looked at before the erasure
+        platform.context.standings.note_upload(caller.install_id)
         await ingest(platform.context, caller, json.dumps(body).encode(), zstd_body=None)
         platform.context.standings.of = late
         await platform.settle()

@@ -148,6 +148,7 @@ CREATE TABLE registrations (
     CONSTRAINT registrations_key PRIMARY KEY (app_id, key_digest)
 ) {without_rowid};
 CREATE INDEX registrations_of_install ON registrations (install_id);
+CREATE INDEX registrations_by_key ON registrations (key_digest);
 
 CREATE TABLE auth_codes (
     digest BYTEA NOT NULL,
