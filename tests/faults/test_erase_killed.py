@@ -6,11 +6,12 @@ After the restart whatever the files still hold of somebody who is gone is purge
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.erase_child import VAULT, open_context
+from tests.faults.killing import VAULT, open_context
 from tests.unit.flow.test_erase import everything, person
 
 from unbroken import wire
@@ -21,6 +22,7 @@ from unbroken.flow.tidy import tidy
 from unbroken.flow.traces import Names, search
 from unbroken.testing.in_process import InProcess
 
+ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("erase_child.py")
 DIGESTED = ("receipts", "tombstones", "facts", "sqlite_sequence", "changes")
 """What holds something after an erasure that it did not hold before."""
@@ -71,7 +73,8 @@ async def outcome(place, user_id, names, old, new):
 
 def test_killed_at_each_statement_the_person_is_there_or_gone(tmp_path):
     user_id, names = asyncio.run(build(tmp_path))
-    done = subprocess.run([sys.executable, str(CHILD), str(tmp_path), user_id], check=False, timeout=300)
+    words = [sys.executable, str(CHILD), str(tmp_path), user_id]
+    done = subprocess.run(words, check=False, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0
     places = sorted(path for path in tmp_path.iterdir() if path.is_dir())
 
