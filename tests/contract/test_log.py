@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unbroken.log.contract import PARTITIONS, LeaseLost, PayloadLog, Record, partition_of
+from unbroken.log.contract import PARTITIONS, LeaseLost, PayloadLog, Record, UnknownInstall, partition_of
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SeededRandomness
 from unbroken.store.contract import Call, ConstraintViolation, Store, T, Transaction
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 NOW = 1_790_000_000_000
 INSTALL = b"install-0001"
 HOME = partition_of(INSTALL)
+STRANGER = next(one for n in range(99) if partition_of(one := b"stranger-%03d" % n) == HOME)
 
 
 class CountedStore:
@@ -185,6 +186,18 @@ async def test_the_first_upload_marks_its_install_as_used(log: PayloadLog, store
 
     used = await store.read(lambda tx: tx.all("SELECT install_id FROM installs WHERE used = TRUE"))
     assert used == [(installs[0],)]
+
+
+async def test_the_first_upload_of_an_install_that_is_not_there_is_refused_alone(log: PayloadLog) -> None:
+    answers = await asyncio.gather(
+        log.append(record(b"known"), first_of_install=False),
+        log.append(record(b"unknown", STRANGER), first_of_install=True),
+        log.append(record(b"known too"), first_of_install=False),
+        return_exceptions=True,
+    )
+
+    assert [type(answer) for answer in answers] == [type(None), UnknownInstall, type(None)]
+    assert await bodies(log) == [b"known", b"known too"]
 
 
 async def test_wait_returns_after_an_append(log: PayloadLog) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken import wire
-from unbroken.domain.errors import InstallGone, Unauthenticated
+from unbroken.domain.errors import InstallGone, Refusal, Unauthenticated
 from unbroken.domain.standing import REASONS, STATES, Standing
 from unbroken.flow.uploads import Taken, compress, take
-from unbroken.log.contract import Record
-from unbroken.store import identity, tombstones
+from unbroken.log.contract import Record, UnknownInstall
+from unbroken.store import tombstones
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import InstallId
@@ -55,20 +55,17 @@ async def ingest(
     taken = taken or take(body)
     now_ms = context.clock.now_ms()
     record = Record(caller.install_id, now_ms, zstd_body) if zstd_body else Plain(caller.install_id, now_ms, body)
-    is_first = not context.standings.has_uploaded(caller.install_id) and await _is_unused(context, caller.install_id)
-    await context.log.append(record, first_of_install=is_first)
+    is_first = not context.standings.has_uploaded(caller.install_id)
+    try:
+        await context.log.append(record, first_of_install=is_first)
+    except UnknownInstall:
+        raise await _refusal_of_unknown(context, caller.install_id) from None
     context.standings.note_upload(caller.install_id)
     return wire.UploadResults(taken.results, STATES[standing].value, REASONS[standing])
 
 
-async def _is_unused(context: Context, install_id: InstallId) -> bool:
-    """Whether the database does not know yet that the install has uploaded; asked once in the life of a process.
-
-    A token outlives a database that was put back to an older backup: what nobody can keep is not acknowledged.
-    """
-    known = await context.store.read(lambda tx: identity.app_and_use_of(tx, install_id))
-    if known is not None:
-        return not known[1]
+async def _refusal_of_unknown(context: Context, install_id: InstallId) -> Refusal:
+    """Erased while its upload was on the way; or its token outlives a database that was put back to an older backup."""
     if await context.store.read(lambda tx: tombstones.is_gone(tx, context.vault.tombstone(install_id))):
-        raise InstallGone
-    raise Unauthenticated("This platform does not know the install of this user token.")
+        return InstallGone()
+    return Unauthenticated("This platform does not know the install of this user token.")

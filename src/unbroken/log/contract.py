@@ -25,6 +25,10 @@ class LeaseLost(Exception):
     """Another worker holds this partition, or its records were processed already: this call must leave nothing."""
 
 
+class UnknownInstall(Exception):
+    """The database knows no such install, so nobody could keep its uploads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One upload.
@@ -80,6 +84,7 @@ class PayloadLog(Protocol):
             first_of_install: mark the install as used, durable together with the record (linking.md, row 13).
 
         Raises:
+            UnknownInstall: it is the first of an install that is not there.
             StoreUnavailable: the record was not stored.
         """
         ...

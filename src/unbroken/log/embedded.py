@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from unbroken.log.contract import PARTITIONS, LeaseLost, Record, partition_of
+from unbroken.log.contract import PARTITIONS, LeaseLost, Record, UnknownInstall, partition_of
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -130,38 +130,53 @@ class EmbeddedLog:
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         try:
-            await self._store.write(_Append(group))
+            unknown = await self._store.write(_Append(group))
         except BaseException as error:
             _fail(group, error)
             if not isinstance(error, Exception):
                 raise
         else:
-            for _, _, stored in group:
-                if not stored.done():
+            for record, _, stored in group:
+                if stored.done():
+                    continue
+                if record.install_id in unknown:
+                    stored.set_exception(UnknownInstall(record.install_id.hex()))
+                else:
                     stored.set_result(None)
             self._appended.set()
 
 
 class _Append:
-    """The call that adds a group of records."""
+    """The call that adds a group of records; it answers which installs are unknown, whose records are left out."""
 
     def __init__(self, group: Sequence[_Waiting]) -> None:
         self._records = [record for record, _, _ in group]
-        self._first = [(record.install_id,) for record, first, _ in group if first]
+        self._first = {record.install_id for record, first, _ in group if first}
 
-    async def __call__(self, tx: Transaction) -> None:
-        head = await tx.one(_TAKE_POSITIONS, len(self._records))
+    async def __call__(self, tx: Transaction) -> set[bytes]:
+        unknown = {install_id for install_id in self._first if not await _use(tx, install_id)}
+        await self._add(tx, [record for record in self._records if record.install_id not in unknown])
+        return unknown
+
+    async def _add(self, tx: Transaction, records: Sequence[Arrival]) -> None:
+        head = await tx.one(_TAKE_POSITIONS, len(records))
         assert head is not None, "migration 0002_log put the row there"
-        before = head[0] - len(self._records)
+        before = head[0] - len(records)
         await tx.many(
             _ADD,
             [
                 (partition_of(record.install_id), position, record.install_id, record.received_at, record.body)
-                for position, record in enumerate(self._records, before + 1)
+                for position, record in enumerate(records, before + 1)
             ],
         )
-        if self._first:
-            await tx.many(_USED, self._first)
+
+
+async def _use(tx: Transaction, install_id: bytes) -> bool:
+    """Mark an install as used; whether there is one."""
+    row = await tx.one(_IS_USED, install_id)
+    if row is not None and not row[0]:
+        await tx.run(_USED, install_id)
+    return row is not None
 
 
 def _fail(group: Sequence[_Waiting], error: BaseException) -> None:
@@ -190,7 +205,8 @@ _COUNT_WAITING: Final = "SELECT count(*) FROM log_records WHERE partition_no = $
 _ADD: Final = (
     "INSERT INTO log_records (partition_no, position, install_id, received_at, body) VALUES ($1, $2, $3, $4, $5)"
 )
-_USED: Final = "UPDATE installs SET used = TRUE WHERE install_id = $1 AND NOT used"
+_IS_USED: Final = "SELECT used FROM installs WHERE install_id = $1"
+_USED: Final = "UPDATE installs SET used = TRUE WHERE install_id = $1"
 # A hop from partition to partition along the key: costs what is behind, not what is in the log.
 _BEHIND: Final = """
     WITH RECURSIVE behind (partition_no) AS (
