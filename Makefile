@@ -55,7 +55,7 @@ reference: setup
 	@$(RUN) -m tools.reference
 
 prove: setup
-	@$(RUN) -m pytest -m prove -s
+	@$(RUN) -m pytest -m prove --numprocesses $(WORKERS) --dist loadgroup -rP
 
 bench: setup
 	@$(RUN) -m bench
