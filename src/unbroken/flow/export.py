@@ -131,7 +131,7 @@ class Export:
 def _payload(install_id: InstallId, upload: KeptUpload) -> bytes:
     """As JSON within the line, where that is the very same bytes; a line break would end the line."""
     body = decompress(upload.body)
-    fits = b"\n" not in body and b"\r" not in body and _is_utf8(body)
+    fits = b"\n" not in body and b"\r" not in body
     line = archive.Payload(
         install_id=install_id.hex(),
         received_at=upload.received_at,
@@ -140,14 +140,6 @@ def _payload(install_id: InstallId, upload: KeptUpload) -> bytes:
         body_base64=None if fits else b64encode(body).decode(),
     )
     return archive.write(line)
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 async def export(context: Context, caller: KeyCaller, user_id: str) -> Export:
