@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from tests.model.api import random_uuid
 
 from unbroken import wire
 from unbroken.credentials import body_hash
+from unbroken.domain.errors import Refusal
 from unbroken.flow import authenticate, codes, erase, erase_part, link, operate, profile, register, rename, tokens
 from unbroken.flow.operate import Order
 from unbroken.flow.repeat import Repeatable
@@ -82,6 +84,10 @@ async def anna(platform: InProcess, busy: Busy) -> None:
     await platform.settle()
     second = await platform.register()
     await platform.link(second, busy.named("anna"))
+    for phone in (first, second):
+        for name in ("bert", "null"):
+            with suppress(Refusal):
+                await platform.link(phone, name)
     await platform.link(await platform.register(TABLET), busy.named("anna"))
     now_ms = later(platform, 12 * HOUR)
     items = captured(now_ms - 10 * HOUR, 6, 0.1)

@@ -116,6 +116,11 @@ COLUMNS: dict[str, dict[str, Column]] = {
     },
     "undo_answers": {"subject": Column(other), "body": Column(cut)},
     "traces": {"fact_id": Column(other), "body": Column(BAD_JSON)},
+    "refused_links": {
+        "install_id": Column(other),
+        "at": Column(constant(-1)),
+        "body": Column(BAD_JSON),
+    },
     "installs": {
         "install_id": Column(other),
         "app_id": Column(other, mends=True),
@@ -259,11 +264,12 @@ BY_FORM = {
     "when something happened that only this row tells": (
         "apps.created_at", "api_keys.created_at", "api_keys.expires_at", "api_keys.revoked_at",
         "api_keys.last_used_at", "changes.at", "auth_codes.expires_at", "idempotency.at", "payloads.received_at",
-        "installs.kept_from"),
+        "installs.kept_from", "refused_links.at"),
     "what a device or a customer said, and only this row tells": (
         "installs.device", "users.metadata", "auth_codes.external_id", "payloads.body", "log_records.body",
         "installs.credential_key"),
-    "what was answered or seen then": ("undo_answers.body", "traces.body", "idempotency.status", "idempotency.reply"),
+    "what was answered or seen then": (
+        "undo_answers.body", "traces.body", "refused_links.body", "idempotency.status", "idempotency.reply"),
     "history: how often it was told anew": ("events.revision",),
     "where it stands only; that nothing lies before it is noticed": ("log_head.position", "log_partitions.epoch"),
 }  # fmt: skip
@@ -271,11 +277,14 @@ BY_FORM = {
 NO_CLAIM = {
     "only this row tells it, and nothing depends on it": (
         "facts.reason", "spent_credentials.spent_key", "auth_codes.minted_for", "changes.seq",
-        "idempotency.idempotency_key", "log_records.received_at", "events.successor of a removed event"),
+        "idempotency.idempotency_key", "log_records.received_at", "events.successor of a removed event",
+        "refused_links.number"),
     "whether the files were purged is asked of the files, not of the row": ("receipts.is_purged",),
     "who works, and until when; a wrong one ends within seconds": (
         "log_partitions.holder", "log_partitions.leased_until"),
-    "what is to be done; when it is done the timeline is compared": ("due.user_id", "due.from_ms", "due.version"),
+    "what is to be done; when it is done the timeline is compared": (
+        "due.user_id", "due.from_ms", "due.version", "due.failures", "due.retry_at", "due.trouble",
+    ),
     "beside what is served: compared or thrown away by the run that made it": (
         "imports.*", "replay_runs.*", "replay_users.*", "replay_timelines.*", "replay_checkpoints.*",
         "replay_events.*"),
@@ -311,7 +320,8 @@ INSERTED = {
     " places_until, last_fix FROM timelines LIMIT 1",
     "a timeline of a retired user": "INSERT INTO chunks SELECT u.user_id, c.day, c.body FROM users u, chunks c"
     " WHERE u.redirect IS NOT NULL LIMIT 1",
-    "a due timeline of nobody": "INSERT INTO due VALUES (x'eeeeeeeeeeeeeeeeeeeeeeee', 0, 1)",
+    "a due timeline of nobody": "INSERT INTO due (user_id, from_ms, version)"
+    " VALUES (x'eeeeeeeeeeeeeeeeeeeeeeee', 0, 1)",
     "an upload twice": "INSERT INTO payloads SELECT i.install_id, p.seq, p.received_at, p.offset_ms, p.first_t,"
     " p.last_t, p.reach_ms, p.body FROM payloads p, installs i WHERE i.install_id <> p.install_id LIMIT 1",
     "an upload of an erased install": "INSERT INTO payloads SELECT i.install_id, p.seq + 1000, p.received_at,"

@@ -52,7 +52,9 @@ async def main(path: str, app_id: bytes, when: str, number: int) -> None:
     mortal: Any = Mortal(store, when, number) if when else store
     context = Context(mortal, EmbeddedLog(store), clock, clock, SystemRandomness(), vault, Standings(), lab=False)
     was_left = await store.read(lambda tx: rows.run(tx, app_id)) is not None
-    await replay(context, Wanted(app_id, switch=True, resume=was_left and not when), share=1)
+    resume = was_left and not when
+    changes = None if resume else {"late_window_days": "30"}
+    await replay(context, Wanted(app_id, changes, switch=True, resume=resume), share=1)
     await store.close()
 
 

@@ -35,7 +35,7 @@ async def served(path: Path) -> dict[bytes, list[Any]]:
 
 
 async def build(directory: Path) -> tuple[Path, bytes]:
-    """People of whom the policy in force would tell more than what is served."""
+    """People of whom the policy in force would have told more than what is served, had it been so all the time."""
     async with InProcess(directory) as platform:
         await platform.set_policy(late_window_days="7")
         await late_history(platform, people=PEOPLE)

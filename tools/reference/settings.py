@@ -44,7 +44,8 @@ def _policies() -> Iterator[str]:
     for each in fields(app.Policy):
         kind = kinds[each.name]
         choice = isinstance(kind, type) and issubclass(kind, StrEnum)
-        text = _choice(each, kind) if choice else _number(each, meanings[each.name])
+        told = _number if each.name in administer._NUMBERS else _words  # noqa: SLF001 - told here, used there
+        text = _choice(each, kind) if choice else told(each, meanings[each.name])
         yield f"### `{each.name}`\n\n{text}\n"
 
 
@@ -56,3 +57,7 @@ def _choice(each: Field[object], kind: type[StrEnum]) -> str:
 def _number(each: Field[object], meaning: str) -> str:
     least, most = administer._NUMBERS[each.name]  # noqa: SLF001 - told here, used there
     return f"{meaning[0].upper()}{meaning[1:]} From {least} to {most}; default {each.default}."
+
+
+def _words(each: Field[object], meaning: str) -> str:
+    return f"{meaning[0].upper()}{meaning[1:]} Default `{each.default}`."

@@ -8,6 +8,7 @@ import typer
 
 from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
 from unbroken.cli.output import errors_as_sentences, print_facts, print_json, print_table
+from unbroken.cli.policy_trial import try_policy
 from unbroken.cli.run import run
 from unbroken.domain.errors import InvalidRequest
 from unbroken.domain.ids import AppId
@@ -54,6 +55,8 @@ def list_(data: Data = DATA_DEFAULT, json: Json = False) -> None:
 def policy(
     app_id: AppIdArgument,
     changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="What to change.")] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would differ, and change nothing.")] = False,
     data: Data = DATA_DEFAULT,
     json: Json = False,
 ) -> None:
@@ -62,6 +65,9 @@ def policy(
 
     with errors_as_sentences(json=json):
         target, parsed = AppId(id_of(app_id, "an app")), dict(map(_pair, changes or []))
+        if dry_run:
+            try_policy(data, target, parsed, json=json)
+            return
         if parsed:
             found = run(data, lambda context: administer.set_policy(context, target, parsed))
         else:

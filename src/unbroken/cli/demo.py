@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-_TRACE_HELP = "A real day as a GPX file or a trace directory; a made-up one if left out."
+_TRACE_HELP = "A real day from a .gpx, .jsonl or .jsonl.gz file; a made-up one if left out."
 
 
 def demo(

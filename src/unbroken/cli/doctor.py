@@ -13,16 +13,19 @@ from unbroken.cli.options import DATA_DEFAULT, Data, Json
 from unbroken.cli.output import errors_as_sentences, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from unbroken.domain.app import App
     from unbroken.flow.context import Context
+    from unbroken.store.access import Key
 
 _DAY_MS: Final = 86_400_000
 _EXPIRES_SOON_MS: Final = 14 * _DAY_MS
 _CLOCK_EARLIEST_MS: Final = 1_767_225_600_000  # 2026-01-01: before this software was
 _SPACE_LOW_BYTES: Final = 1 << 30
 _SPACE_OUT_BYTES: Final = 64 << 20
+_NAMED: Final = 5
 
 
 class Verdict(StrEnum):
@@ -98,13 +101,13 @@ def _mode(data: Path) -> Finding:
 
 
 def _keys(data: Path) -> Finding:
-    from unbroken.server import keys  # noqa: PLC0415
+    from unbroken.server import data_directory, keys  # noqa: PLC0415
 
     path = data / keys.KEYS_FILE
     if not path.exists():
-        return _problem(
-            "keys", f"{path} is not there. The first `unbroken serve` makes it; if it was lost, restore it."
-        )
+        if (data / data_directory.DATABASE_FILE).exists():
+            return _problem("keys", f"{path} is missing beside a database. Restore it from a backup.")
+        return _problem("keys", f"{path} is not there yet. The first `unbroken serve` makes it.")
     if keys.is_readable_by_others(path):
         return _problem("keys", f"Others can read {path}. Run: chmod 600 {path}")
     return _well(
@@ -154,42 +157,68 @@ def _database(data: Path) -> Iterator[Finding]:
 
 async def _ask_database(context: Context) -> list[Finding]:
     """Opening it has checked the schema already; a newer or damaged one is refused there."""
-    from unbroken.flow import administer  # noqa: PLC0415
+    return [
+        _well("database", "It opens, and its schema is the one this version works with."),
+        *await _erasures(context),
+        *await _timelines(context),
+        *await _apps(context),
+    ]
+
+
+async def _erasures(context: Context) -> list[Finding]:
     from unbroken.store import tombstones  # noqa: PLC0415
 
-    findings = [_well("database", "It opens, and its schema is the one this version works with.")]
-    if waiting := await context.store.read(tombstones.unpurged):
-        findings.append(
-            _warning(
-                "erasures",
-                f"The file may hold stale copies of the ids of {len(waiting)} erasures. Up to 256 MiB a server writes"
-                " it anew within the hour; a larger one in a quiet hour: unbroken purge",
-            )
-        )
+    waiting = await context.store.read(tombstones.unpurged)
+    if not waiting:
+        return []
+    sentence = (
+        f"The file may hold stale copies of the ids of {len(waiting)} erasures. Up to 256 MiB a server writes"
+        " it anew within the hour; a larger one in a quiet hour: unbroken purge"
+    )
+    return [_warning("erasures", sentence)]
+
+
+async def _timelines(context: Context) -> list[Finding]:
+    """Those that could not be computed, each with its user."""
+    from unbroken.store import set_aside  # noqa: PLC0415
+
+    failed = await context.store.read_long(set_aside.failed)
+    if not failed:
+        return [_well("timelines", "Every timeline can be computed.")]
+    named = ", ".join(f"{one.user_id.hex()} ({one.trouble})" for one in failed[:_NAMED])
+    more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    sentence = (
+        f"{len(failed)} cannot be computed: {named}{more}. What was told before is served, and the others go on. The"
+        " log says why under TIMELINE_FAILED; `unbroken verify` looks for damaged rows."
+    )
+    return [_problem("timelines", sentence)]
+
+
+async def _apps(context: Context) -> list[Finding]:
+    from unbroken.flow import administer  # noqa: PLC0415
+
     apps = await administer.list_apps(context)
     if not apps:
-        return [*findings, _warning("apps", "There is no app yet: unbroken app create NAME")]
-    findings.append(_well("apps", f"There are {len(apps)}."))
+        return [_warning("apps", "There is no app yet: unbroken app create NAME")]
+    findings = [_well("apps", f"There are {len(apps)}.")]
     now_ms = context.wall.now_ms()
     for app in apps:
-        in_force = [
-            key for key in await administer.list_keys(context, app.app_id) if administer.is_in_force(key, now_ms)
-        ]
-        if not in_force:
-            hint = f"unbroken key create --app {app.app_id.hex()} --name NAME --scope user.link"
-            findings.append(
-                _warning("keys of apps", f"The app {app.name} has no key in force, so nothing can link: {hint}")
-            )
-        for key in in_force:
-            if key.expires_at < now_ms + _EXPIRES_SOON_MS:
-                days = (key.expires_at - now_ms) // _DAY_MS
-                findings.append(
-                    _warning(
-                        "keys of apps",
-                        f"The key {key.name} of {app.name} expires in {days} days. Create its successor.",
-                    )
-                )
+        keys = await administer.list_keys(context, app.app_id)
+        findings += _keys_of_app(app, [key for key in keys if administer.is_in_force(key, now_ms)], now_ms)
     return findings
+
+
+def _keys_of_app(app: App, in_force: Sequence[Key], now_ms: int) -> Iterator[Finding]:
+    """An app without a key, and keys that end soon."""
+    if not in_force:
+        hint = f"unbroken key create --app {app.app_id.hex()} --name NAME --scope user.link"
+        yield _warning("keys of apps", f"The app {app.name} has no key in force, so nothing can link: {hint}")
+    for key in in_force:
+        if key.expires_at < now_ms + _EXPIRES_SOON_MS:
+            days = (key.expires_at - now_ms) // _DAY_MS
+            yield _warning(
+                "keys of apps", f"The key {key.name} of {app.name} expires in {days} days. Create its successor."
+            )
 
 
 def _well(check: str, sentence: str) -> Finding:

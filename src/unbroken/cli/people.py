@@ -33,7 +33,7 @@ def show_user(
     data: Data = DATA_DEFAULT,
     json: Json = False,
 ) -> None:
-    """Show a person: profile and installs."""
+    """Show a person: profile, how far the timeline is, and installs."""
     with errors_as_sentences(json=json):
         id_of(user_id, "a user")
         shown = run(
@@ -64,7 +64,7 @@ def explain(
     data: Data = DATA_DEFAULT,
     json: Json = False,
 ) -> None:
-    """Say why an install is, or was, in its state."""
+    """Say why an install is, or was, in its state, and why link calls for it were refused."""
     with errors_as_sentences(json=json):
         id_of(install_id, "an install")
         step = partial(_explain, install_id, _instant(at))
@@ -75,14 +75,21 @@ def explain(
             typer.echo(shown.sentence)
             for counterfactual in shown.counterfactuals:
                 typer.echo(f"  {counterfactual.sentence}")
+            for refused in shown.refused_links:
+                typer.echo(f"Refused at {refused.at}, row {refused.row}, {refused.error_code}: {refused.sentence}")
+                for counterfactual in refused.counterfactuals:
+                    typer.echo(f"  {counterfactual.sentence}")
 
 
 async def _user(context: Context, user_id: str, caller: KeyCaller) -> dict[str, Any]:
     from unbroken.flow import profile  # noqa: PLC0415 - each command starts as fast as it can
+    from unbroken.flow.setting_aside import timeline_state  # noqa: PLC0415
 
     found = await profile.profile(context, caller, user_id)
+    timeline = await timeline_state(context, caller, user_id)
     page = await profile.installs(context, caller, user_id, wire.PAGE_MAX, None)
-    return {**wire.plain(found), "installs": [dict(wire.plain(install)) for install in page.installs]}
+    installs = [dict(wire.plain(install)) for install in page.installs]
+    return {**wire.plain(found), "timeline": timeline, "installs": installs}
 
 
 async def _install(install_id: str, context: Context, caller: KeyCaller) -> dict[str, Any]:

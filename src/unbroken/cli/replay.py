@@ -41,7 +41,7 @@ def replay(
         wanted = step.Wanted(_scope(user, app), _changes(policy, resume=resume), switch, resume)
         report = _run(data, wanted, json=json)
         if json:
-            print_json(_view(report, with_differences=diff))
+            print_json(view_of(report, with_differences=diff))
         else:
             _tell(report, with_differences=diff)
 
@@ -88,16 +88,18 @@ def _progress(*, shown: bool) -> Iterator[Progress | None]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def _view(report: Report, *, with_differences: bool) -> dict[str, Any]:
+def view_of(report: Report, *, with_differences: bool) -> dict[str, Any]:
+    """A report as JSON says it."""
     view: dict[str, Any] = {
         "app_id": report.app_id.hex(),
         "policy": report.policy,
-        "users": report.same + len(report.differ) + report.moving,
+        "users": report.same + len(report.differ) + report.moving + len(report.failed),
         "same": report.same,
         "differ": len(report.differ),
         "switched": report.switched,
         "waiting": report.waiting,
         "moving": report.moving,
+        "failed": [user_id.hex() for user_id in report.failed],
         "events": {what: _sum(report, what) for what in ("gained", "lost", "changed")},
     }
     if with_differences:
@@ -141,3 +143,5 @@ def _sentences(report: Report) -> Iterator[str]:
         yield f"{report.waiting} can be switched: the same command with --resume --switch."
     if report.moving:
         yield f"{report.moving} changed while they were replayed: the same command with --resume tries them again."
+    if report.failed:
+        yield f"{len(report.failed)} cannot be computed: {', '.join(user_id.hex() for user_id in report.failed)}."

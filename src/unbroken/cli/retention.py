@@ -32,7 +32,7 @@ def retention(
         app_id = AppId(id_of(app, "an app")) if app is not None else None
         told = run(data, lambda context: retain(context, app_id, dry_run=dry_run, share=_SHARE))
         if json:
-            print_json({"dry_run": dry_run, "apps": list(map(_view, told))})
+            print_json({"dry_run": dry_run, "apps": list(map(view_of, told))})
             return
         columns = ("APP_ID", "KEPT", "RECEIVED BEFORE", "INSTALLS", "PAYLOADS", "MIB", "WAITING")
         print_table(columns, map(_line, told), empty="There is no app yet: unbroken app create NAME")
@@ -40,7 +40,8 @@ def retention(
             typer.echo("A dry run: nothing was deleted.")
 
 
-def _view(one: Retained) -> dict[str, Any]:
+def view_of(one: Retained) -> dict[str, Any]:
+    """What retention did for an app, or would do, as JSON says it."""
     return {
         "app_id": one.app_id.hex(),
         "retention_days": one.retention_days,

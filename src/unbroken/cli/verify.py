@@ -62,7 +62,6 @@ def _view(report: Report) -> dict[str, Any]:
         "ok": not report.findings,
         "checked": dict(report.checked),
         "pending": report.pending,
-        "behind": report.behind,
         "unaccounted": report.unaccounted,
         "findings": list(map(_finding, report.findings)),
         "repaired": list(map(_finding, report.repaired)),
@@ -98,5 +97,3 @@ def _sentences(report: Report, *, is_repairing: bool) -> Iterator[str]:
         yield "What is repairable is repaired by the same command with --repair."
     if report.pending:
         yield f"{report.pending} timelines are to be computed anew anyway, and were passed over."
-    if report.behind:
-        yield f"{report.behind} timelines were told under an earlier late window; `unbroken replay` brings them on."

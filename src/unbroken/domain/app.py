@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from unbroken.domain.ids import PLACEHOLDERS, parse_external_id
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from unbroken.domain.ids import AppId
+    from unbroken.domain.ids import AppId, ExternalId
 
 
 class Scope(StrEnum):
@@ -63,9 +65,10 @@ class Policy:
     """What the operator decided for one app; every decision is made under the policy in force at its moment.
 
     Args:
-        late_window_days: how long after its capture an item may arrive.
+        late_window_days: how long after its capture an item may arrive; a change counts for what arrives after it.
         retention_days: how long payloads are kept.
         link_burst: how many installs may be linked to one external id within 24 hours.
+        placeholders: what broken apps send in place of an external id (row 1), with commas between, in lower case.
     """
 
     linking: Linking = Linking.ON
@@ -76,6 +79,12 @@ class Policy:
     late_window_days: int = 30
     retention_days: int = 90
     link_burst: int = 20
+    placeholders: str = ",".join(PLACEHOLDERS)
+
+    def external_id_of(self, text: object) -> ExternalId | None:
+        """The external id that `text` is, or None where row 1 of linking.md refuses it."""
+        placeholders = frozenset(self.placeholders.split(","))
+        return parse_external_id(text, placeholders) if isinstance(text, str) else None
 
 
 def policy_of(stored: Mapping[str, Any]) -> Policy:
@@ -89,6 +98,7 @@ def policy_of(stored: Mapping[str, Any]) -> Policy:
         late_window_days=stored["late_window_days"],
         retention_days=stored["retention_days"],
         link_burst=stored["link_burst"],
+        placeholders=stored["placeholders"],
     )
 
 

@@ -249,7 +249,7 @@ class LaterFactsDepend(InConflict):
 
 
 class HistoryExpired(InConflict):
-    """Payloads that an exact undo needs are no longer kept."""
+    """Payloads that an exact undo, or an exact look back, needs are no longer kept."""
 
     code = "HISTORY_EXPIRED"
 

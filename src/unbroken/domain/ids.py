@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final, NewType
+from typing import TYPE_CHECKING, Final, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 AppId = NewType("AppId", bytes)
 InstallId = NewType("InstallId", bytes)
@@ -31,17 +34,19 @@ def parse_id(text: str) -> bytes | None:
     return bytes.fromhex(text) if _HEX.fullmatch(text) else None
 
 
-PLACEHOLDERS: Final = frozenset(
-    {"null", "undefined", "none", "anonymous", "guest", "unknown", "0", "-1", "[object object]"}
-)
-"""What broken apps send in place of an account (linking.md, row 1); compared in lower case."""
+PLACEHOLDERS: Final = ("null", "undefined", "none", "anonymous", "guest", "unknown", "0", "-1", "[object object]")
+"""What broken apps send in place of an account (linking.md, row 1), as long as an app names no others."""
 
 EXTERNAL_ID_MAX_CHARACTERS: Final = 255
 _ONLY_ZEROS_AND_HYPHENS: Final = re.compile(r"[0-]+")
 
 
-def parse_external_id(text: str, placeholders: frozenset[str] = PLACEHOLDERS) -> ExternalId | None:
-    """The external id as it is stored and compared, or None where row 1 of linking.md refuses it."""
+def parse_external_id(text: str, placeholders: Collection[str]) -> ExternalId | None:
+    """The external id as it is stored and compared, or None where row 1 of linking.md refuses it.
+
+    Args:
+        placeholders: in lower case; nothing but zeros and hyphens is always one.
+    """
     normal = unicodedata.normalize("NFC", text)
     if not 1 <= len(normal) <= EXTERNAL_ID_MAX_CHARACTERS or not normal.strip():
         return None

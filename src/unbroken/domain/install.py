@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -140,10 +140,16 @@ class Install:
 
     @property
     def state(self) -> State:
-        """Its own state; a disabled user hides it too (`activation.status_of`)."""
+        """Its own state; a disabled user hides it too (`people.status_of`)."""
         if self.standing is State.DELETED:
             return State.DELETED
         return State.DISABLED if self.is_disabled else self.standing
+
+    def in_state(self, state: State) -> Install:
+        """The same install in another state; a disabling keeps what it was, to give that back."""
+        if state is State.DISABLED:
+            return replace(self, is_disabled=True)
+        return replace(self, standing=state, is_disabled=False)
 
     @property
     def is_linked(self) -> bool:

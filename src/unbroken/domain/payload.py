@@ -80,7 +80,7 @@ def judge(
         captured_at: by the device's clock, corrected by the offset.
         received_at: the earliest receipt of a copy.
         spans: all of the install's, in order of time; the first begins at its registration.
-        late_window_days: the app's policy.
+        late_window_days: that of the policy in force at the receipt (`late_windows.py`).
     """
     if captured_at > received_at + FUTURE_TOLERANCE_MS:
         return Outcome.BAD_CLOCK, None

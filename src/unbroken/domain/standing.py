@@ -33,13 +33,15 @@ STATES: Final = {
 
 REASONS: Final = {
     Standing.ACTIVE: None,
-    Standing.STANDBY: "Another install of this person has precedence: a phone goes before a tablet.",
+    Standing.STANDBY: (
+        "Another install of this person had precedence: a phone goes before a tablet, and of two of a kind the newer."
+    ),
     Standing.SUPERSEDED: "Another install of this person became the active one.",
     Standing.INSTALL_DISABLED: "This install was disabled by the operator.",
     Standing.USER_DISABLED: "The user of this install was disabled by the operator.",
     Standing.DELETED: "This install was reset or erased.",
 }
-"""The `state_reason` of every reply."""
+"""The `state_reason` of every reply. It rests on the state alone, so it must be true of any other install."""
 
 
 def standing_of(install: Install, user: User) -> Standing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,8 @@ KEY_LIFE_MAX_DAYS: Final = 365
 KEYS_MAX: Final = 10
 NAME_MAX_CHARACTERS: Final = 100
 OPERATOR: Final = "operator"
+CLOCK_TOLERANCE_MS: Final = 600_000
+"""A fact that lies further ahead was said by a clock that was wrong, and must not carry the whole app along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ _CHOICES: Final[dict[str, type[StrEnum]]] = {
     "link_ticket": LinkTicket,
 }
 _NUMBERS: Final = {"late_window_days": (1, 3650), "retention_days": (1, 3650), "link_burst": (1, 1_000_000)}
+_PLACEHOLDERS: Final = "placeholders"
+_WORDS_MAX_CHARACTERS: Final = 2_000
 
 
 async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]) -> Policy:
@@ -144,8 +149,9 @@ def policy_with(policy: Policy, changes: Mapping[str, str]) -> Policy:
 
 async def _record_policy(context: Context, tx: Transaction, app_id: AppId, policy: Policy) -> None:
     now_ms = context.clock.now_ms()
+    last_at = await ledger.last_at(tx, app_id, now_ms + CLOCK_TOLERANCE_MS)
     fact_id = FactId(context.randomness.id("fact", now_ms))
-    entry = Entry(fact_id, now_ms, FactKind.POLICY_CHANGED, OPERATOR, fields=asdict(policy))
+    entry = Entry(fact_id, max(now_ms, last_at + 1), FactKind.POLICY_CHANGED, OPERATOR, fields=asdict(policy))
     await ledger.append(tx, app_id, entry)
 
 
@@ -159,7 +165,9 @@ def _parse(name: str, value: str) -> Any:
         return _choice(name, value)
     if name in _NUMBERS:
         return _number(name, value)
-    raise _bad(name, f"There is no policy {name}; there are {', '.join([*_CHOICES, *_NUMBERS])}.")
+    if name == _PLACEHOLDERS:
+        return _words(name, value)
+    raise _bad(name, f"There is no policy {name}; there are {', '.join([*_CHOICES, *_NUMBERS, _PLACEHOLDERS])}.")
 
 
 def _choice(name: str, value: str) -> StrEnum:
@@ -176,6 +184,14 @@ def _number(name: str, value: str) -> int:
     if not least <= number <= most:
         raise _bad(name, f"{name} is a whole number from {least} to {most}.")
     return number
+
+
+def _words(name: str, value: str) -> str:
+    """Each once, compared as external ids are: in NFC and lower case."""
+    words = dict.fromkeys(unicodedata.normalize("NFC", word).strip().lower() for word in value.split(","))
+    if len(value) > _WORDS_MAX_CHARACTERS or not value.isprintable():
+        raise _bad(name, f"{name} are words with commas between, {_WORDS_MAX_CHARACTERS} characters at most.")
+    return ",".join(word for word in words if word)
 
 
 def _bad(path: str, message: str) -> InvalidRequest:

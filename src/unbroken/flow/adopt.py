@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.app import App, Scope
 from unbroken.domain.errors import Conflict, InvalidRequest, NotFound, Refusal
-from unbroken.domain.ids import AppId, InstallId, UserId
+from unbroken.domain.ids import AppId, InstallId, UserId, parse_id
 from unbroken.flow import archive, encoding
 from unbroken.flow.administer import OPERATOR
 from unbroken.flow.arrival import Arrival, read_arrival
@@ -177,15 +177,16 @@ class _Run:
         return count
 
     def _add_payload(self, arrival: Arrival, number: int, line: archive.Payload) -> None:
-        install = arrival.installs.get(InstallId(bytes.fromhex(line.install_id))) if line.install_id else None
-        if install is None or not install.used:
+        install_id = parse_id(line.install_id)
+        install = arrival.installs.get(InstallId(install_id)) if install_id is not None else None
+        if install_id is None or install is None or not install.used:
             raise refused(number, "The payload is of an install that the archive does not bring, or that is unused.")
         body = _body_of(number, line)
         try:
             take(body)
         except Refusal as refusal:
             raise refused(number, f"The body is no upload: {refusal.message}") from None
-        record = Record(bytes.fromhex(line.install_id), line.received_at, compress(body))
+        record = Record(install_id, line.received_at, compress(body))
         if upload_of(0, record).offset_ms != line.offset_ms:
             raise refused(number, "The clock offset does not follow from the body.")
         self._rows.append((InstallId(record.install_id), record))

@@ -144,6 +144,18 @@ class Metadata(Line, frozen=True, tag="metadata"):
     pairs: dict[str, str]
 
 
+class RefusedLink(Line, frozen=True, tag="refused_link"):
+    """A link call for an install of the person that was refused; the last 20 of each are kept.
+
+    Args:
+        trace: what `GET /v3/installs/{install_id}/explain` tells of it.
+    """
+
+    install_id: str
+    at: int
+    trace: Raw
+
+
 class Code(Line, frozen=True, tag="code"):
     """An authentication code that was minted for the person; never the code, nor its digest. Not imported."""
 
@@ -227,6 +239,7 @@ AnyLine = (
     | Fact
     | Undone
     | Metadata
+    | RefusedLink
     | Code
     | Answer
     | Floor
@@ -235,8 +248,8 @@ AnyLine = (
     | End
 )
 ORDER: Final[tuple[tuple[type[Line], ...], ...]] = (
-    (Header,), (User,), (ExternalId,), (Install,), (Span,), (Policy, Fact), (Undone,), (Metadata,), (Code,), (Answer,),
-    (Floor,), (Event,), (Payload,), (End,),
+    (Header,), (User,), (ExternalId,), (Install,), (Span,), (Policy, Fact), (Undone,), (Metadata,),
+    (RefusedLink,), (Code,), (Answer,), (Floor,), (Event,), (Payload,), (End,),
 )  # fmt: skip
 """The kinds as they follow each other."""
 

@@ -61,6 +61,7 @@ class Arrival:
     external_ids: list[ExternalId] = field(default_factory=list)
     facts: list[Told] = field(default_factory=list)
     metadata: dict[UserId, dict[str, str]] = field(default_factory=dict)
+    refused_links: list[tuple[InstallId, archive.RefusedLink]] = field(default_factory=list)
     has_undone: bool = False
     floor: Floor | None = None
     kept_before: int = 0
@@ -102,6 +103,8 @@ def _add(arrival: Arrival, number: int, line: archive.AnyLine) -> None:
             arrival.facts.append(Told(number, entry_of(number, line), line))
         case archive.Metadata(user_id, pairs):
             arrival.metadata[UserId(_id(number, user_id))] = pairs
+        case archive.RefusedLink():
+            _add_refused(arrival, number, line)
         case archive.Undone():
             arrival.has_undone = True
         case archive.Floor():
@@ -131,6 +134,17 @@ def _check_device(number: int, device: bytes) -> None:
         zone_of(device.decode())
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise refused(number, "What the SDK reported of the device is not as it was written.") from None
+
+
+def _add_refused(arrival: Arrival, number: int, line: archive.RefusedLink) -> None:
+    install_id = InstallId(_id(number, line.install_id))
+    if install_id not in arrival.installs:
+        raise refused(number, "The archive does not speak of this install.")
+    try:
+        wire.decode(bytes(line.trace), wire.RefusedLink)
+    except msgspec.MsgspecError as error:
+        raise refused(number, f"This is no trace of a refused link: {error}.") from None
+    arrival.refused_links.append((install_id, line))
 
 
 def _add_floor(arrival: Arrival, number: int, line: archive.Floor) -> None:

@@ -16,24 +16,25 @@ from unbroken.domain.errors import (
     AuthCodeUnknown,
     AuthCodeUsed,
     InvalidExternalId,
+    NotAuthenticated,
     Refusal,
     UserDisabled,
     UserlinkingNotConfigured,
 )
-from unbroken.domain.ids import FactId, parse_external_id
+from unbroken.domain.ids import FactId
 from unbroken.domain.install import State
 from unbroken.domain.ledger.facts import Linked
 from unbroken.domain.ledger.fold import situation_of
 from unbroken.domain.link import Situation, Ticket, Whose, decide_link
 from unbroken.flow.recording import Recording
+from unbroken.flow.refusals import Refused
 from unbroken.flow.repeat import refuse_another_body
 from unbroken.flow.tokens import app_of, load_living, own_state_of
 from unbroken.store import access, identity, ledger, traces
 from unbroken.store.access import Code
 
 if TYPE_CHECKING:
-    from unbroken.domain.app import App
-    from unbroken.domain.ids import ExternalId, InstallId
+    from unbroken.domain.ids import AppId, ExternalId, InstallId
     from unbroken.domain.link import Row
     from unbroken.flow.authenticate import InstallCaller, KeyCaller
     from unbroken.flow.context import Context
@@ -63,27 +64,29 @@ async def mint(context: Context, caller: KeyCaller, external_id: object, same: R
         InvalidExternalId, UserlinkingNotConfigured, UserDisabled: rows 1, 4 and 11 of linking.md.
         IdempotencyKeyReused.
     """
-    known = parse_external_id(external_id) if isinstance(external_id, str) else None
-
     async def write(tx: Transaction) -> wire.AuthCode:
         if same is not None:
             await refuse_another_body(context, tx, same)
-        await _refuse_minting(tx, caller.app, known)
-        assert known is not None
+        known = await _mintable(tx, caller.app.app_id, external_id)
         return await _write_code(context, tx, caller, known, same.key if same is not None else None)
 
     return await context.store.write(write)
 
 
-async def _refuse_minting(tx: Transaction, app: App, external_id: ExternalId | None) -> None:
+async def _mintable(tx: Transaction, app_id: AppId, said: object) -> ExternalId:
+    """The external id that a code may be made for."""
+    app = await access.app_by_id(tx, app_id)
+    assert app is not None, "its key was just admitted"
+    external_id = app.policy.external_id_of(said)
     if external_id is None:
         raise InvalidExternalId
     if app.policy.linking is Linking.OFF:
         raise UserlinkingNotConfigured
-    carrier = await identity.carrier_of(tx, app.app_id, external_id)
-    user = await identity.resolve_user(tx, app.app_id, carrier) if carrier is not None else None
+    carrier = await identity.carrier_of(tx, app_id, external_id)
+    user = await identity.resolve_user(tx, app_id, carrier) if carrier is not None else None
     if user is not None and user.is_disabled:
         raise UserDisabled
+    return external_id
 
 
 async def _write_code(
@@ -200,9 +203,11 @@ async def record_link(
     if external_id in people.carriers:
         users.append(people.resolve(people.carriers[external_id]))
     said = Linked(install_id, external_id, recording.app.policy.used_install, is_pristine)
-    named = [install.named_at, *(user.named_at for user in users)]
+    named, touched = await recording.naming(external_id)
+    named += [install.named_at, *(user.named_at for user in users)]
+    touched += [user.touched_at for user in users]
     looked_at = situation_of(people, said)
-    await recording.record(said, link_id, named=named, touched=[user.touched_at for user in users])
+    await recording.record(said, link_id, named=named, touched=touched)
     await traces.keep_trace(recording.tx, link_id, _trace(looked_at))
 
 
@@ -224,31 +229,55 @@ async def redeem(context: Context, caller: InstallCaller, text: str, same: Repea
     Raises:
         AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired, InstallGone, LinkRefused, IdempotencyKeyReused.
     """
+    refused = Refused(caller.app_id, caller.install_id)
 
     async def link(tx: Transaction) -> wire.OwnState:
+        refused.begin()
         if same is not None:
             await refuse_another_body(context, tx, same)
-        recording = Recording(context, tx, await app_of(tx, caller), actor=f"install:{caller.install_id.hex()}")
+        app = await app_of(tx, caller)
+        recording = await Recording.of_app(context, tx, app.app_id, actor=f"install:{caller.install_id.hex()}")
         await load_living(recording, caller.install_id)
-        found = await find(context, tx, text)
-        assert found is not None
-        if found.code.app_id != recording.app_id:
-            raise AuthCodeUnknown
-        if found.code.redeemed_by != caller.install_id:
-            await _redeem(recording, found, caller.install_id)
+        await _redeem(recording, text, refused)
         install = recording.people.install(caller.install_id)
         return own_state_of(context, recording.app, install, recording.people)
 
-    return await context.store.write(link)
+    try:
+        return await context.store.write(link)
+    except Refusal:
+        await refused.keep(context)
+        raise
 
 
-async def _redeem(recording: Recording, found: Found, install_id: InstallId) -> None:
-    _refuse_ended(recording, found)
+async def _redeem(recording: Recording, text: str, refused: Refused) -> None:
+    try:
+        found = await _found(recording, text)
+        if found.code.redeemed_by != refused.install_id:
+            _refuse_ended(recording, found)
+    except NotAuthenticated as refusal:
+        await refused.note_code(recording, refusal)
+        raise
+    if found.code.redeemed_by != refused.install_id:
+        await _link(recording, found, refused)
+
+
+async def _found(recording: Recording, text: str) -> Found:
+    found = await find(recording.context, recording.tx, text)
+    assert found is not None
+    if found.code.app_id != recording.app_id:
+        raise AuthCodeUnknown
+    return found
+
+
+async def _link(recording: Recording, found: Found, refused: Refused) -> None:
+    install_id = refused.install_id
     await recording.load_carrier(found.code.external_id)
     use = await identity.app_and_use_of(recording.tx, install_id)
     assert use is not None
     said = Linked(install_id, found.code.external_id, recording.app.policy.used_install, pristine=not use[1])
-    row = decide_link(await situation(recording, said, Ticket.VALID))
+    looked_at = await situation(recording, said, Ticket.VALID)
+    row = decide_link(looked_at)
+    await refused.note(recording, row, looked_at)
     refuse(row)
     recording.actor = found.code.actor
     if recording.people.install(install_id).is_linked:  # row 9: the code is spent all the same

@@ -90,10 +90,10 @@ def _is_equal(served: Head | None, told: Head) -> bool:
 
 
 def _outcomes(both: Both) -> list[Outcomes]:
-    if both.tried.late_window_days == both.loaded.late_window_days:
+    if both.tried.late_windows == both.loaded.late_windows:
         return []
     counts: Counter[tuple[str, str]] = Counter()
-    now_and_then = [judge_uploads(one.uploads, one.spans, one.late_window_days) for one in (both.loaded, both.tried)]
+    now_and_then = [judge_uploads(one.uploads, one.spans, one.late_windows) for one in (both.loaded, both.tried)]
     for now, then in zip(*now_and_then, strict=True):
         if now.outcome is not then.outcome:
             counts[now.outcome.value, then.outcome.value] += 1

@@ -15,10 +15,11 @@ from unbroken.domain.ledger.facts import FactKind, Linked, Registered, Renamed, 
 from unbroken.domain.ledger.forget import forget
 from unbroken.flow.authenticate import InstallCaller, KeyCaller
 from unbroken.flow.dry_run import DryRun, unless_dry
-from unbroken.flow.person_facts import facts_of_person
+from unbroken.flow.person_facts import facts_of_installs
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge
 from unbroken.flow.receipts import signed
 from unbroken.flow.whose import person, writer
+from unbroken.log.contract import partition_of
 from unbroken.store import erasure, ledger, timelines, tombstones
 from unbroken.store.ledger import Entry
 
@@ -92,12 +93,12 @@ def _actor(caller: Reader) -> str:
 async def _receipt_of(context: Context, tx: Transaction, caller: Reader, user_id: str) -> wire.Receipt | None:
     """The receipt, where this user was erased already."""
     known = parse_id(user_id)
-    found = await tombstones.find(tx, context.vault.tombstone(known)) if known is not None else None
+    found = await tombstones.find(tx, context.vault.tombstone(known), "user") if known is not None else None
     app_id = caller.app.app_id if isinstance(caller, KeyCaller) else caller.app_id
     if found is None or found[0] != app_id:
         return None
     if isinstance(caller, InstallCaller):
-        mine = await tombstones.find(tx, context.vault.tombstone(caller.install_id))
+        mine = await tombstones.find(tx, context.vault.tombstone(caller.install_id), "install")
         if mine is None:
             return None  # its own install lives: this user is not its own, so it is not there
         if mine != found:
@@ -154,7 +155,7 @@ async def _erase(erasing: Erasing, found: erasure.Found) -> wire.Receipt:
     receipt_id = context.randomness.secret(12)
     await _bury(context, tx, app_id, found, receipt_id)
     told = await _forget(context, tx, app_id, found)
-    deleted = await erasure.delete(tx, app_id, found)
+    deleted = await erasure.delete(tx, app_id, found, partition_of)
     for install_id in found.installs:
         await timelines.add_erased(tx, digest(install_id), now_ms)
     fields = {"users": [digest(user_id).hex() for user_id in found.users]}
@@ -181,10 +182,7 @@ async def _bury(context: Context, tx: Transaction, app_id: AppId, found: erasure
 
 async def _forget(context: Context, tx: Transaction, app_id: AppId, found: erasure.Found) -> erasure.Deleted:
     """Put the person's facts out of sight, and what was told to others about it (`domain.ledger.forget`)."""
-    facts: dict[FactId, Fact] = {}
-    for install_id in found.installs:
-        facts |= {fact.fact_id: fact for fact in await facts_of_person(tx, app_id, install_id)}
-    in_order = sorted(facts.values(), key=lambda fact: fact.position)
+    in_order = await facts_of_installs(tx, app_id, found.installs)
     forgotten = forget(in_order, set(found.installs), set(found.external_ids))
     gone = {fact.fact_id for fact in forgotten.gone}
     links = [fact.fact_id for fact in in_order if isinstance(fact.said, Linked | Unlinked)]

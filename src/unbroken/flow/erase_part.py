@@ -16,12 +16,13 @@ from msgspec import Raw, Struct
 from unbroken import wire
 from unbroken.domain.errors import HistoryExpired, InvalidRequest
 from unbroken.domain.ids import InstallId, UserId
+from unbroken.domain.late_windows import LateWindows
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.standing import Standing
 from unbroken.flow.dry_run import DryRun
 from unbroken.flow.erase import Erasing, kept_receipt
 from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
-from unbroken.flow.process import upload_of
+from unbroken.flow.process import keep_upload, upload_of
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge
 from unbroken.flow.recording import Recording
 from unbroken.flow.retention import is_kept_since
@@ -29,7 +30,8 @@ from unbroken.flow.timeline import compute_within
 from unbroken.flow.tokens import leave
 from unbroken.flow.uploads import compress, decompress, identity_of, item_of, times_of
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import access, erasure, identity, payloads, tombstones
+from unbroken.log.contract import partition_of
+from unbroken.store import erasure, identity, payloads, tombstones
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ async def erase_install(context: Context, caller: KeyCaller, install_id: str, *,
 
     async def run(tx: Transaction) -> wire.Receipt:
         install = await install_of_app(tx, caller, install_id)
-        before = await tombstones.find(tx, context.vault.tombstone(install.install_id))
+        before = await tombstones.find(tx, context.vault.tombstone(install.install_id), "install")
         if before is not None:
             return await kept_receipt(tx, before[1])
         await _refuse_expired(tx, [install.install_id], install.registered_at)
@@ -73,11 +75,11 @@ async def erase_install(context: Context, caller: KeyCaller, install_id: str, *,
 
 async def _erase_install(erasing: Erasing, caller: KeyCaller, install: Install) -> wire.Receipt:
     context, tx = erasing.context, erasing.tx
-    recording = Recording(context, tx, caller.app, caller.actor, "erased")
+    recording = await Recording.of_app(context, tx, erasing.app_id, caller.actor, "erased")
     await recording.load_install(install.install_id)
     if recording.standing(install.install_id) is not Standing.DELETED:
         await leave(recording, install.install_id)
-    deleted = await erasure.empty_install(tx, install.install_id, _NOTHING_REPORTED)
+    deleted = await erasure.empty_install(tx, install.install_id, _NOTHING_REPORTED, partition_of)
     await _tell_anew(tx, install.user, deleted, (install.registered_at, LATEST_MS))
     receipt_id = context.randomness.secret(12)
     digest = context.vault.tombstone(install.install_id)
@@ -125,26 +127,32 @@ async def _erase_items(
     erasing: Erasing, user_id: UserId, installs: Iterable[InstallId], window: tuple[int, int]
 ) -> Counter[str]:
     """Take the items out of every upload that holds a copy of one, be it processed or not."""
-    tx, log = erasing.tx, erasing.context.log
+    tx = erasing.tx
+    waited = await _take_waiting(erasing, installs)
     kept = await payloads.of_user_between(tx, user_id, *window)
-    waiting: list[tuple[InstallId, Upload]] = []
-    until = await log.head(tx)
-    for install_id in installs:
-        records = await log.waiting(tx, install_id, 0, until, _ALL_WAITING)
-        waiting += [(install_id, upload_of(position, record)) for position, record in records]
-    gone = await _captured_within(erasing, [*kept, *waiting], window)
+    gone = _captured_within(kept, window)
     told: Counter[str] = Counter({"items": len(gone), "payloads": 0, "payloads rewritten": 0, "waiting uploads": 0})
     for install_id, upload in kept:
-        told[await _rewrite(tx, install_id, upload, gone)] += 1
-    for install_id in installs:
-        bodies = {upload.seq: _without(upload.body, install_id, gone) for one, upload in waiting if one == install_id}
-        changed = {seq: None if body is None else body[0] for seq, body in bodies.items() if body is None or body[1]}
-        told["waiting uploads"] += len(changed)
-        await log.rewrite(tx, install_id, changed)
+        became = await _rewrite(tx, install_id, upload, gone)
+        told["waiting uploads" if upload.seq in waited and became != _UNTOUCHED else became] += 1
     for install_id, upload in kept:
         await _set_reach(tx, install_id, upload)
     del told[_UNTOUCHED]
     return told
+
+
+async def _take_waiting(erasing: Erasing, installs: Iterable[InstallId]) -> set[int]:
+    """Keep what waits in the log, so that a copy there and a copy kept are found together; returns the positions."""
+    tx, log = erasing.tx, erasing.context.log
+    taken: set[int] = set()
+    until = await log.head(tx)
+    for install_id in installs:
+        records = await log.waiting(tx, install_id, 0, until, _ALL_WAITING)
+        for position, record in records:
+            await keep_upload(tx, record, upload_of(position, record))
+        await log.rewrite(tx, install_id, {position: None for position, _ in records})
+        taken |= {position for position, _ in records}
+    return taken
 
 
 _Gone = set[tuple[InstallId, bytes]]
@@ -153,12 +161,9 @@ _Gone = set[tuple[InstallId, bytes]]
 _UNTOUCHED: Final = "untouched"
 
 
-async def _captured_within(
-    erasing: Erasing, uploads: Collection[tuple[InstallId, Upload]], window: tuple[int, int]
-) -> _Gone:
-    app = await access.app_by_id(erasing.tx, erasing.app_id)
-    assert app is not None
-    judged = judge_uploads(uploads, {}, app.policy.late_window_days)
+def _captured_within(uploads: Collection[tuple[InstallId, Upload]], window: tuple[int, int]) -> _Gone:
+    """Which items: it depends on when they were captured alone, and not on what became of them."""
+    judged = judge_uploads(uploads, {}, LateWindows())
     return {(one.install_id, one.identity) for one in judged if window[0] <= one.captured_at < window[1]}
 
 

@@ -17,10 +17,12 @@ from unbroken.domain.ledger.facts import FactKind, PolicyChanged
 from unbroken.domain.payload import Outcome
 from unbroken.flow import encoding
 from unbroken.flow.items import LATEST_MS, Judged, judge_uploads
+from unbroken.flow.late_windows import windows_of
 from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.person_facts import facts_of_person
+from unbroken.flow.refusals import refused_links
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import access, identity, ledger, payloads, timelines, traces
+from unbroken.store import identity, ledger, payloads, timelines, traces
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
+    from unbroken.flow.whose import Person
     from unbroken.store.contract import Transaction
     from unbroken.store.timelines import EventRow
 
@@ -73,6 +76,7 @@ async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span,
             wire.Counterfactual(one.change, one.then.value, one.sentence)
             for one in counterfactuals(facts, install.install_id, span.cause, span.rival)
         ],
+        refused_links=await refused_links(tx, install.install_id, at_ms),
     )
 
 
@@ -107,13 +111,18 @@ async def explain_event(context: Context, caller: KeyCaller, user_id: str, event
         row = await timelines.event(tx, of.user_id, event_id)
         if row is None:
             raise NotFound("There is no such event.")
-        uploads = await payloads.of_user(tx, of.user_id, row.start_ms)
-        spans = await identity.read_spans_of_user(tx, of.user_id)
-        judged = judge_uploads(uploads, spans, caller.app.policy.late_window_days)
+        judged = await _judged_between(tx, of, row.start_ms, LATEST_MS if row.end_ms is None else row.end_ms)
         inside = [one for one in judged if _is_inside(one, row)]
         return _event_explanation(row, inside)
 
     return await context.store.read_long(load)
+
+
+async def _judged_between(tx: Transaction, of: Person, from_ms: int, to_ms: int) -> list[Judged]:
+    """All items that may have been captured in some time, and others that came in the same uploads."""
+    uploads = await payloads.of_user_between(tx, of.user_id, from_ms, to_ms)
+    spans = await identity.read_spans_of_user(tx, of.user_id)
+    return judge_uploads(uploads, spans, await windows_of(tx, of.app_id, spans))
 
 
 def _is_inside(judged: Judged, row: EventRow) -> bool:
@@ -158,12 +167,7 @@ async def items(
     from_ms, to_ms = window
 
     async def load(tx: Transaction) -> list[Judged]:
-        of = await person(tx, caller, user_id)
-        app = await access.app_by_id(tx, of.app_id)
-        assert app is not None
-        uploads = await payloads.of_user(tx, of.user_id, from_ms)
-        spans = await identity.read_spans_of_user(tx, of.user_id)
-        return judge_uploads(uploads, spans, app.policy.late_window_days)
+        return await _judged_between(tx, await person(tx, caller, user_id), from_ms, to_ms)
 
     judged = await context.store.read_long(load)
     inside = sorted((one for one in judged if from_ms <= one.captured_at < to_ms), key=_place)

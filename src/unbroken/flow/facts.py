@@ -48,9 +48,13 @@ def fields_of(said: Said) -> dict[str, Any]:
             return {}
 
 
+MOVING_NOBODY: Final = frozenset({FactKind.ERASED, FactKind.REPLAYED})
+"""What was done to captures, and not to people."""
+
+
 def fact_of(entry: Entry) -> Fact | None:
-    """A row of the ledger as the fold reads it; None for an erasure, and for what an erasure has hidden."""
-    if entry.kind is FactKind.ERASED or entry.is_hidden:
+    """A row of the ledger as the fold reads it; None for what moves nobody, and for what an erasure has hidden."""
+    if entry.kind in MOVING_NOBODY or entry.is_hidden:
         return None
     return Fact(entry.fact_id, entry.position, entry.at, _SAID[entry.kind](entry))
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
+from unbroken import wire
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.ledger.people import Span, activation_id
 from unbroken.domain.payload import Outcome
 from unbroken.flow import archive
-from unbroken.store import answers, erasure, holdings, identity, ledger, retention, traces, users
+from unbroken.flow.items import LATEST_MS
+from unbroken.store import answers, erasure, holdings, identity, ledger, refusals, retention, traces, users
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId
@@ -186,6 +188,12 @@ def _undone(entry: Entry) -> archive.Undone:
     return archive.Undone(entry.fact_id.hex(), entry.at, entry.kind.value, entry.external_id, entry.actor, entry.reason)
 
 
+def _refused(install_id: InstallId, body: bytes) -> archive.RefusedLink:
+    at = wire.parse_iso(wire.decode(body, wire.RefusedLink).at)
+    assert at is not None
+    return archive.RefusedLink(install_id.hex(), at, Raw(body))
+
+
 # What is kept beside the ledger
 
 
@@ -193,6 +201,9 @@ async def _beside(tx: Transaction, of: Person, names: Names) -> list[archive.Lin
     ids = [user.user_id for user in names.users]
     pairs = [(one.hex(), await users.metadata(tx, one)) for one in ids]
     lines: list[archive.Line] = [archive.Metadata(one, pairs_of) for one, pairs_of in pairs if pairs_of]
+    for install in names.installs:
+        kept_refusals = reversed(await refusals.of_install(tx, install.install_id, LATEST_MS))
+        lines += [_refused(install.install_id, body) for body in kept_refusals]
     for external_id in names.external_ids:
         codes = await holdings.codes_for(tx, of.app_id, external_id)
         lines += [archive.Code(code.external_id, code.expires_at, _hex(code.redeemed_by), code.actor) for code in codes]

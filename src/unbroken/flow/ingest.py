@@ -66,6 +66,6 @@ async def ingest(
 
 async def _refusal_of_unknown(context: Context, install_id: InstallId) -> Refusal:
     """Erased while its upload was on the way; or its token outlives a database that was put back to an older backup."""
-    if await context.store.read(lambda tx: tombstones.is_gone(tx, context.vault.tombstone(install_id))):
+    if await context.store.read(lambda tx: tombstones.is_gone(tx, context.vault.tombstone(install_id), "install")):
         return InstallGone()
     return Unauthenticated("This platform does not know the install of this user token.")

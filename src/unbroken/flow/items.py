@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from unbroken import wire
     from unbroken.domain.ids import InstallId
+    from unbroken.domain.late_windows import LateWindows
     from unbroken.domain.ledger.people import Span
     from unbroken.store.payloads import Upload
 
@@ -46,7 +47,7 @@ def corrected(t: int, offset_ms: int) -> int:
 
 
 def judge_uploads(
-    uploads: Iterable[tuple[InstallId, Upload]], spans: Mapping[InstallId, Sequence[Span]], late_window_days: int
+    uploads: Iterable[tuple[InstallId, Upload]], spans: Mapping[InstallId, Sequence[Span]], windows: LateWindows
 ) -> list[Judged]:
     """Every distinct item of some uploads, judged; in no particular order."""
     distinct: dict[tuple[InstallId, bytes], tuple[KeptItem, Copy]] = {}
@@ -57,7 +58,7 @@ def judge_uploads(
             before = distinct.get(key)
             distinct[key] = _better(before, kept, copy) if before else (kept, copy)
     return [
-        _judge(install_id, kept, copy, spans.get(install_id, ()), late_window_days)
+        _judge(install_id, kept, copy, spans.get(install_id, ()), windows.days(install_id, copy.received_at))
         for (install_id, _), (kept, copy) in distinct.items()
     ]
 

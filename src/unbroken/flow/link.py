@@ -8,7 +8,8 @@ import msgspec
 
 from unbroken import wire
 from unbroken.credentials import Kind
-from unbroken.domain.ids import FactId, InstallId, UserId, parse_external_id, parse_id
+from unbroken.domain.errors import Refusal
+from unbroken.domain.ids import FactId, InstallId, UserId, parse_id
 from unbroken.domain.install import State
 from unbroken.domain.ledger.facts import Linked
 from unbroken.domain.link import Effect, Situation, Ticket, Whose, decide_link
@@ -16,6 +17,7 @@ from unbroken.domain.standing import REASONS, STATES
 from unbroken.flow.codes import record_link, refuse, situation
 from unbroken.flow.dry_run import DryRun, unless_dry
 from unbroken.flow.recording import Recording
+from unbroken.flow.refusals import Refused
 from unbroken.flow.repeat import Repeatable, once
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
@@ -23,6 +25,7 @@ from unbroken.store import identity, timelines, tombstones
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
+    from unbroken.domain.ids import ExternalId
     from unbroken.domain.link import Row
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
@@ -51,6 +54,10 @@ async def link(
         return await once(context, None if dry_run else same, wire.Linked, write)
     except DryRun as dry:
         return dry.answer_as(wire.Linked)
+    except Refusal:
+        if not dry_run:
+            await asked.refused.keep(context)
+        raise
 
 
 class _Asked:
@@ -58,17 +65,21 @@ class _Asked:
 
     def __init__(self, context: Context, caller: KeyCaller, install_id: str, body: wire.Link) -> None:
         self.context = context
-        self.app: App = caller.app
+        self.app_id = caller.app.app_id
         self.actor = caller.actor
         self.body = body
         self.install_id = parse_id(install_id)
-        external_id = body.external_id
-        self.external_id = parse_external_id(external_id) if isinstance(external_id, str) else None
+        self.external_id: ExternalId | None = None
+        self.refused = Refused(caller.app.app_id, InstallId(self.install_id or b""))
 
     async def decide_and_record(self, tx: Transaction, *, dry_run: bool) -> wire.Linked:
-        recording = Recording(self.context, tx, self.app, self.actor)
-        row, is_pristine = await self._decide(recording)
+        recording = await Recording.of_app(self.context, tx, self.app_id, self.actor)
+        self.external_id = recording.app.policy.external_id_of(self.body.external_id)
+        self.refused.begin()
+        row, looked_at = await self._decide(recording)
+        await self.refused.note(recording, row, looked_at)
         refuse(row)
+        is_pristine = looked_at.is_pristine
         assert self.external_id is not None
         install_id = InstallId(self.install_id or b"")
         if row.answer is Effect.NONE:
@@ -83,22 +94,25 @@ class _Asked:
         """Do it all and look before and after; the id is none that a seeded lab would give to the real call."""
         tx, people = recording.tx, recording.people
         users = {user_id for user_id, user in people.users.items() if user.redirect is None}
-        before = await look(tx, recording.app_id, people.installs, users)
+        before, rewritten = await look(tx, recording.app_id, people.installs), {}
         await self._record(recording, install_id, is_pristine, FactId(self.context.randomness.secret(12)))
         for due in await timelines.due_of(tx, sorted(users)):
-            await compute_within(tx, due.user_id, due.from_ms)
-        return summary_of(before, await look(tx, recording.app_id, people.installs, users))
+            rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)
+        return summary_of(before, await look(tx, recording.app_id, people.installs), rewritten)
 
-    async def _decide(self, recording: Recording) -> tuple[Row, bool]:
-        """The row, and whether the install is pristine."""
+    async def _decide(self, recording: Recording) -> tuple[Row, Situation]:
+        """The row, and what it was decided on."""
         found = await self._find(recording.tx)
-        if self.external_id is None or found is None or found[0] != self.app.app_id or found[1] is None:
-            return decide_link(self._outside(found)), False
+        if self.external_id is None or found is None or found[0] != self.app_id or found[1] is None:
+            outside = self._outside(recording.app, found)
+            return decide_link(outside), outside
         await recording.load_install(InstallId(self.install_id or b""))
         await recording.load_carrier(self.external_id)
-        is_pristine = not found[1]
-        said = Linked(InstallId(self.install_id or b""), self.external_id, self.app.policy.used_install, is_pristine)
-        return decide_link(await situation(recording, said, self._ticket())), is_pristine
+        said = Linked(
+            InstallId(self.install_id or b""), self.external_id, recording.app.policy.used_install, not found[1]
+        )
+        looked_at = await situation(recording, said, self._ticket())
+        return decide_link(looked_at), looked_at
 
     async def _find(self, tx: Transaction) -> tuple[bytes, bool | None] | None:
         """The app of the install and whether it ever uploaded; None instead of that where it was erased."""
@@ -107,22 +121,22 @@ class _Asked:
         found = await identity.app_and_use_of(tx, InstallId(self.install_id))
         if found is not None:
             return found
-        erased = await tombstones.find(tx, self.context.vault.tombstone(self.install_id))
+        erased = await tombstones.find(tx, self.context.vault.tombstone(self.install_id), "install")
         return (erased[0], None) if erased is not None else None
 
-    def _outside(self, found: tuple[bytes, bool | None] | None) -> Situation:
+    def _outside(self, app: App, found: tuple[bytes, bool | None] | None) -> Situation:
         """What rows 1 to 5 ask of an install that is not there, of another app, or erased."""
         return Situation(
             external_id_is_valid=self.external_id is not None,
             install_exists=found is not None,
-            same_app=found is not None and found[0] == self.app.app_id,
-            linking=self.app.policy.linking,
+            same_app=found is not None and found[0] == self.app_id,
+            linking=app.policy.linking,
             state=State.DELETED,
             whose=Whose.NOBODY,
             person_exists=False,
             person_is_disabled=False,
             is_pristine=False,
-            used_install=self.app.policy.used_install,
+            used_install=app.policy.used_install,
         )
 
     def _ticket(self) -> Ticket:
@@ -131,7 +145,7 @@ class _Asked:
         signed = self.context.vault.open(Kind.LINK_TICKET, self.body.link_ticket)
         is_valid = (
             signed is not None
-            and signed.app_id == self.app.app_id
+            and signed.app_id == self.app_id
             and signed.install_id == self.install_id
             and signed.expires_at > self.context.clock.now_ms()
         )

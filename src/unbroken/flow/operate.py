@@ -109,7 +109,7 @@ async def _ordered(
     context: Context, caller: KeyCaller, order: Order, change: Callable[[Recording], Awaitable[wire.Changed]]
 ) -> wire.Changed:
     async def write(tx: Transaction) -> tuple[wire.Changed, UserId | None]:
-        recording = Recording(context, tx, caller.app, caller.actor, order.reason)
+        recording = await Recording.of_app(context, tx, caller.app.app_id, caller.actor, order.reason)
         answer = await change(recording)
         return unless_dry(answer, dry_run=order.dry_run), UserId(bytes.fromhex(answer.user_id))
 
@@ -135,16 +135,17 @@ async def _record(
     """Record the fact, where one is needed, and bring the timelines up to date with it."""
     people, tx = recording.people, recording.tx
     user_id = people.resolve(people.install(install).user if install is not None else user or UserId(b"")).user_id
-    before = await look(tx, recording.app_id, people.installs, {user_id})
+    before = await look(tx, recording.app_id, people.installs)
+    rewritten = {}
     if said is not None:
         named = people.install(install).named_at if install is not None else people.users[user_id].named_at
         fact_id = FactId(recording.new_id("fact"))
         await recording.record(said, fact_id, named=[named], touched=[people.users[user_id].touched_at])
         await recording.save()
         for due in await timelines.due_of(tx, [user_id]):
-            await compute_within(tx, due.user_id, due.from_ms)
-    after = await look(tx, recording.app_id, people.installs, {user_id})
-    return _answer(recording, install, user_id, summary_of(before, after))
+            rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)
+    after = await look(tx, recording.app_id, people.installs)
+    return _answer(recording, install, user_id, summary_of(before, after, rewritten))
 
 
 def _answer(recording: Recording, install: InstallId | None, user_id: UserId, summary: wire.Summary) -> wire.Changed:

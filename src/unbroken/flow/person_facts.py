@@ -12,6 +12,8 @@ from unbroken.flow.facts import fact_of
 from unbroken.store import ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
     from unbroken.domain.ledger.facts import Fact
     from unbroken.store.contract import Transaction
@@ -78,8 +80,14 @@ async def facts_of_user(tx: Transaction, app_id: AppId, user_id: UserId) -> list
 
 async def facts_of_person(tx: Transaction, app_id: AppId, install_id: InstallId) -> list[Fact]:
     """All facts, live or not, that an undo about an install can reach, with the app's changes of policy; in order."""
+    return await facts_of_installs(tx, app_id, [install_id])
+
+
+async def facts_of_installs(tx: Transaction, app_id: AppId, installs: Iterable[InstallId]) -> list[Fact]:
+    """The same about several installs; what was reached from one is not walked again from the next."""
     reached = _Reached(tx, app_id)
-    await reached.install(install_id)
+    for install_id in installs:
+        await reached.install(install_id)
     return await _in_order(reached)
 
 

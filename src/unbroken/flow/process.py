@@ -13,20 +13,25 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import InstallId
 from unbroken.domain.payload import clock_offset_ms
-from unbroken.flow import timeline
 from unbroken.flow.items import corrected
 from unbroken.flow.retention import retain
+from unbroken.flow.setting_aside import set_aside
 from unbroken.flow.tidy import tidy
+from unbroken.flow.timeline import compute
 from unbroken.flow.uploads import times_of
 from unbroken.log.contract import LeaseLost, Record
 from unbroken.store import payloads, timelines, tombstones
+from unbroken.store import set_aside as aside
+from unbroken.store.contract import StoreUnavailable
 from unbroken.store.payloads import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from unbroken.domain.ids import UserId
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
+    from unbroken.store.timelines import Due
 
 LEASE_MS: Final = 30_000
 _RENEWED_EARLY_MS: Final = 10_000
@@ -53,10 +58,18 @@ class Worker:
     Args:
         is_alone: no other process may work on the same log, so the lease of one that was killed need not run out: its
             epoch is past, and whatever it might still try to commit is refused.
+        tell: called with whose timeline cannot be computed, and why; once until it could be, or a process begins.
+
+    Attributes:
+        failures: how often a timeline could not be computed.
     """
 
-    def __init__(self, context: Context, *, is_alone: bool = True) -> None:
+    def __init__(
+        self, context: Context, *, is_alone: bool = True, tell: Callable[[UserId, Exception], None] | None = None
+    ) -> None:
+        self.failures = 0
         self._context = context
+        self._tell = tell
         self._is_alone = is_alone
         self._holder = context.randomness.secret(8).hex()
         self._epochs: dict[int, int] = {}
@@ -67,7 +80,8 @@ class Worker:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until stopped; what cannot be stored now is tried again."""
+        """Work until stopped; what cannot be stored now is tried again, and what was set aside once more."""
+        await self._context.store.write(aside.release_all)
         try:
             while not self._stopping.is_set():
                 began_s = _loop_s()
@@ -180,7 +194,7 @@ class Worker:
 
     async def _is_of_nobody(self, tx: Transaction, record: Record) -> bool:
         """Whether its install was erased while the upload waited: then it is dropped, and its traces are purged."""
-        erased = await tombstones.find(tx, self._context.vault.tombstone(record.install_id))
+        erased = await tombstones.find(tx, self._context.vault.tombstone(record.install_id), "install")
         if erased is not None:
             await tombstones.soil(tx, erased[1])
         return erased is not None
@@ -188,9 +202,21 @@ class Worker:
     # Computing
 
     async def _compute(self) -> bool:
-        marked = await self._context.store.read(lambda tx: timelines.due(tx, _TIMELINES_AT_ONCE))
-        await asyncio.gather(*(timeline.compute(self._context, one) for one in marked))  # their writes share a commit
+        now_ms = self._context.wall.now_ms()
+        marked = await self._context.store.read(lambda tx: timelines.due(tx, now_ms, _TIMELINES_AT_ONCE))
+        await asyncio.gather(*map(self._compute_one, marked))  # their writes share a commit
         return bool(marked)
+
+    async def _compute_one(self, due: Due) -> None:
+        """Compute a timeline; one that fails must not keep all others waiting."""
+        try:
+            await compute(self._context, due)
+        except StoreUnavailable:
+            raise  # it is nobody's own: the same may go well in a moment
+        except Exception as error:  # noqa: BLE001 - damaged data fails in any way
+            self.failures += 1
+            if await set_aside(self._context, due, error) and self._tell is not None:
+                self._tell(due.user_id, error)
 
 
 def _loop_s() -> float:

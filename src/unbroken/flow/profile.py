@@ -51,7 +51,7 @@ async def profile_by_external_id(context: Context, caller: KeyCaller, external_i
     """
 
     async def load(tx: Transaction) -> wire.Profile:
-        known = parse_external_id(external_id)
+        known = parse_external_id(external_id, placeholders=())
         user_id = await identity.carrier_of(tx, caller.app.app_id, known) if known is not None else None
         if user_id is None:
             raise NotFound
@@ -126,7 +126,7 @@ async def _now(tx: Transaction, caller: KeyCaller, user_id: str) -> Believed:
     for install in await identity.read_installs_of(tx, of.app_id, of.user_id):
         people.installs[install.install_id] = install
     people.spans = await identity.read_spans_of_user(tx, of.user_id)
-    return Believed(of.app_id, people, of.user, await identity.devices_of_user(tx, of.user_id))
+    return Believed(of.app_id, of.user, people, of.user, await identity.devices_of_user(tx, of.user_id))
 
 
 def install_view(install: Install, user: User, device: str, spans: list[Span]) -> wire.InstallView:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import InvalidRequest
 from unbroken.domain.ledger.facts import Registered
-from unbroken.domain.ledger.undo import labelled, refold
+from unbroken.domain.ledger.refold import labelled, refold
 from unbroken.flow import archive, held
 from unbroken.flow.arrival import at_position
 
@@ -62,7 +62,7 @@ def prove(arrivals: Sequence[Arrival], told: Sequence[Told], policies: Sequence[
     moving = [at_position(one, first + place) for place, one in enumerate(told)]
     facts = [*policies, *(fact for fact in moving if fact is not None)]
     try:
-        people = labelled(refold(facts).people, facts)
+        people = labelled(refold(facts))
     except (KeyError, AssertionError):
         raise InvalidRequest("The facts name an install or a user that no archive brings.", hint=_HINT) from None
     for arrival in arrivals:

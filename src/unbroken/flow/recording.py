@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from unbroken.domain.ledger.facts import KINDS, Fact, Said
+from unbroken.domain.ledger.facts import KINDS, Fact, Registered, Said
 from unbroken.domain.ledger.fold import apply, instant
 from unbroken.domain.ledger.people import People
 from unbroken.domain.standing import Standing, standing_of
 from unbroken.flow.facts import fields_of
-from unbroken.store import identity, ledger, timelines
+from unbroken.store import access, identity, ledger, timelines
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Recording:
     Args:
         actor: who does it: `key:<id>`, `install:<id>`, `operator`.
         reason: why, in the operator's words.
+        policy_since: when the policy in force was decided; no fact that is decided under it lies before.
     """
 
     context: Context
@@ -42,13 +43,28 @@ class Recording:
     app: App
     actor: str
     reason: str | None = None
+    policy_since: int = 0
     people: People = field(init=False)
     _before: dict[InstallId, int] = field(default_factory=dict, init=False)
     _open: dict[InstallId, Span] = field(default_factory=dict, init=False)
     _stood: dict[InstallId, Standing] = field(default_factory=dict, init=False)
+    _new: set[InstallId] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.people = People(self.app.policy)
+
+    @classmethod
+    async def of_app(
+        cls, context: Context, tx: Transaction, app_id: AppId, actor: str, reason: str | None = None
+    ) -> Recording:
+        """Begin, under the policies in force in this transaction.
+
+        Whoever calls was let in by an earlier read. A policy that was changed since stands before his fact in the
+        ledger, so the fact must be decided under it ("policies are those in force at that point").
+        """
+        app = await access.app_by_id(tx, app_id)
+        assert app is not None
+        return cls(context, tx, app, actor, reason, await ledger.policy_since(tx, app_id))
 
     @property
     def app_id(self) -> AppId:
@@ -76,6 +92,8 @@ class Recording:
         """Load all installs of a user with all their spans, where it matters who was active when."""
         await self.load_installs_of(user_id)
         for install in self.people.installs_of(user_id):
+            if install.install_id in self._new:  # registered in this transaction: all its spans are here
+                continue
             spans = await identity.read_spans(self.tx, install.install_id)
             self.people.spans[install.install_id] = spans
             self._before[install.install_id] = spans[0].from_ms
@@ -83,7 +101,7 @@ class Recording:
     def _remember(self) -> None:
         """How everything loaded stood before the first fact."""
         since = identity.open_since(self.people)
-        for install_id in since.keys() - self._before.keys():
+        for install_id in since.keys() - self._before.keys() - self._new:
             self._before[install_id] = since[install_id]
             self._open[install_id] = self.people.spans[install_id][-1]
             self._stood[install_id] = self._standing(install_id)
@@ -98,12 +116,35 @@ class Recording:
         Raises:
             Refusal: a rule of the fold forbids it; the transaction must end with it.
         """
-        at = instant(self.context.clock.now_ms(), named, touched or [])
+        at = instant(self.context.clock.now_ms(), named, [self.policy_since, *(touched or [])])
         blank = Fact(fact_id, 0, at, said)
         position = await ledger.append(self.tx, self.app_id, entry_of(blank, self.actor, self.reason))
         fact = replace(blank, position=position)
         apply(self.people, fact)
+        if isinstance(said, Registered):
+            self._new.add(said.install_id)
         return fact
+
+    async def naming(self, external_id: ExternalId) -> tuple[list[int], list[int]]:
+        """What a fact that names an external id must not come before, where nobody carries it now.
+
+        Returns:
+            The times of the facts that name it, and the `touched_at` of everybody they are about: one of these users
+            may have carried it, and released it by a fact that names another.
+        """
+        if external_id in self.people.carriers:
+            return [], []  # its carrier was named by all of them
+        entries = await ledger.naming_external_id(self.tx, self.app_id, external_id)
+        users = {await self._user_of(entry) for entry in entries} - {None}
+        return [entry.at for entry in entries], [user.touched_at for user in users if user is not None]
+
+    async def _user_of(self, entry: Entry) -> User | None:
+        """The user that a fact is about by now."""
+        user_id = entry.user_id
+        if entry.install_id is not None:
+            install = await identity.read_install(self.tx, self.app_id, entry.install_id)
+            user_id = None if install is None else install.user
+        return None if user_id is None else await identity.resolve_user(self.tx, self.app_id, user_id)
 
     def new_id(self, kind: str) -> bytes:
         """A fresh id; taken only where it will be used, so that a seeded lab counts nothing twice."""

@@ -55,7 +55,8 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
             return await _again(context, tx, *earlier, key)
         found = await codes.find(context, tx, body.authentication_code)
         app = caller.app if caller is not None else await _app_of(tx, found)
-        recording = Recording(context, tx, app, actor="app" if found is None else found.code.actor)
+        actor = "app" if found is None else found.code.actor
+        recording = await Recording.of_app(context, tx, app.app_id, actor)
         return await _create(recording, _Asked(body, key), found)
 
     return await context.store.write(create)
@@ -96,7 +97,7 @@ async def _running(tx: Transaction, app_id: AppId) -> App:
 
 async def _again(context: Context, tx: Transaction, app: App, install_id: InstallId, key: str) -> wire.Registered:
     """The same install with a fresh credential; the one it had is spent."""
-    recording = Recording(context, tx, app, actor="app")
+    recording = await Recording.of_app(context, tx, app.app_id, actor="app")
     await recording.load_install(install_id)
     current = await access.current_credential(tx, install_id)
     assert current is not None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unbroken import wire
 from unbroken.domain.errors import InvalidExternalId, UserDisabled
-from unbroken.domain.ids import FactId, UserId, parse_external_id
+from unbroken.domain.ids import FactId, UserId
 from unbroken.domain.ledger.facts import Renamed
 from unbroken.flow.dry_run import DryRun, unless_dry
 from unbroken.flow.recording import Recording
@@ -32,10 +32,9 @@ async def rename(context: Context, caller: KeyCaller, user_id: str, body: wire.R
         InvalidExternalId, NotFound, UserDisabled, IdempotencyKeyReused.
         Conflict: somebody else carries that id, or this user carries none yet.
     """
-    external_id = parse_external_id(body.external_id) if isinstance(body.external_id, str) else None
-
     async def write(tx: Transaction) -> tuple[wire.Renamed, UserId | None]:
-        recording = Recording(context, tx, caller.app, caller.actor, order.reason)
+        recording = await Recording.of_app(context, tx, caller.app.app_id, caller.actor, order.reason)
+        external_id = recording.app.policy.external_id_of(body.external_id)
         answer = await _rename(recording, caller, user_id, external_id, release_old=body.release_old)
         return unless_dry(answer, dry_run=order.dry_run), UserId(bytes.fromhex(answer.id))
 
@@ -61,7 +60,9 @@ async def _rename(
     if user.external_id != external_id or (release_old and len(carried) > 1):
         said = Renamed(user.user_id, external_id, release_old)
         fact_id = FactId(recording.new_id("fact"))
-        await recording.record(said, fact_id, named=[user.named_at], touched=[user.touched_at])
+        named, touched = await recording.naming(external_id)
+        named, touched = [user.named_at, *named], [user.touched_at, *touched]
+        await recording.record(said, fact_id, named=named, touched=touched)
         await recording.save()
     names = sorted(name for name, carrier in people.carriers.items() if carrier == user.user_id)
     return wire.Renamed(

@@ -9,25 +9,26 @@ is kept, so it can be taken up again.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from unbroken.domain.app import Policy, policy_of
-from unbroken.domain.errors import Conflict, InvalidRequest, NotFound
+from unbroken.domain.errors import Conflict, InvalidRequest, NotFound, Refusal
 from unbroken.domain.ids import AppId, UserId
-from unbroken.flow import encoding
+from unbroken.domain.late_windows import LateWindows
 from unbroken.flow.administer import policy_with
-from unbroken.flow.difference import Both, Difference, difference_of
+from unbroken.flow.difference import Difference, difference_of
 from unbroken.flow.pace import Pace
-from unbroken.flow.timeline import compute, load_all, told_anew
-from unbroken.flow.timeline_rows import Told, put
+from unbroken.flow.replay_user import inputs, look, record, side_of, told_of
+from unbroken.flow.timeline import compute
+from unbroken.flow.timeline_rows import put
 from unbroken.store import access, identity, timelines
 from unbroken.store import replay as rows
-from unbroken.store.replay import Replayed, Run, Side
+from unbroken.store.contract import StoreError
+from unbroken.store.replay import Replayed, Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,6 +44,8 @@ _TRIES: Final = 5
 _DECIDED_BY_FACTS: Final = ("used_install", "precedence", "takeover")
 """Policies that were followed when facts were recorded; computing a timeline again does not record them again."""
 
+_IS_TRIED: Final = "is_tried"
+
 Progress = Callable[[int, int], None]
 """Called with how many users are done, and of how many."""
 
@@ -53,7 +56,8 @@ class Wanted:
 
     Args:
         scope: the id of an app, or of one user.
-        changes: the policy to try, as changes of the app's; None takes the one in force.
+        changes: the policy to try on all that ever came, as changes of the app's; None judges each item by the one
+            that was in force when it came, as what is served.
         switch: let what was replayed be served.
         resume: take up the run that was left, under its policy.
     """
@@ -69,20 +73,24 @@ class Report:
     """What a run came to.
 
     Args:
+        is_tried: the policy judged all that ever came; else each item was judged by the one in force when it came.
         same: users whose timeline is the same.
         differ: those whose is not, with what differs.
         switched: how many of them are served as replayed now.
         waiting: how many of them could be switched to.
         moving: users that changed faster than they could be computed; run it again.
+        failed: users whose timeline cannot be computed (`setting_aside.py`).
     """
 
     app_id: AppId
     policy: Policy
+    is_tried: bool
     same: int = 0
     differ: dict[UserId, Difference] = field(default_factory=dict)
     switched: int = 0
     waiting: int = 0
     moving: int = 0
+    failed: list[UserId] = field(default_factory=list)
 
 
 async def replay(context: Context, wanted: Wanted, progress: Progress | None = None, share: float = SHARE) -> Report:
@@ -122,14 +130,17 @@ async def _begin(context: Context, wanted: Wanted) -> _Runner:
         before = await rows.run(tx, scope)
         if wanted.resume and before is None:
             raise NotFound("There is no replay to take up: it has ended, or never began.")
-        policy = policy_of(before.policy) if wanted.resume and before else _policy(app.policy, wanted)
-        if wanted.switch and policy != app.policy:
+        resumed = before.policy if wanted.resume and before else None
+        policy = policy_of(resumed) if resumed else _policy(app.policy, wanted)
+        is_tried = bool(resumed[_IS_TRIED]) if resumed else wanted.changes is not None
+        if wanted.switch and is_tried and policy != app.policy:
             raise Conflict(
                 "The replayed policy is not the one in force, so its timelines cannot be switched to.",
                 hint="Set it first: unbroken app policy APP_ID KEY=VALUE...",
             )
-        await rows.set_run(tx, scope, Run(app_id, asdict(policy), holder))
-        return _Runner(context, scope, holder, Report(app_id, policy), user_id, wanted.switch)
+        await rows.set_run(tx, scope, Run(app_id, asdict(policy) | {_IS_TRIED: is_tried}, holder))
+        report = Report(app_id, policy, is_tried)
+        return _Runner(context, scope, holder, report, user_id, wanted.switch)
 
     runner = await context.store.write(begin)
     if not wanted.resume:
@@ -189,6 +200,14 @@ class _Runner:
 
     async def user(self, user_id: UserId) -> None:
         """Replay one user, and switch to it where that is wanted; what was done before is not done again."""
+        try:
+            await self._replay(user_id)
+        except (StoreError, Refusal):
+            raise
+        except Exception:  # noqa: BLE001 - damaged data fails in any way, and concerns one person
+            self.report.failed.append(user_id)
+
+    async def _replay(self, user_id: UserId) -> None:
         for _ in range(_TRIES):
             done = await self._context.store.read(lambda tx: rows.replayed(tx, self._scope, user_id))
             if done is None:
@@ -214,21 +233,21 @@ class _Runner:
     async def _compute(self, user_id: UserId) -> Replayed | None:
         """Compute a user's timeline beside the one that is served; None where that one is not up to date."""
         await self._bring_up_to_date(user_id)
-        seen = await self._context.store.read_long(lambda tx: _look(tx, user_id, self.report.policy))
+        seen = await self._context.store.read_long(lambda tx: look(tx, user_id, self._windows))
         if seen is None:
             return None
-        inputs, both = seen
+        made_from, both = seen
         difference = await asyncio.to_thread(difference_of, both)
-        done = Replayed(inputs, msgspec.json.encode(difference).decode(), is_waiting=not difference.is_none)
+        done = Replayed(made_from, msgspec.json.encode(difference).decode(), is_waiting=not difference.is_none)
 
         async def keep(tx: Transaction) -> bool:
             await self._hold(tx)
-            if await _inputs(tx, user_id) != inputs:
+            if await inputs(tx, user_id) != made_from:
                 return False
             await rows.drop_side(tx, self._scope, user_id)
             await rows.set_replayed(tx, self._scope, user_id, done)
             if done.is_waiting:
-                await rows.set_side(tx, self._scope, user_id, _side_of(both.told))
+                await rows.set_side(tx, self._scope, user_id, side_of(both.told))
             return True
 
         return done if await self._context.store.write(keep) else None
@@ -242,19 +261,29 @@ class _Runner:
 
         async def switch(tx: Transaction) -> bool:
             await self._hold(tx)
-            app = await access.app_by_id(tx, self.report.app_id)
-            if app is None or app.policy != self.report.policy:
-                raise Conflict("The app's policy was changed meanwhile: replay again.")
+            await self._refuse_changed_policy(tx)
             done, side = await rows.replayed(tx, self._scope, user_id), await rows.side(tx, self._scope, user_id)
-            if done is None or side is None or done.inputs != await _inputs(tx, user_id):
+            if done is None or side is None or done.inputs != await inputs(tx, user_id):
                 await rows.drop_user(tx, self._scope, user_id)
                 return False
             await timelines.begin_again(tx, user_id)
-            await put(tx, user_id, _told_of(side))
+            await put(tx, user_id, told_of(side))
             await rows.drop_side(tx, self._scope, user_id)
+            if self.report.is_tried:
+                await record(self._context, tx, self.report.app_id, user_id, self.report.policy.late_window_days)
             return True
 
         return await self._context.store.write(switch)
+
+    async def _refuse_changed_policy(self, tx: Transaction) -> None:
+        app = await access.app_by_id(tx, self.report.app_id)
+        if app is None or (self.report.is_tried and app.policy != self.report.policy):
+            raise Conflict("The app's policy was changed meanwhile: replay again.")
+
+    @property
+    def _windows(self) -> LateWindows | None:
+        """Those to try; None for those in force when each item came."""
+        return LateWindows(first=self.report.policy.late_window_days) if self.report.is_tried else None
 
     async def _hold(self, tx: Transaction) -> None:
         run = await rows.run(tx, self._scope)
@@ -277,36 +306,3 @@ class _Runner:
         pace.begin()
         while await self._context.store.write(drop):
             await pace.rest()
-
-
-# One user
-
-
-async def _look(tx: Transaction, user_id: UserId, policy: Policy) -> tuple[bytes, Both] | None:
-    """None where the timeline is due: it is not what the ledger and the payloads say right now."""
-    if await timelines.due_of(tx, [user_id]):
-        return None
-    loaded = await load_all(tx, user_id)
-    if loaded is None:
-        return None
-    tried = replace(loaded, late_window_days=policy.late_window_days)
-    told = await told_anew(tx, user_id, tried)
-    old = await timelines.events_from(tx, user_id, told.from_ms)
-    both = Both(loaded, tried, told, old, await timelines.head(tx, user_id))
-    return await _inputs(tx, user_id), both
-
-
-async def _inputs(tx: Transaction, user_id: UserId) -> bytes:
-    """What a timeline is made from, as one hash; of a user that was erased another one than before."""
-    app_id = await identity.app_of_living_user(tx, user_id)
-    return hashlib.sha256(repr((app_id, await rows.inputs(tx, user_id))).encode()).digest()
-
-
-def _side_of(told: Told) -> Side:
-    events = [(event.event_id, event.start_ms, encoding.pack(event)) for event in told.events]
-    return Side(told.from_ms, told.checkpoints_from, told.head, told.checkpoints, events)
-
-
-def _told_of(side: Side) -> Told:
-    events = [encoding.unpack(body) for _, _, body in side.events]
-    return Told(side.from_ms, events, side.head, side.checkpoints_from, side.checkpoints)

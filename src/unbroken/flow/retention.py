@@ -24,9 +24,11 @@ from unbroken.domain.errors import InvalidRequest, NotFound
 from unbroken.domain.payload import DAY_MS
 from unbroken.domain.timeline.fold import fold
 from unbroken.domain.timeline.freeze import freeze
+from unbroken.flow.late_windows import windows_of
 from unbroken.flow.pace import Pace
 from unbroken.flow.timeline import items_after, last_fix, load_all
 from unbroken.store import access, replay, retention, timelines
+from unbroken.store.contract import StoreError
 from unbroken.store.retention import Due, Floor, Held
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from unbroken.domain.app import App, Policy
     from unbroken.domain.ids import AppId, InstallId, UserId
+    from unbroken.domain.late_windows import LateWindows
     from unbroken.flow.context import Context
     from unbroken.flow.timeline import Loaded
     from unbroken.store.contract import Transaction
@@ -54,7 +57,7 @@ class Retained:
 
     Args:
         before_ms: payloads received before it are due; the beginning of a day, UTC.
-        waiting: installs that are passed over until their timeline is up to date.
+        waiting: installs that are passed over until their timeline is up to date, or can be computed at all.
     """
 
     app_id: AppId
@@ -96,14 +99,31 @@ async def retain(
         if not apps:
             raise NotFound(f"There is no app {app_id.hex()}.")
     pace = Pace(share)
-    return [await _retain_app(context, app, pace, dry_run=dry_run) for app in apps]
+    told = []
+    for app in apps:
+        windows = await context.store.read(_windows(app.app_id))
+        told.append(await _retain_app(context, app, windows, pace, dry_run=dry_run))
+    return told
 
 
-async def _retain_app(context: Context, app: App, pace: Pace, *, dry_run: bool) -> Retained:
-    cutoff = cutoff_of(app.policy, await _now_ms(context))
+def _windows(app_id: AppId) -> Any:
+    return lambda tx: windows_of(tx, app_id)
+
+
+async def would_delete(context: Context, app: App, policy: Policy, share: float = BACKGROUND_SHARE) -> Retained:
+    """What would be due under another policy of an app; nothing is deleted."""
+    windows: LateWindows = await context.store.read(_windows(app.app_id))
+    if policy.late_window_days != app.policy.late_window_days:
+        since_ms = await _now_ms(context) - 1
+        windows = replace(windows, changes=(*windows.changes, (since_ms, policy.late_window_days)))
+    return await _retain_app(context, replace(app, policy=policy), windows, Pace(share), dry_run=True)
+
+
+async def _retain_app(context: Context, app: App, windows: LateWindows, pace: Pace, *, dry_run: bool) -> Retained:
+    cutoff = cutoff_of(app.policy, windows, await _now_ms(context))
     told = Retained(app.app_id, app.policy.retention_days, cutoff)
     async for held in _installs_due(context, app.app_id, cutoff, pace):
-        if dry_run or await _carry_floor(context, app, held, cutoff):
+        if dry_run or await _is_free(context, app, held, cutoff):
             told = told.plus(await context.store.read_long(_counting(held.install_id, cutoff)))
             if not dry_run:
                 await _delete(context, held.install_id, pace)
@@ -119,13 +139,13 @@ async def _now_ms(context: Context) -> int:
     return min([context.clock.now_ms(), *([] if waiting is None else [waiting])])
 
 
-def cutoff_of(policy: Policy, now_ms: int) -> int:
+def cutoff_of(policy: Policy, windows: LateWindows, now_ms: int) -> int:
     """Payloads received before it are due: whole days, UTC, so that each install is looked after once a day.
 
     They are kept longer than items may come late, whatever `retention_days` says: a late item must not belong to a time
     of which too little is known.
     """
-    days = max(policy.retention_days, policy.late_window_days + KEPT_LONGER_DAYS)
+    days = max(policy.retention_days, windows.widest(now_ms) + KEPT_LONGER_DAYS)
     return max((now_ms // DAY_MS - days) * DAY_MS, 0)
 
 
@@ -162,6 +182,17 @@ class _Seen:
 
     inputs: list[Any]
     loaded: Loaded | None
+
+
+async def _is_free(context: Context, app: App, held: Held, cutoff: int) -> bool:
+    """Whether the install's payloads may go; where no floor can be computed, the worker is to meet that and tell."""
+    try:
+        return await _carry_floor(context, app, held, cutoff)
+    except StoreError:
+        raise
+    except Exception:  # noqa: BLE001 - damaged data fails in any way, and concerns one person
+        await context.store.write(lambda tx: timelines.mark(tx, held.user_id, 0))
+        return False
 
 
 async def _carry_floor(context: Context, app: App, held: Held, cutoff: int) -> bool:

@@ -18,6 +18,7 @@ from unbroken.store import (
     answers,
     identity,
     ledger,
+    refusals,
     retention,
     timelines,
     tombstones,
@@ -51,7 +52,7 @@ async def refuse_taken(context: Context, tx: Transaction, app_id: AppId, arrival
         if await adoption.is_install_there(tx, install_id):
             raise Conflict(f"The install {install_id.hex()} is there already.")
     for id_ in [*arrival.users, *arrival.installs]:
-        if await tombstones.is_gone(tx, context.vault.tombstone(id_)):
+        if await tombstones.is_any_gone(tx, context.vault.tombstone(id_)):
             raise Conflict(f"{id_.hex()} was erased here. Gone is gone: it cannot be imported.")
     await _refuse_taken_names(tx, app_id, arrival)
 
@@ -157,6 +158,8 @@ class Settling:
     async def _write_rest(self, tx: Transaction, arrival: Arrival, people: People) -> None:
         for user_id, pairs in arrival.metadata.items():
             await users.set_metadata(tx, user_id, pairs)
+        for install_id, line in arrival.refused_links:
+            await refusals.keep(tx, self._app.app_id, install_id, line.at, bytes(line.trace))
         if arrival.floor is not None:
             await retention.set_floor(tx, arrival.user_id, arrival.floor)
             await self._write_chunks(tx, arrival)

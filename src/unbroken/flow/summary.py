@@ -1,7 +1,7 @@
 """Summary: what a change makes different: installs, activations, and events by day.
 
-It is taken by looking before and after, so a dry run, which does everything and lets nothing stay, tells exactly what
-the real call then does.
+It is taken by looking before and after, and of events from what was rewritten, however many there are. So a dry run,
+which does everything and lets nothing stay, tells exactly what the real call then does.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from unbroken import wire
 from unbroken.domain.payload import DAY_MS, Outcome
 from unbroken.domain.standing import STATES, standing_of
 from unbroken.flow import encoding
-from unbroken.store import identity, timelines
+from unbroken.store import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from unbroken.domain.ids import AppId, InstallId, UserId
     from unbroken.domain.ledger.people import Span
+    from unbroken.flow.timeline_rows import Rewritten
     from unbroken.store.contract import Transaction
+    from unbroken.store.timelines import EventRow
 
 _EventKey = tuple["UserId", int, "int | None", str]
 """What makes two events the same to a reader: whose, from when to when, and what."""
@@ -29,15 +31,15 @@ _EventKey = tuple["UserId", int, "int | None", str]
 
 @dataclass(slots=True)
 class View:
-    """How some installs and timelines look at one moment of a transaction."""
+    """How some installs look at one moment of a transaction, and those of their events that a change rewrites."""
 
     installs: dict[InstallId, tuple[UserId, str]] = field(default_factory=dict)
     activations: set[Span] = field(default_factory=set)
     events: set[_EventKey] = field(default_factory=set)
 
 
-async def look(tx: Transaction, app_id: AppId, installs: Iterable[InstallId], users: Iterable[UserId]) -> View:
-    """Look at some installs, and at the timelines of some users."""
+async def look(tx: Transaction, app_id: AppId, installs: Iterable[InstallId]) -> View:
+    """Look at some installs."""
     view = View()
     for install_id in sorted(installs):
         install = await identity.read_install(tx, app_id, install_id)
@@ -47,16 +49,19 @@ async def look(tx: Transaction, app_id: AppId, installs: Iterable[InstallId], us
         view.installs[install_id] = (user.user_id, STATES[standing_of(install, user)].value)
         spans = await identity.read_spans(tx, install_id)
         view.activations |= {span for span in spans if span.outcome is Outcome.ACCEPTED}
-    for user_id in users:
-        for row in await timelines.events_from(tx, user_id, 0):
-            if not row.is_removed:
-                view.events.add((user_id, row.start_ms, row.end_ms, encoding.unpack(row.body).type))
     return view
 
 
-def summary_of(before: View, after: View) -> wire.Summary:
-    """What differs between two looks."""
+def summary_of(before: View, after: View, rewritten: Mapping[UserId, Rewritten] | None = None) -> wire.Summary:
+    """What differs between two looks, and what was rewritten of each user's timeline."""
+    for user_id, one in (rewritten or {}).items():
+        before.events |= _keys(user_id, one.before)
+        after.events |= _keys(user_id, one.after)
     return wire.Summary(_installs(before, after), _activations(before, after), _days(before, after))
+
+
+def _keys(user_id: UserId, rows: Iterable[EventRow]) -> set[_EventKey]:
+    return {(user_id, row.start_ms, row.end_ms, encoding.unpack(row.body).type) for row in rows}
 
 
 def _installs(before: View, after: View) -> list[wire.InstallChange]:

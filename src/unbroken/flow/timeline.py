@@ -17,22 +17,25 @@ from unbroken.domain.ids import InstallId, UserId
 from unbroken.domain.ledger.people import Span, activation_id
 from unbroken.domain.payload import Outcome
 from unbroken.domain.timeline.event import Event, EventType
-from unbroken.domain.timeline.fold import fold, start, tail
-from unbroken.domain.timeline.freeze import freeze, thaw
+from unbroken.domain.timeline.fold import fold, tail
+from unbroken.domain.timeline.freeze import freeze
 from unbroken.domain.timeline.item import Fix, Item, Motion, order_key
 from unbroken.domain.timeline.places import Places, Stay, add, labels
 from unbroken.domain.timeline.places import freeze as freeze_places
 from unbroken.domain.timeline.places import thaw as thaw_places
 from unbroken.flow import encoding
+from unbroken.flow.fold_start import NOTHING_YET, begin, readable, start_from
 from unbroken.flow.items import Judged, judge_uploads
-from unbroken.flow.timeline_rows import Told, put
+from unbroken.flow.late_windows import windows_of
+from unbroken.flow.timeline_rows import Rewritten, Told, put
 from unbroken.flow.zones import offset_ms, zone_of
-from unbroken.store import access, identity, payloads, retention, timelines
+from unbroken.store import identity, payloads, retention, timelines
 from unbroken.store.timelines import Due, Head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from unbroken.domain.late_windows import LateWindows
     from unbroken.domain.timeline.state import State
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
     from unbroken.store.retention import Floor
 
 _LONG_READ_FROM_UPLOADS: Final = 8
-NOTHING_YET: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Loaded:
     uploads: list[tuple[InstallId, Upload]]
     spans: dict[InstallId, list[Span]]
     zones: dict[InstallId, tzinfo]
-    late_window_days: int
+    late_windows: LateWindows
     floor: Floor | None = None
 
 
@@ -89,7 +91,7 @@ async def compute(context: Context, due: Due) -> None:
     await context.store.write(lambda tx: _write(tx, due, loaded, computed))
 
 
-async def compute_within(tx: Transaction, user_id: UserId, from_ms: int) -> None:
+async def compute_within(tx: Transaction, user_id: UserId, from_ms: int) -> Rewritten:
     """Compute inside the caller's own transaction, so that from outside a change and its timelines are one.
 
     Args:
@@ -98,9 +100,10 @@ async def compute_within(tx: Transaction, user_id: UserId, from_ms: int) -> None
     due = await timelines.mark(tx, user_id, from_ms)
     loaded = await _load(tx, due)
     if loaded is None:
+        stood = await timelines.events_from(tx, user_id, 0)
         await _forget(tx, due)
-    else:
-        await _write(tx, due, loaded, _compute(loaded))
+        return Rewritten([row for row in stood if not row.is_removed])
+    return await _write(tx, due, loaded, _compute(loaded))
 
 
 async def _forget(tx: Transaction, due: Due) -> None:
@@ -116,7 +119,7 @@ async def _forget(tx: Transaction, due: Due) -> None:
 async def _load(tx: Transaction, due: Due) -> Loaded | None:
     head = await timelines.head(tx, due.user_id)
     floor = await retention.floor(tx, due.user_id)
-    return await _loaded(tx, due.user_id, head, floor, await _start_from(tx, due, head, floor))
+    return await _loaded(tx, due.user_id, head, floor, await start_from(tx, due, head, floor))
 
 
 async def load_all(tx: Transaction, user_id: UserId, *, to_ms: int | None = None) -> Loaded | None:
@@ -126,7 +129,7 @@ async def load_all(tx: Transaction, user_id: UserId, *, to_ms: int | None = None
         to_ms: uploads that hold only later items may be left out.
     """
     floor = await retention.floor(tx, user_id)
-    return await _loaded(tx, user_id, None, floor, _begin(user_id, floor), to_ms)
+    return await _loaded(tx, user_id, None, floor, begin(user_id, floor), to_ms)
 
 
 async def _loaded(
@@ -138,8 +141,7 @@ async def _loaded(
     to_ms: int | None = None,
 ) -> Loaded | None:
     app_id = await identity.app_of_living_user(tx, user_id)
-    app = await access.app_by_id(tx, app_id) if app_id is not None else None
-    if app is None:
+    if app_id is None:
         return None
     cursor_ms, state = start_from
     devices = await identity.devices_of_user(tx, user_id)
@@ -154,22 +156,9 @@ async def _loaded(
         ),
         spans=await identity.read_spans_of_user(tx, user_id),
         zones={install_id: zone_of(device) for install_id, device in devices.items()},
-        late_window_days=app.policy.late_window_days,
+        late_windows=await windows_of(tx, app_id, devices),
         floor=floor,
     )
-
-
-async def _start_from(tx: Transaction, due: Due, head: Head | None, floor: Floor | None) -> tuple[int, State]:
-    if head is not None and head.at_ms < due.from_ms:
-        return head.at_ms, thaw(head.state)
-    checkpoint = await timelines.checkpoint_before(tx, due.user_id, due.from_ms)
-    if checkpoint is None or (floor is not None and checkpoint[0] < floor.at_ms):
-        return _begin(due.user_id, floor)
-    return checkpoint[0], thaw(checkpoint[1])
-
-
-def _begin(user_id: UserId, floor: Floor | None) -> tuple[int, State]:
-    return (NOTHING_YET, start(user_id)) if floor is None else (floor.at_ms, thaw(floor.state))
 
 
 # Computing
@@ -177,7 +166,7 @@ def _begin(user_id: UserId, floor: Floor | None) -> tuple[int, State]:
 
 def items_after(loaded: Loaded, after_ms: int) -> list[Item]:
     """The accepted items of the loaded uploads that were captured after an instant, in the order of the fold."""
-    judged = judge_uploads(loaded.uploads, loaded.spans, loaded.late_window_days)
+    judged = judge_uploads(loaded.uploads, loaded.spans, loaded.late_windows)
     accepted = [one for one in judged if one.outcome is Outcome.ACCEPTED and one.captured_at > after_ms]
     return sorted((item for one in accepted if (item := item_of_fold(one)) is not None), key=order_key)
 
@@ -235,19 +224,15 @@ def last_fix(items: Sequence[Item], zones: dict[InstallId, tzinfo]) -> str | Non
     ).decode()
 
 
-def tell(loaded: Loaded) -> tuple[list[Encoded], dict[str, str]]:
-    """A timeline from its beginning, and the significance of its places, without writing anything."""
-    encoded, places, _ = _encode(_compute(loaded), loaded, Places(), NOTHING_YET)
-    return encoded, {place: str(label) for place, label in labels(places).items()}
-
-
 # Writing
 
 
-async def _write(tx: Transaction, due: Due, loaded: Loaded, computed: _Computed) -> None:
-    if await timelines.is_still(tx, due):
-        await put(tx, due.user_id, await _told(tx, due.user_id, loaded, computed))
-        await timelines.done(tx, due)
+async def _write(tx: Transaction, due: Due, loaded: Loaded, computed: _Computed) -> Rewritten:
+    if not await timelines.is_still(tx, due):
+        return Rewritten()
+    rewritten = await put(tx, due.user_id, await _told(tx, due.user_id, loaded, computed))
+    await timelines.done(tx, due)
+    return rewritten
 
 
 async def told_anew(tx: Transaction, user_id: UserId, loaded: Loaded) -> Told:
@@ -267,7 +252,9 @@ async def _told(tx: Transaction, user_id: UserId, loaded: Loaded, computed: _Com
 async def _places_before(tx: Transaction, user_id: UserId, loaded: Loaded, from_ms: int) -> tuple[Places, int]:
     """The places of all closed stays before `from_ms`: as they stand, or folded anew if they know of later ones."""
     if loaded.head is not None and loaded.head.places_until < from_ms:
-        return thaw_places(loaded.head.places), loaded.head.places_until
+        known = readable(thaw_places, loaded.head.places)
+        if known is not None:
+            return known, loaded.head.places_until
     places, until = Places(), NOTHING_YET
     devices = loaded.zones
     rows = await timelines.events_between(tx, user_id, 0, from_ms)

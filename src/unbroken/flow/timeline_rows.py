@@ -37,16 +37,27 @@ class Told:
     checkpoints: Sequence[tuple[int, bytes]]
 
 
-async def put(tx: Transaction, user_id: UserId, told: Told) -> None:
-    """Let a timeline be as it was told."""
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The events of a timeline that were there before, and those that took their place."""
+
+    before: Sequence[EventRow] = ()
+    after: Sequence[EventRow] = ()
+
+
+async def put(tx: Transaction, user_id: UserId, told: Told) -> Rewritten:
+    """Let a timeline be as it was told; returns what differs."""
     old = {row.event_id: row for row in await timelines.events_from(tx, user_id, told.from_ms)}
     changed = [row for event in told.events if (row := row_of(event, old.get(event.event_id))) is not None]
-    gone = [_removed(row, told.events) for row in no_more(old.values(), told.events)]
+    stood = no_more(old.values(), told.events)
+    gone = [_removed(row, told.events) for row in stood]
     await timelines.set_events(tx, user_id, [*changed, *gone])
     for day in sorted({row.start_ms // DAY_MS for row in [*changed, *gone]}):
         await _write_chunk(tx, user_id, day)
     await _keep_checkpoints(tx, user_id, told)
     await timelines.set_head(tx, user_id, told.head)
+    other = [old[row.event_id] for row in changed if row.event_id in old and not old[row.event_id].is_removed]
+    return Rewritten([*other, *stood], changed)
 
 
 def row_of(event: Encoded, before: EventRow | None) -> EventRow | None:

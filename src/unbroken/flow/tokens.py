@@ -97,7 +97,7 @@ async def own_state(context: Context, caller: InstallCaller) -> wire.OwnState:
 
     async def load(tx: Transaction) -> wire.OwnState:
         app = await app_of(tx, caller)
-        recording = Recording(context, tx, app, actor="")
+        recording = await Recording.of_app(context, tx, app.app_id, actor="")
         install = await load_living(recording, caller.install_id)
         return own_state_of(context, app, install, recording.people)
 
@@ -164,7 +164,7 @@ async def _open(context: Context, tx: Transaction, caller: CredentialCaller) -> 
     install_id = _subject(caller)
     current = await access.current_credential(tx, install_id)
     if current is None:
-        if await tombstones.is_gone(tx, context.vault.tombstone(context.vault.digest(caller.token))):
+        if await tombstones.is_gone(tx, context.vault.tombstone(context.vault.digest(caller.token)), "credential"):
             raise InstallGone
         raise Unauthenticated("This install credential is not known.")
     app = await access.app_by_id(tx, current.app_id)
@@ -174,7 +174,7 @@ async def _open(context: Context, tx: Transaction, caller: CredentialCaller) -> 
         was_spent, _ = await access.spent_with(tx, context.vault.digest(caller.token), install_id)
         if not was_spent and current.digest != access.NO_CREDENTIAL:
             raise Unauthenticated("This install credential is not known.")
-    return Recording(context, tx, app, actor=f"install:{install_id.hex()}"), current
+    return await Recording.of_app(context, tx, app.app_id, actor=f"install:{install_id.hex()}"), current
 
 
 def _is_current(context: Context, caller: CredentialCaller, current: access.Current) -> bool:

@@ -15,6 +15,7 @@ from unbroken.domain.errors import HistoryExpired, NotFound
 from unbroken.domain.ids import FactId, UserId, parse_id
 from unbroken.domain.ledger.facts import Fact, Linked, Unlinked
 from unbroken.domain.ledger.fold import instant
+from unbroken.domain.ledger.people import People
 from unbroken.domain.ledger.undo import Undone, decide_undo
 from unbroken.domain.payload import Outcome
 from unbroken.domain.standing import standing_of
@@ -30,9 +31,10 @@ from unbroken.store import answers, identity, ledger, timelines
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, InstallId
-    from unbroken.domain.ledger.people import People, Span
+    from unbroken.domain.ledger.people import Span
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
+    from unbroken.flow.timeline_rows import Rewritten
     from unbroken.store.contract import Transaction
 
 
@@ -99,12 +101,11 @@ class _Undo:
         assert isinstance(link.said, Linked)
         facts = await facts_of_person(self.tx, self.app_id, link.said.install_id)
         blank = await self._blank(facts, link.said.install_id)
-        undone = decide_undo(facts, self.subject, blank, self._fresh_user())
+        undone = await self._from_tables(decide_undo(facts, self.subject, blank, self._fresh_user()))
         await self._refuse_expired(link, undone)
-        users = _users_concerned(undone)
-        before = await look(self.tx, self.app_id, undone.before.installs, users)
-        await self._write(replace(blank, said=undone.said), undone, reason)
-        after = await look(self.tx, self.app_id, undone.after.installs, users)
+        before = await look(self.tx, self.app_id, undone.before.installs)
+        rewritten = await self._write(replace(blank, said=undone.said), undone, reason)
+        after = await look(self.tx, self.app_id, undone.after.installs)
         install = undone.after.installs[link.said.install_id]
         account = undone.before.resolve(undone.before.installs[link.said.install_id].user)
         if isinstance(self.subject.said, Unlinked):
@@ -114,7 +115,7 @@ class _Undo:
             link_id=link.fact_id.hex(),
             user_id=account.user_id.hex(),
             own_user_id=install.own_user.hex(),
-            summary=summary_of(before, after),
+            summary=summary_of(before, after, rewritten),
         )
         await answers.keep_answer(self.tx, self.subject.fact_id, wire.encode(answer))
         return answer
@@ -125,6 +126,12 @@ class _Undo:
         while isinstance(fact.said, Unlinked):
             fact = await _subject(self.tx, self.app_id, fact.said.subject.hex())
         return fact
+
+    async def _from_tables(self, undone: Undone) -> Undone:
+        """Before it is what the tables say: so what is written is whole, even where they differ from the fold."""
+        before = People(undone.before.policy)
+        await identity.load_whole(self.tx, before, self.app_id, undone.after.installs, undone.after.users)
+        return replace(undone, before=before)
 
     def _fresh_user(self) -> UserId:
         return UserId(self.context.randomness.secret(12))
@@ -149,7 +156,7 @@ class _Undo:
             if not await is_open_since(self.tx, user_id, from_ms):
                 raise HistoryExpired
 
-    async def _write(self, fact: Fact, undone: Undone, reason: str | None) -> None:
+    async def _write(self, fact: Fact, undone: Undone, reason: str | None) -> dict[UserId, Rewritten]:
         await ledger.append(self.tx, self.app_id, entry_of(fact, self.actor, reason))
         await identity.replace(self.tx, undone.before, _touched(undone, fact.at), self.app_id)
         for install_id, install in undone.after.installs.items():
@@ -158,8 +165,8 @@ class _Undo:
             if standing is not standing_of(was, undone.before.resolve(was.user)):
                 now_ms = self.context.clock.now_ms()
                 await timelines.add_change(self.tx, install_id, standing.value, now_ms)
-        for user_id, from_ms in _changed_from(undone).items():
-            await compute_within(self.tx, user_id, from_ms)
+        changed = _changed_from(undone).items()
+        return {user_id: await compute_within(self.tx, user_id, from_ms) for user_id, from_ms in changed}
 
 
 def _touched(undone: Undone, at: int) -> People:
@@ -168,10 +175,6 @@ def _touched(undone: Undone, at: int) -> People:
     after.installs = {one: replace(install, named_at=at) for one, install in after.installs.items()}
     after.users = {one: replace(user, named_at=at, touched_at=at) for one, user in after.users.items()}
     return after
-
-
-def _users_concerned(undone: Undone) -> set[UserId]:
-    return {install.user for people in (undone.before, undone.after) for install in people.installs.values()}
 
 
 def _changed_from(undone: Undone) -> dict[UserId, int]:

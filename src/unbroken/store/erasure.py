@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 Digest = Callable[[bytes], bytes]
+PartitionOf = Callable[[bytes], int]
 
 OF_NOBODY: Final = frozenset(
     {
@@ -54,11 +55,12 @@ _CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_i
 
 _OF_CAPTURES: Final = (
     ("payloads", "DELETE FROM payloads WHERE install_id = $1"),
-    ("waiting uploads", "DELETE FROM log_records WHERE install_id = $1"),
     ("registrations", "DELETE FROM registrations WHERE install_id = $1"),
     ("authentication codes", "DELETE FROM auth_codes WHERE redeemed_by = $1"),
     ("kept answers", "DELETE FROM idempotency WHERE caller = $1"),
+    ("refused links", "DELETE FROM refused_links WHERE install_id = $1"),
 )
+_WAITING: Final = (("waiting uploads", "DELETE FROM log_records WHERE partition_no = $1 AND install_id = $2"),)
 _OF_INSTALL: Final = (
     *_OF_CAPTURES,
     ("activations", "DELETE FROM spans WHERE install_id = $1"),
@@ -114,11 +116,16 @@ Deleted = dict[str, int]
 """How many rows were deleted, by what they held."""
 
 
-async def delete(tx: Transaction, app_id: AppId, found: Found) -> Deleted:
-    """Delete a person from every table but the ledger."""
+async def delete(tx: Transaction, app_id: AppId, found: Found, partition_of: PartitionOf) -> Deleted:
+    """Delete a person from every table but the ledger.
+
+    Args:
+        partition_of: where the payload log keeps what waits of an install.
+    """
     deleted: Deleted = {}
     for install_id in found.installs:
         await _delete(tx, _OF_INSTALL, (install_id,), deleted)
+        await _delete(tx, _WAITING, (partition_of(install_id), install_id), deleted)
     for user_id in found.users:
         await _delete(tx, _OF_USER, (user_id,), deleted)
     for external_id in found.external_ids:
@@ -129,7 +136,7 @@ async def delete(tx: Transaction, app_id: AppId, found: Found) -> Deleted:
 async def _delete(
     tx: Transaction,
     statements: tuple[tuple[str, str], ...],
-    of: tuple[bytes | str, ...],
+    of: tuple[bytes | str | int, ...],
     deleted: Deleted,
 ) -> None:
     for what, statement in statements:
@@ -140,7 +147,7 @@ _BARE_INSTALL: Final = "UPDATE installs SET device = $2, credential_key = NULL W
 _BARE_SPENT: Final = "UPDATE spent_credentials SET spent_key = NULL WHERE install_id = $1"
 
 
-async def empty_install(tx: Transaction, install_id: InstallId, device: str) -> Deleted:
+async def empty_install(tx: Transaction, install_id: InstallId, device: str, partition_of: PartitionOf) -> Deleted:
     """Delete what an install captured and reported; that it was there, and whose it was, stays in the ledger.
 
     Args:
@@ -148,6 +155,7 @@ async def empty_install(tx: Transaction, install_id: InstallId, device: str) -> 
     """
     deleted: Deleted = {}
     await _delete(tx, _OF_CAPTURES, (install_id,), deleted)
+    await _delete(tx, _WAITING, (partition_of(install_id), install_id), deleted)
     deleted["device facts"] = await tx.run(_BARE_INSTALL, install_id, device)
     await tx.run(_BARE_SPENT, install_id)
     return deleted

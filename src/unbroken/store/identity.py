@@ -113,6 +113,23 @@ async def load_installs_of(tx: Transaction, people: People, app_id: AppId, user_
             await _add_install(tx, people, install)
 
 
+async def load_whole(
+    tx: Transaction, people: People, app_id: AppId, installs: Iterable[InstallId], users: Iterable[UserId]
+) -> None:
+    """All that the tables say of some installs and users: every span, every external id. Who is not there stays out."""
+    for install_id in installs:
+        install = await read_install(tx, app_id, install_id)
+        if install is not None:
+            people.installs[install_id] = install
+            people.spans[install_id] = await read_spans(tx, install_id)
+    belonging = {user_id for install in people.installs.values() for user_id in (install.user, install.own_user)}
+    for user_id in {*users, *belonging}:
+        user = await read_user(tx, app_id, user_id)
+        if user is not None:
+            people.users[user_id] = user
+            people.carriers |= dict.fromkeys(await external_ids_of(tx, app_id, user_id), user_id)
+
+
 async def _add_install(tx: Transaction, people: People, install: Install) -> None:
     people.installs[install.install_id] = install
     people.spans[install.install_id] = [_span(row) for row in await tx.all(_OPEN_SPAN, install.install_id)]
@@ -255,10 +272,10 @@ async def insert_install(
 
 
 async def replace(tx: Transaction, before: People, after: People, app_id: AppId) -> None:
-    """Write what a fold over all facts of some people says, in the place of what another one said.
+    """Write what a fold over all facts of some people says, in the place of what the tables say.
 
     Args:
-        before: what the tables say now.
+        before: what the tables say now (`load_whole`).
         after: of the same installs; users may have come to be.
     """
     for user in after.users.values():

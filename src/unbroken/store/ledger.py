@@ -48,6 +48,13 @@ _NAMING_INSTALL: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND in
 _NAMING_USER: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND user_id = $2"
 _NAMING_EXTERNAL_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND external_id = $2"
 _POLICIES: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND kind = 'policy changed'"
+_REPLAYS: Final = (
+    f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2 AND kind = 'replayed' ORDER BY at, position"
+)
+_POLICY_SINCE: Final = (
+    "SELECT at FROM facts WHERE app_id = $1 AND kind = 'policy changed' ORDER BY position DESC LIMIT 1"
+)
+_LAST_AT: Final = "SELECT max(at) FROM facts WHERE app_id = $1 AND at <= $2"
 _CANCELLING: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND subject = $2"
 _OF_USER: Final = (
     f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $3 AND at <= $5 AND ("
@@ -109,6 +116,23 @@ async def naming_external_id(tx: Transaction, app_id: AppId, external_id: Extern
 async def policies(tx: Transaction, app_id: AppId) -> list[Entry]:
     """The changes of an app's policy."""
     return [_entry(row) for row in await tx.all(_POLICIES, app_id)]
+
+
+async def replays(tx: Transaction, app_id: AppId, install_id: InstallId) -> list[Entry]:
+    """What says under which policy an install's uploads were judged anew, in order of time."""
+    return [_entry(row) for row in await tx.all(_REPLAYS, app_id, install_id)]
+
+
+async def policy_since(tx: Transaction, app_id: AppId) -> int:
+    """When the policy in force was decided; 0 where it is the one that the app came with."""
+    row = await tx.one(_POLICY_SINCE, app_id)
+    return int(row[0]) if row else 0
+
+
+async def last_at(tx: Transaction, app_id: AppId, until_ms: int) -> int:
+    """The time of the last fact of an app up to an instant; 0 where there is none."""
+    row = await tx.one(_LAST_AT, app_id, until_ms)
+    return int(row[0]) if row and row[0] is not None else 0
 
 
 async def cancelling(tx: Transaction, app_id: AppId, subject: FactId) -> list[Entry]:

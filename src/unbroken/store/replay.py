@@ -76,6 +76,16 @@ _UPLOADS: Final = (
 _FLOOR: Final = "SELECT at_ms FROM floors WHERE user_id = $1"
 _LAST_FACT: Final = "SELECT max(position) FROM facts WHERE user_id = $1"
 """An erasure of a part rewrites uploads in their places; it leaves a fact."""
+_REPLAYED: Final = (
+    "SELECT max(f.position) FROM installs i JOIN facts f ON f.install_id = i.install_id AND f.kind = 'replayed'"
+    " WHERE i.user_id = $1"
+)
+
+
+_LAST_RECEIPT: Final = (
+    "SELECT max(p.received_at) FROM installs i JOIN payloads p ON p.install_id = i.install_id WHERE i.user_id = $1"
+)
+_INPUTS: Final = (_SPANS, _UPLOADS, _FLOOR, _LAST_FACT, _REPLAYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +126,14 @@ async def set_replayed(tx: Transaction, scope: bytes, user_id: UserId, new: Repl
 
 
 async def inputs(tx: Transaction, user_id: UserId) -> list[Any]:
-    """What a timeline is made from, as far as it can change: spans, uploads, and where its fold begins."""
-    return [list(map(tuple, await tx.all(statement, user_id))) for statement in (_SPANS, _UPLOADS, _FLOOR, _LAST_FACT)]
+    """What a timeline is made from, as far as it can change: spans, uploads, verdicts, and where its fold begins."""
+    return [list(map(tuple, await tx.all(statement, user_id))) for statement in _INPUTS]
+
+
+async def last_receipt(tx: Transaction, user_id: UserId) -> int:
+    """When the last of a user's kept uploads was received; 0 without any."""
+    row = await tx.one(_LAST_RECEIPT, user_id)
+    return int(row[0] or 0) if row else 0
 
 
 # Timelines beside the ones that are served

@@ -59,7 +59,7 @@ async def forget_changes(tx: Transaction, before_ms: int) -> None:
 # What is due
 
 _AGAIN: Final = (
-    " ON CONFLICT (user_id) DO UPDATE SET version = due.version + 1,"
+    " ON CONFLICT (user_id) DO UPDATE SET version = due.version + 1, retry_at = 0,"
     " from_ms = CASE WHEN excluded.from_ms < due.from_ms THEN excluded.from_ms ELSE due.from_ms END"
 )
 _MARK_DUE: Final = (
@@ -69,7 +69,7 @@ _MARK_UPLOAD_DUE: Final = (
     f"INSERT INTO due (user_id, from_ms, version) SELECT user_id, $2, 1 FROM installs WHERE install_id = $1{_AGAIN}"
 )
 _MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, 1){_AGAIN} RETURNING from_ms, version"
-_DUE: Final = "SELECT user_id, from_ms, version FROM due LIMIT $1"
+_DUE: Final = "SELECT user_id, from_ms, version, failures FROM due WHERE retry_at <= $1 LIMIT $2"
 _AGAIN_DUE: Final = "UPDATE due SET version = version + 1 WHERE user_id = $1"
 _DUE_OF: Final = "SELECT from_ms, version FROM due WHERE user_id = $1"
 _DONE: Final = "DELETE FROM due WHERE user_id = $1 AND version = $2"
@@ -78,11 +78,17 @@ _DUE_VERSION: Final = "SELECT version FROM due WHERE user_id = $1 FOR UPDATE"
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A timeline that must be computed again from an instant on; `version` tells whether it was marked again since."""
+    """A timeline that must be computed again from an instant on.
+
+    Args:
+        version: tells whether it was marked again since.
+        failures: how often computing it failed (`store.set_aside`).
+    """
 
     user_id: UserId
     from_ms: int
     version: int
+    failures: int = 0
 
 
 async def mark_due(tx: Transaction, install_id: InstallId, user_id: UserId, from_ms: int) -> None:
@@ -102,9 +108,9 @@ async def mark(tx: Transaction, user_id: UserId, from_ms: int) -> Due:
     return Due(user_id, row[0], row[1])
 
 
-async def due(tx: Transaction, limit: int) -> list[Due]:
-    """Some of the timelines that are due."""
-    return [Due(UserId(row[0]), row[1], row[2]) for row in await tx.all(_DUE, limit)]
+async def due(tx: Transaction, now_ms: int, limit: int) -> list[Due]:
+    """Some of the timelines that are due, without those that are set aside; `now_ms` by the system's clock."""
+    return [Due(UserId(row[0]), *row[1:]) for row in await tx.all(_DUE, now_ms, limit)]
 
 
 async def due_of(tx: Transaction, users: Sequence[UserId]) -> list[Due]:

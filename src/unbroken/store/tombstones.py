@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
     from unbroken.store.contract import Transaction
 
-_FIND: Final = "SELECT app_id, receipt_id FROM tombstones WHERE digest = $1"
+_FIND: Final = "SELECT app_id, receipt_id FROM tombstones WHERE digest = $1 AND kind = $2"
+_IS_ANY: Final = "SELECT 1 FROM tombstones WHERE digest = $1"
 _ADD: Final = (
     "INSERT INTO tombstones (digest, app_id, kind, receipt_id) VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING"
 )
@@ -21,18 +22,26 @@ _SOILED: Final = "UPDATE receipts SET is_purged = FALSE WHERE receipt_id = $1"
 _PURGED: Final = "UPDATE receipts SET is_purged = TRUE WHERE receipt_id = $1"
 
 
-async def is_gone(tx: Transaction, digest: bytes) -> bool:
+Kind = Literal["user", "install", "credential"]
+
+
+async def is_any_gone(tx: Transaction, digest: bytes) -> bool:
+    """Whether anything that this keyed hash stands for was erased."""
+    return await tx.one(_IS_ANY, digest) is not None
+
+
+async def is_gone(tx: Transaction, digest: bytes, kind: Kind) -> bool:
     """Whether what this keyed hash stands for was erased."""
-    return await find(tx, digest) is not None
+    return await find(tx, digest, kind) is not None
 
 
-async def find(tx: Transaction, digest: bytes) -> tuple[AppId, bytes] | None:
+async def find(tx: Transaction, digest: bytes, kind: Kind) -> tuple[AppId, bytes] | None:
     """The app of what was erased, and the id of the receipt."""
-    row = await tx.one(_FIND, digest)
+    row = await tx.one(_FIND, digest, kind)
     return (row[0], row[1]) if row else None
 
 
-async def add(tx: Transaction, app_id: AppId, kind: str, digests: Sequence[bytes], receipt_id: bytes) -> None:
+async def add(tx: Transaction, app_id: AppId, kind: Kind, digests: Sequence[bytes], receipt_id: bytes) -> None:
     """Remember what was erased."""
     await tx.many(_ADD, [(digest, app_id, kind, receipt_id) for digest in digests])
 

@@ -33,9 +33,18 @@ from unbroken.wire.device import (
     Tokens,
     UserToken,
 )
-from unbroken.wire.explanation import Counterfactual, EventExplanation, Explanation, ItemCount, ItemList, ItemView
-from unbroken.wire.instant import EPOCH, Instant, fixed_zone, iso, parse_iso
+from unbroken.wire.explanation import (
+    Counterfactual,
+    EventExplanation,
+    Explanation,
+    ItemCount,
+    ItemList,
+    ItemView,
+    RefusedLink,
+)
+from unbroken.wire.instant import EPOCH, Instant, iso, parse_iso
 from unbroken.wire.limits import (
+    BODY_MAX_ANONYMOUS_BYTES,
     BODY_MAX_BYTES,
     BODY_MAX_DECOMPRESSED_BYTES,
     CUSTOM_DATA_MAX_BYTES,
@@ -63,6 +72,7 @@ from unbroken.wire.upload import (
 from unbroken.wire.view import ActivationView, FactList, FactView, InstallList, InstallView, Profile
 
 __all__ = [
+    "BODY_MAX_ANONYMOUS_BYTES",
     "BODY_MAX_BYTES",
     "BODY_MAX_DECOMPRESSED_BYTES",
     "CUSTOM_DATA_MAX_BYTES",
@@ -109,6 +119,7 @@ __all__ = [
     "Profile",
     "Receipt",
     "RedeemCode",
+    "RefusedLink",
     "Register",
     "Registered",
     "Rename",
@@ -126,7 +137,6 @@ __all__ = [
     "Why",
     "decode",
     "encode",
-    "fixed_zone",
     "iso",
     "parse_iso",
     "plain",

@@ -16,11 +16,28 @@ class Counterfactual(Struct, frozen=True, rename={"if_": "if", "then": "then"}):
     sentence: str
 
 
+class RefusedLink(Struct, frozen=True):
+    """A link call that was refused: which row of the decision table, on what, and what alone would have had to differ.
+
+    `row` is `code` where the authentication code was not taken; `actor` is who called.
+    """
+
+    at: str
+    error_code: str
+    row: str
+    sentence: str
+    inputs: dict[str, Any]
+    policy_version: int
+    actor: str
+    counterfactuals: list[Counterfactual]
+
+
 class Explanation(Struct, frozen=True):
     """GET /v3/installs/{install_id}/explain.
 
     `policy_version` is the position of the change of policy in force, 0 for the defaults; `link` what the install's
-    link was decided on: the row of the decision table and what it looked at.
+    link was decided on: the row of the decision table and what it looked at. `refused_links` are the last 20 link calls
+    that were refused, newest first.
     """
 
     install_id: str
@@ -33,6 +50,7 @@ class Explanation(Struct, frozen=True):
     policy_version: int = 0
     link: dict[str, Any] | None = None
     counterfactuals: list[Counterfactual] = field(default_factory=list)
+    refused_links: list[RefusedLink] = field(default_factory=list)
 
 
 class ItemCount(Struct, frozen=True):

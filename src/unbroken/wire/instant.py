@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -15,9 +15,16 @@ Instant = Annotated[int, Meta(ge=0, le=_LATEST_MS)]
 
 
 def iso(at_ms: int, zone: tzinfo = UTC) -> str:
-    """An instant as replies write it: `2026-11-23T21:12:54.000+00:00`; what no calendar can say is its last day."""
-    at_ms = min(at_ms, _LATEST_MS - 86_400_000)
-    return (EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone).isoformat(timespec="milliseconds")
+    """An instant as replies write it: `2026-11-23T21:12:54.000+00:00`.
+
+    What no calendar can say, after the year 9999 of its zone, is written as the last instant of that year.
+    """
+    when = EPOCH + timedelta(milliseconds=min(at_ms, _LATEST_MS))
+    try:
+        local = when.astimezone(zone)
+    except OverflowError:
+        local = datetime.max.replace(tzinfo=zone)
+    return local.isoformat(timespec="milliseconds")
 
 
 def parse_iso(text: str) -> int | None:
@@ -30,8 +37,3 @@ def parse_iso(text: str) -> int | None:
         return None
     at_ms = (when - EPOCH) // timedelta(milliseconds=1)
     return at_ms if 0 <= at_ms <= _LATEST_MS else None
-
-
-def fixed_zone(offset_minutes: int) -> tzinfo:
-    """The zone of a fixed offset from UTC."""
-    return timezone(timedelta(minutes=offset_minutes))

@@ -6,6 +6,7 @@ from typing import Final
 
 BODY_MAX_BYTES: Final = 1 << 20
 BODY_MAX_DECOMPRESSED_BYTES: Final = 8 << 20
+BODY_MAX_ANONYMOUS_BYTES: Final = 64 << 10  # of a request whose only credential stands in its body, decompressed
 PAYLOADS_MAX: Final = 32
 ITEMS_MAX: Final = 2_000
 DEPTH_MAX: Final = 16

@@ -10,19 +10,22 @@ from tests.unit.flow.test_replay import late_history
 from typer.testing import CliRunner
 
 from unbroken.cli import program
+from unbroken.randomness import SystemRandomness
 from unbroken.server import data_directory
 from unbroken.server.data_directory import DATABASE_FILE, Mode
+from unbroken.server.keys import open_vault
 from unbroken.testing.in_process import InProcess
 
 NO_ID = "0" * 24
 
 
 class Shell:
-    """A data directory in which the policy in force would tell more than what is served."""
+    """A data directory in which the policy in force would have told more, had it been so all the time."""
 
     def __init__(self, data):
         self.data = data
         data_directory.prepare(data, Mode(lab=False))
+        open_vault(data, SystemRandomness(), is_new=True)
         self.app_id, self.user_id = asyncio.run(self._fill(data))
 
     async def _fill(self, data):
@@ -53,7 +56,10 @@ def shell(tmp_path):
 
 
 def test_a_replay_is_told_taken_up_and_switched(shell):
-    told = shell.json("replay", "--app", shell.app_id, "--diff")
+    assert shell.json("replay", "--app", shell.app_id)["same"] == 1
+    file = shell.data.with_name("policy.json")
+    file.write_text(json.dumps(shell.json("app", "policy", shell.app_id)))
+    told = shell.json("replay", "--app", shell.app_id, "--policy", str(file), "--diff")
     assert (told["users"], told["differ"], told["waiting"], told["switched"]) == (1, 1, 1, 0)
     (difference,) = told["differences"]
     assert difference["user_id"] == shell.user_id
@@ -66,7 +72,7 @@ def test_a_replay_is_told_taken_up_and_switched(shell):
 
 
 def test_a_policy_from_a_file_says_which_items_would_count(shell):
-    policy = shell.json("app", "policy", shell.app_id) | {"late_window_days": 3}
+    policy = shell.json("app", "policy", shell.app_id) | {"late_window_days": 1}
     file = shell.data.with_name("policy.json")
     file.write_text(json.dumps(policy))
     told = shell.json("replay", "--app", shell.app_id, "--policy", str(file), "--diff")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from unbroken.domain import errors
 from unbroken.domain.app import Policy, Takeover, UsedInstall
 from unbroken.domain.ids import ExternalId, FactId, InstallId, UserId
-from unbroken.domain.install import Event, Form, State, next_state
+from unbroken.domain.install import Form
 from unbroken.domain.ledger.facts import (
     Activated,
     Disabled,
@@ -240,52 +240,6 @@ def test_a_fact_does_not_come_before_one_that_names_the_same():
     assert instant(1000, [500, 700]) == 1000
     assert instant(1000, [1000]) == 1001
     assert instant(1000, [500], [2000]) == 2000
-
-
-EVENTS = {
-    Event.DISABLED: Disabled,
-    Event.ENABLED: Enabled,
-    Event.ACTIVATED: Activated,
-    Event.DELETED: Reset,
-}
-
-
-def in_state(state: State) -> Story:
-    """A story in which install "I" of a person stands so."""
-    story = Story()
-    story.register("I")
-    story.link("I")
-    if state is State.SUPERSEDED:
-        story.register("other")
-        story.link("other")
-    if state is State.STANDBY:
-        story = Story()
-        story.register("I", Form.TABLET)
-        story.register("other")
-        story.link("other")
-        story.link("I")
-    if state is State.DISABLED:
-        story.tell(Disabled(install("I")))
-    if state is State.DELETED:
-        story.tell(Reset(install("I")))
-    assert story.states()["I"] == state
-    return story
-
-
-@pytest.mark.parametrize("event", EVENTS)
-@pytest.mark.parametrize("state", State)
-def test_the_fold_does_what_the_table_of_states_says(state, event):
-    story = in_state(state)
-    said = EVENTS[event](install("I"))
-    try:
-        expected = next_state(state, event)
-    except errors.Refusal as refusal:
-        with pytest.raises(type(refusal)):
-            story.tell(said)
-        return
-    story.tell(said)
-    after = story.states()["I"]
-    assert after == (expected if isinstance(expected, State) else State.ACTIVE)
 
 
 FORMS = st.sampled_from(Form)

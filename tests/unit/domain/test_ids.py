@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unbroken.domain.ids import parse_external_id, parse_id
+from unbroken.domain.ids import PLACEHOLDERS, parse_external_id, parse_id
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ def test_an_id_is_12_bytes():
      "unknown", "0", "-1", "[object Object]", "000", "0-0-0", "---", "00000000-0000-0000-0000-000000000000"],
 )  # fmt: skip
 def test_placeholders_and_unprintable_texts_are_no_external_ids(text):
-    assert parse_external_id(text) is None
+    assert parse_external_id(text, PLACEHOLDERS) is None
 
 
 @pytest.mark.parametrize(
     "text", ["anna", "Anna", "anna@example.com", "10", "-10", "x" * 255, " anna ", "ünïcödé", "🙂"]
 )
 def test_everything_else_is_one_and_stays_as_it_is(text):
-    assert parse_external_id(text) == text
+    assert parse_external_id(text, PLACEHOLDERS) == text
 
 
 def test_external_ids_are_compared_in_nfc():
-    assert parse_external_id("é") == parse_external_id("é")
+    assert parse_external_id("é", ()) == parse_external_id("é", ())

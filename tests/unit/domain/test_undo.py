@@ -22,7 +22,8 @@ from unbroken.domain.ledger.facts import (
     Unlinked,
     UserDisabled,
 )
-from unbroken.domain.ledger.undo import decide_undo, labelled, live, refold
+from unbroken.domain.ledger.refold import labelled, live, refold
+from unbroken.domain.ledger.undo import decide_undo
 
 ANNA = ExternalId("anna")
 
@@ -65,7 +66,7 @@ class Ledger:
         return told
 
     def people(self):
-        return labelled(refold(self.facts).people, self.facts)
+        return labelled(refold(self.facts))
 
     def user_of(self, name: str) -> UserId:
         people = self.people()

@@ -16,7 +16,7 @@ from unbroken import wire
 from unbroken.credentials import Vault
 from unbroken.domain.errors import HistoryExpired, InstallGone, InvalidRequest, NotFound, Refusal
 from unbroken.domain.ids import InstallId
-from unbroken.domain.ledger.undo import labelled, refold
+from unbroken.domain.ledger.refold import labelled, refold
 from unbroken.domain.standing import Standing
 from unbroken.flow import erase, erase_part, operate, receipts, rename
 from unbroken.flow.authenticate import InstallCaller
@@ -25,7 +25,7 @@ from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.standings import Standings
 from unbroken.flow.tidy import tidy
 from unbroken.flow.traces import Names, search
-from unbroken.store import erasure, identity, tombstones
+from unbroken.store import erasure, identity, ledger, tombstones
 from unbroken.testing.in_process import PAYLOAD_ID, InProcess
 from unbroken.testing.in_process import START_MS as T
 
@@ -196,7 +196,7 @@ async def survivors(platform, install_id: str):
         install = await identity.read_install(tx, app_id, known)
         assert install is not None
         facts = await facts_of_person(tx, app_id, known)
-        folded = labelled(refold(facts).people, facts)
+        folded = labelled(refold(facts))
         told = folded.installs[known]
         assert (told.own_user, told.user, told.link) == (install.own_user, install.user, install.link)
         assert folded.spans[known] == await identity.read_spans(tx, known)
@@ -360,6 +360,72 @@ def test_a_stretch_of_time_is_erased_across_uploads_and_copies(tmp_path, is_proc
         assert (done.from_, done.to) == (wire.iso(window[0]), wire.iso(window[1]))
         facts = (await everything(platform))["facts"]
         assert facts[-1][4] == "erased"
+
+    in_platform(tmp_path, story)
+
+
+def test_the_id_of_an_erased_install_is_no_users(tmp_path):
+    async def story(platform):
+        user_id, (old, new) = await person(platform, "anna")
+        await erase_part.erase_install(platform.context, platform.key, old.install_id, dry_run=False)
+        with pytest.raises(NotFound):
+            await end(platform, old.install_id)
+        assert {install for install, *_ in await platform.items(user_id)} == {new.install_id}
+        receipt = await end(platform, user_id)
+        assert await end(platform, user_id) == receipt
+        for install in (old, new):
+            with pytest.raises(NotFound):
+                await end(platform, install.install_id)
+
+    in_platform(tmp_path, story)
+
+
+def test_the_facts_of_a_person_are_walked_once_however_many_installs_it_has(tmp_path, monkeypatch):
+    async def story(platform):
+        phones = [await platform.register(PHONE) for _ in range(8)]
+        for phone in phones:
+            user_id = (await platform.link(phone, "anna")).id
+        asked = []
+        naming = ledger.naming_install
+
+        async def counted(tx, app_id, install_id):
+            asked.append(install_id)
+            return await naming(tx, app_id, install_id)
+
+        monkeypatch.setattr(ledger, "naming_install", counted)
+        assert (await end(platform, user_id)).deleted["installs"] == 8
+        assert sorted(asked) == sorted(bytes.fromhex(phone.install_id) for phone in phones)
+
+    in_platform(tmp_path, story)
+
+
+@pytest.mark.parametrize("behind_ms", [100_000, -100_000])
+@pytest.mark.parametrize("settled", [0, 1, 2])
+def test_an_item_is_gone_with_its_copies_though_they_came_under_other_clocks_and_some_wait(
+    tmp_path, behind_ms, settled
+):
+    """Which copy decides when it was captured is known only with all of them together."""
+
+    async def story(platform):
+        phone = await platform.register(PHONE)
+        user_id = (await platform.link(phone, "anna")).id
+        platform.clock.advance_to(T + DAY)
+        now_ms, item = platform.clock.now_ms(), fix(T + 20 * 3_600_000)
+        for number, sent_at in enumerate((now_ms - behind_ms, now_ms)):
+            if number == settled:
+                await platform.settle()
+            await platform.upload(phone, [item], sent_at=sent_at)
+        if settled == 2:
+            await platform.settle()
+        window = (item["t"] - 1000, item["t"] + 1000)
+        told = await erase_part.erase_items(platform.context, platform.key, user_id, *window, dry_run=True)
+        done = await erase_part.erase_items(platform.context, platform.key, user_id, *window, dry_run=False)
+        assert told.deleted == done.deleted
+        assert done.deleted["items"] == 1
+        assert done.deleted["payloads"] + done.deleted["waiting uploads"] == 2
+        assert await platform.items(user_id) == []
+        assert json.loads(await platform.timeline(user_id)) == []
+        assert await search(platform.context, tmp_path, Names(canaries=[f"{item['t']}"])) == {}
 
     in_platform(tmp_path, story)
 

@@ -24,6 +24,7 @@ MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 EXAMPLES = int(os.environ.get("UNBROKEN_PROVE_HISTORIES", "10000"))
+WIDER = {"late_window_days": "30"}
 SERVED = ("events", "chunks", "timelines", "checkpoints")
 SIDE = ("replay_users", "replay_timelines", "replay_checkpoints", "replay_events", "replay_runs")
 
@@ -72,7 +73,7 @@ def test_a_policy_is_tried_told_set_and_switched_to(tmp_path):
             user_id = phone.own_user_id
             before = await table(platform, *SERVED)
 
-            report = await run(platform, changes={"late_window_days": "30"})
+            report = await run(platform, changes=WIDER)
             (difference,) = report.differ.values()
             assert [(one.from_, one.to) for one in difference.items] == [("too_late", "accepted")]
             assert sum(day.gained for day in difference.days) > 0
@@ -146,7 +147,7 @@ def test_what_came_after_the_replay_is_in_what_is_switched_to(tmp_path):
             await platform.set_policy(late_window_days="7")
             (phone,) = await late_history(platform)
             await platform.set_policy(late_window_days="30")
-            await run(platform)
+            await run(platform, changes=WIDER)
             await platform.upload(phone, captured(START_MS + 9 * DAY, 5))
             await platform.settle()
             await run(platform, resume=True, switch=True)
@@ -170,11 +171,9 @@ def test_nothing_of_an_erased_user_is_left_beside(tmp_path):
         async with InProcess(tmp_path) as platform:
             await platform.set_policy(late_window_days="7")
             (phone,) = await late_history(platform)
-            await run(platform, changes={"late_window_days": "30"})
+            await run(platform, changes=WIDER)
             assert all(await table(platform, *SIDE))
-            await replay(
-                platform.context, Wanted(bytes.fromhex(phone.own_user_id), {"late_window_days": "30"}), share=1
-            )
+            await replay(platform.context, Wanted(bytes.fromhex(phone.own_user_id), WIDER), share=1)
             await erase.erase(platform.context, platform.key, phone.own_user_id, dry_run=False)
             assert await table(platform, *SIDE) == [[], [], [], [], [(platform.app.app_id, *_any(3))]]
 
@@ -199,9 +198,7 @@ def test_a_second_process_takes_the_replay_over_and_the_first_one_ends(tmp_path)
             await late_history(platform, people=3)
 
             async def first() -> None:
-                await replay(
-                    platform.context, Wanted(platform.app.app_id, {"late_window_days": "30"}), take_over, share=1
-                )
+                await replay(platform.context, Wanted(platform.app.app_id, WIDER), take_over, share=1)
 
             taken: list[asyncio.Task[Report]] = []
 
@@ -229,11 +226,12 @@ def test_a_replay_that_was_broken_off_is_taken_up(tmp_path, survived):
             await platform.set_policy(late_window_days="30")
             with Failing(platform, after=survived) as failing:
                 try:
-                    await run(platform, switch=True)
+                    await run(platform, changes=WIDER, switch=True)
                 except StoreUnavailable:
                     assert failing.failed
             between = [await platform.timeline(phone.own_user_id) for phone in phones]
-            await run(platform, switch=True, resume=bool((await table(platform, "replay_runs"))[0]))
+            was_left = bool((await table(platform, "replay_runs"))[0])
+            await run(platform, changes=None if was_left else WIDER, switch=True, resume=was_left)
             new = [await platform.timeline(phone.own_user_id) for phone in phones]
             assert all(told in pair for told, pair in zip(between, zip(old, new, strict=True), strict=True))
             assert not any(was == is_ for was, is_ in zip(old, new, strict=True))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unbroken.domain.install import Form, State
 from unbroken.domain.ledger.facts import Fact, Registered
 from unbroken.domain.ledger.people import status_of
-from unbroken.domain.ledger.undo import refold
+from unbroken.domain.ledger.refold import refold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

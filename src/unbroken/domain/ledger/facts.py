@@ -27,6 +27,7 @@ class FactKind(StrEnum):
     UNLINKED = "unlinked"
     POLICY_CHANGED = "policy changed"
     ERASED = "erased"
+    REPLAYED = "replayed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ refuse raises the refusal and must then be thrown away together with the `People
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from unbroken.domain import errors
@@ -28,15 +27,15 @@ from unbroken.domain.ledger.facts import (
     UserDisabled,
     UserEnabled,
 )
-from unbroken.domain.ledger.people import People, Span, status_of
-from unbroken.domain.link import Effect, Row, Situation, Whose, decide_link
-from unbroken.domain.payload import OUTCOMES, Outcome
+from unbroken.domain.ledger.people import People, status_of
+from unbroken.domain.ledger.spans import claimed, settle, voided
+from unbroken.domain.link import Effect, Situation, Whose, decide_link
 from unbroken.domain.user import User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from unbroken.domain.ids import InstallId, UserId
+    from unbroken.domain.ids import InstallId
 
 
 def fold(facts: Iterable[Fact], policy: Policy) -> People:
@@ -72,6 +71,7 @@ def apply(people: People, fact: Fact) -> None:
             _link(people, fact, said)
         case Reset() | Disabled() | Enabled() | Activated():
             _MOVES[type(said)](people, fact, said.install_id)
+            people.set_user(people.resolve(people.install(said.install_id).user).user_id, touched_at=fact.at)
         case UserDisabled() | UserEnabled():
             _switch_user(people, fact, people.resolve(said.user_id), isinstance(said, UserDisabled))
         case Renamed():
@@ -99,15 +99,10 @@ def _register(people: People, fact: Fact, said: Registered) -> None:
     )
     people.spans[said.install_id] = []
     people.touched_users.add(said.user_id)
-    _settle(people, fact, said.install_id)
+    settle(people, fact, said.install_id)
 
 
 # Linking
-
-
-def decide(people: People, said: Linked) -> Row:
-    """The row of the decision table for a link, from what the ledger says ("decided again from row 5 on")."""
-    return decide_link(situation_of(people, said), start="5")
 
 
 def situation_of(people: People, said: Linked) -> Situation:
@@ -137,7 +132,7 @@ def _whose(install: Install, person: User | None) -> Whose:
 
 
 def _link(people: People, fact: Fact, said: Linked) -> None:
-    answer = decide(people, said).answer
+    answer = decide_link(situation_of(people, said), start="5").answer  # "decided again from row 5 on"
     if isinstance(answer, type):
         raise answer
     if answer is Effect.NONE:
@@ -164,61 +159,11 @@ def _join(people: People, fact: Fact, said: Linked, *, is_claim: bool) -> None:
     user = people.resolve(people.carriers[said.external_id])
     people.set_user(install.own_user, redirect=user.user_id, holder=None, named_at=fact.at, touched_at=fact.at)
     people.set_user(user.user_id, named_at=fact.at, touched_at=fact.at)
-    people.set_install(said.install_id, user=user.user_id, standing=State.STANDBY)
+    people.set_install(said.install_id, user=user.user_id, standing=State.STANDBY)  # until the activation rule speaks
     people.voided.add(said.install_id)
-    people.spans[said.install_id] = _claimed(people, fact, install) if is_claim else [_voided(people, fact, install)]
+    people.spans[said.install_id] = claimed(people, fact, install) if is_claim else [voided(people, fact, install)]
     rival = _compete(people, fact, said.install_id)
-    _settle(people, fact, said.install_id, rival)
-
-
-def _voided(people: People, fact: Fact, install: Install) -> Span:
-    """All that the install was before, as one stretch that never counts for its new user."""
-    user = people.install(install.install_id).user
-    since = install.registered_at
-    return Span(install.install_id, user, State.ACTIVE, Outcome.BEFORE_LINK, since, fact.at, fact.fact_id)
-
-
-def _claimed(people: People, fact: Fact, install: Install) -> list[Span]:
-    """Row 14: what the own user had is the new user's where no activation of that one covers it.
-
-    The spans of all installs of the new user must have been loaded, not only the open ones.
-    """
-    user = people.install(install.install_id).user
-    covered = _activations(people, user, fact.at)
-    claimed = []
-    for span in people.spans[install.install_id]:
-        end = fact.at if span.to_ms is None else span.to_ms
-        whole = replace(span, user_id=user, to_ms=end, cause=fact.fact_id, rival=None)
-        if span.outcome is Outcome.ACCEPTED:
-            claimed += _cut(whole, end, covered)
-        else:
-            claimed.append(replace(whole, outcome=Outcome.BEFORE_LINK))
-    return claimed
-
-
-def _activations(people: People, user: UserId, until: int) -> list[tuple[int, int]]:
-    """The intervals in which some install of a user was active, in order."""
-    spans = [
-        span
-        for install in people.installs_of(user)
-        for span in people.spans[install.install_id]
-        if span.outcome is Outcome.ACCEPTED and span.user_id == user
-    ]
-    return sorted((span.from_ms, until if span.to_ms is None else span.to_ms) for span in spans)
-
-
-def _cut(span: Span, end: int, covered: Iterable[tuple[int, int]]) -> list[Span]:
-    """A span in pieces: OVERLAPS where it is covered, as it is elsewhere."""
-    pieces, at = [], span.from_ms
-    for from_ms, to_ms in covered:
-        start, stop = max(from_ms, at), min(to_ms, end)
-        if start >= stop:
-            continue
-        if start > at:
-            pieces.append(replace(span, from_ms=at, to_ms=start))
-        pieces.append(replace(span, outcome=Outcome.OVERLAPS, from_ms=start, to_ms=stop))
-        at = stop
-    return [*pieces, replace(span, from_ms=at, to_ms=end)] if at < end else pieces
+    settle(people, fact, said.install_id, rival)
 
 
 def _compete(people: People, fact: Fact, install_id: InstallId) -> InstallId | None:
@@ -231,40 +176,53 @@ def _compete(people: People, fact: Fact, install_id: InstallId) -> InstallId | N
     holder = people.install(user.holder)
     if wins(install, holder, people.policy.precedence):
         _hold(people, fact, install_id)
-    elif install.standing is State.ACTIVE:  # it was active once and comes back to find another in its place
-        people.set_install(install_id, standing=State.SUPERSEDED)
+    else:  # one that was active and comes back to find another in its place is superseded
+        _move(people, install_id, Event.OTHER_ACTIVE)
     return holder.install_id
 
 
 def _hold(people: People, fact: Fact, install_id: InstallId) -> None:
     """Make an install the active one; another one that was is superseded."""
     user = people.resolve(people.install(install_id).user)
-    if user.holder is not None and user.holder != install_id:
-        people.set_install(user.holder, standing=next_state(State.ACTIVE, Event.OTHER_ACTIVE))
-        before = user.holder
-        people.set_user(user.user_id, holder=install_id, touched_at=fact.at)
-        people.set_install(install_id, standing=State.ACTIVE)
-        _settle(people, fact, before, install_id)
-        return
     people.set_user(user.user_id, holder=install_id, touched_at=fact.at)
-    people.set_install(install_id, standing=State.ACTIVE)
+    _move(people, install_id, Event.ACTIVATED)
+    if user.holder == install_id:
+        return
+    for other in people.installs_of(user.user_id):
+        if other.install_id != install_id and _move(people, other.install_id, Event.OTHER_ACTIVE):
+            settle(people, fact, other.install_id, install_id)
+
+
+def _move(people: People, install_id: InstallId, event: Event) -> bool:
+    """Take the state from the table of states; returns whether it is another one.
+
+    Raises:
+        Refusal: the one that stands there.
+    """
+    install = people.install(install_id)
+    state = next_state(install.state, event)
+    assert isinstance(state, State)
+    if state is install.state:
+        return False
+    people.installs[install_id] = install.in_state(state)
+    people.touched_installs.add(install_id)
+    return True
 
 
 # Leaving, and coming back
 
 
 def _reset(people: People, fact: Fact, install_id: InstallId) -> None:
-    state = next_state(people.install(install_id).state, Event.DELETED)
-    people.set_install(install_id, standing=state, named_at=fact.at)
-    _settle(people, fact, install_id)
+    _move(people, install_id, Event.DELETED)
+    people.set_install(install_id, named_at=fact.at)
+    settle(people, fact, install_id)
     _leave(people, fact, install_id)
 
 
 def _disable(people: People, fact: Fact, install_id: InstallId) -> None:
-    install = people.install(install_id)
-    next_state(install.state, Event.DISABLED)
-    people.set_install(install_id, is_disabled=True, named_at=fact.at)
-    _settle(people, fact, install_id)
+    _move(people, install_id, Event.DISABLED)
+    people.set_install(install_id, named_at=fact.at)
+    settle(people, fact, install_id)
     _leave(people, fact, install_id)
 
 
@@ -278,29 +236,37 @@ def _leave(people: People, fact: Fact, install_id: InstallId) -> None:
         follower = next_in_line(people.installs_of(user.user_id), people.policy.precedence)
         if follower is not None:
             _hold(people, fact, follower.install_id)
-            _settle(people, fact, follower.install_id)
+            settle(people, fact, follower.install_id)
 
 
 def _enable(people: People, fact: Fact, install_id: InstallId) -> None:
-    install = people.install(install_id)
-    state = next_state(install.state, Event.ENABLED)
-    people.set_install(install_id, is_disabled=False, named_at=fact.at)
-    if state is not Rule.RETURN:
-        return
     rival = None
+    if next_state(people.install(install_id).state, Event.ENABLED) is Rule.RETURN:
+        rival = _return(people, fact, install_id)
+    else:
+        _move(people, install_id, Event.ENABLED)
+    people.set_install(install_id, named_at=fact.at)
+    settle(people, fact, install_id, rival)
+
+
+def _return(people: People, fact: Fact, install_id: InstallId) -> InstallId | None:
+    """It is what it was before it was disabled, unless that is the place of another by now, or one that is free."""
+    people.set_install(install_id, is_disabled=False)
+    install = people.install(install_id)
     user = people.resolve(install.user)
     if install.standing is State.ACTIVE:
-        rival = _compete(people, fact, install_id)
-    elif install.standing is State.STANDBY and user.holder is None and people.policy.takeover is Takeover.STANDBY:
+        return _compete(people, fact, install_id)
+    if install.standing is State.STANDBY and user.holder is None and people.policy.takeover is Takeover.STANDBY:
         _hold(people, fact, install_id)
-    _settle(people, fact, install_id, rival)
+    return None
 
 
 def _activate(people: People, fact: Fact, install_id: InstallId) -> None:
-    next_state(people.install(install_id).state, Event.ACTIVATED)
+    install = people.install(install_id)
+    next_state(status_of(install, people.resolve(install.user)), Event.ACTIVATED)  # its user may be disabled
     people.set_install(install_id, named_at=fact.at)
     _hold(people, fact, install_id)
-    _settle(people, fact, install_id)
+    settle(people, fact, install_id)
 
 
 _MOVES: dict[type[Said], Callable[[People, Fact, InstallId], None]] = {
@@ -314,7 +280,7 @@ _MOVES: dict[type[Said], Callable[[People, Fact, InstallId], None]] = {
 def _switch_user(people: People, fact: Fact, user: User, is_disabled: bool) -> None:
     people.set_user(user.user_id, is_disabled=is_disabled, named_at=fact.at, touched_at=fact.at)
     for install in people.installs_of(user.user_id):
-        _settle(people, fact, install.install_id)
+        settle(people, fact, install.install_id)
 
 
 def _rename(people: People, fact: Fact, said: Renamed) -> None:
@@ -336,21 +302,3 @@ def _rename(people: People, fact: Fact, said: Renamed) -> None:
     people.carriers[said.external_id] = user.user_id
     people.released.discard(said.external_id)
     people.set_user(user.user_id, external_id=said.external_id, named_at=fact.at, touched_at=fact.at)
-
-
-# Spans
-
-
-def _settle(people: People, fact: Fact, install_id: InstallId, rival: InstallId | None = None) -> None:
-    """Close the install's open span and open the next, if it stands differently now; an empty span does not exist."""
-    install = people.install(install_id)
-    people.touched_installs.add(install_id)
-    spans = people.spans[install_id]
-    state = status_of(install, people.resolve(install.user))
-    if spans and spans[-1].to_ms is None:
-        if (spans[-1].state, spans[-1].user_id) == (state, install.user):
-            return
-        spans[-1] = replace(spans[-1], to_ms=fact.at)
-        if spans[-1].from_ms == fact.at:
-            spans.pop()
-    spans.append(Span(install_id, install.user, state, OUTCOMES[state], fact.at, None, fact.fact_id, rival))

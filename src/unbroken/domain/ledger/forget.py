@@ -9,20 +9,17 @@ user by the id that the user has now.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from unbroken.domain import errors
-from unbroken.domain.app import Policy
 from unbroken.domain.ids import InstallId
 from unbroken.domain.ledger.facts import Fact, Linked, Registered, Renamed, Unlinked, UserDisabled, UserEnabled
-from unbroken.domain.ledger.fold import apply
-from unbroken.domain.ledger.people import People
-from unbroken.domain.ledger.undo import as_registered, labelled, live, refold
+from unbroken.domain.ledger.refold import labelled, live, refold
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from unbroken.domain.ids import ExternalId, FactId, UserId
+    from unbroken.domain.ledger.people import People
 
 _FOR_EVER = 2**63
 
@@ -48,8 +45,8 @@ def forget(facts: Sequence[Fact], installs: Collection[InstallId], external_ids:
         installs: the person's.
         external_ids: what it carries, aliases too.
     """
-    before = labelled(refold(facts).people, facts)
-    owners = _owners(facts)
+    folded = refold(facts)
+    before, owners = labelled(folded), _owners(facts, folded.about)
     gone = _gone(facts, owners, installs, external_ids)
     first = _without(facts, gone, owners, before)
     if _others(first[1], installs) == _others(before, installs):
@@ -110,23 +107,10 @@ def _carried_until(
     return until
 
 
-def _owners(facts: Sequence[Fact]) -> dict[FactId, InstallId]:
+def _owners(facts: Sequence[Fact], about: Mapping[FactId, UserId]) -> dict[FactId, InstallId]:
     """Of each live fact that names a user, an install of that user: whom it is about as the fold has it."""
-    people = People(Policy())
-    registered: dict[UserId, InstallId] = {}
-    owners: dict[FactId, InstallId] = {}
-    for fact in sorted(live(facts), key=lambda fact: (fact.at, fact.position)):
-        as_folded = as_registered(people, fact, facts)
-        said: Any = as_folded.said
-        if isinstance(said, Registered):
-            registered[said.user_id] = said.install_id
-        elif isinstance(said, UserDisabled | UserEnabled | Renamed) and said.user_id in people.users:
-            owners[fact.fact_id] = registered[people.resolve(said.user_id).user_id]
-        try:
-            apply(people, as_folded)
-        except errors.Refusal:
-            continue
-    return owners
+    registered = {fact.said.user_id: fact.said.install_id for fact in facts if isinstance(fact.said, Registered)}
+    return {fact_id: registered[user_id] for fact_id, user_id in about.items()}
 
 
 def _undone(facts: Sequence[Fact]) -> list[Fact]:
@@ -145,7 +129,7 @@ def _without(
     hidden = {fact.fact_id for fact in gone}
     kept = [fact for fact in facts if fact.fact_id not in hidden]
     named = _named_as_known(kept, owners)
-    after = labelled(refold(named).people, named)
+    after = labelled(refold(named))
     known_as = {
         install_id: before.installs[install_id].own_user
         for install_id, install in after.installs.items()
@@ -153,7 +137,7 @@ def _without(
     }
     if known_as:
         named = [_naming(fact, known_as.get(_install_of(fact, owners) or InstallId(b""))) for fact in named]
-        after = labelled(refold(named).people, named)
+        after = labelled(refold(named))
     pairs = zip(kept, map(_user_of, named), strict=True)
     return [(fact, user_id) for fact, user_id in pairs if user_id is not None and user_id != _user_of(fact)], after
 

@@ -67,6 +67,11 @@ class People:
     released: set[ExternalId] = field(default_factory=set)
     """External ids that nobody carries any more."""
 
+    def copy(self) -> People:
+        """The same people, to go on from otherwise; what was touched so far is not remembered."""
+        spans = {install_id: list(spans) for install_id, spans in self.spans.items()}
+        return People(self.policy, dict(self.installs), dict(self.users), dict(self.carriers), spans)
+
     def install(self, install_id: InstallId) -> Install:
         """The install; it must have been loaded."""
         return self.installs[install_id]

@@ -74,7 +74,6 @@ class Report:
     Args:
         checked: how much was looked at, by what it is.
         pending: users whose timeline is to be computed again anyway; it was not looked at.
-        behind: users whose timeline was told under a policy that is not in force any more; a replay brings it on.
         unaccounted: positions of the payload log without an upload: erased, past retention, an import that was given
             up, or lost. No proof, and so no finding.
         repaired: what was found and is right now.
@@ -83,7 +82,6 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     pending: int = 0
-    behind: int = 0
     unaccounted: int = 0
     repaired: list[Finding] = field(default_factory=list)
 

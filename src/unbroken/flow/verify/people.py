@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unbroken.domain.ledger.facts import Linked, Renamed
-from unbroken.domain.ledger.undo import labelled, refold
+from unbroken.domain.ledger.refold import labelled, refold
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.verify.finding import Finding, Mend, Rule, key_of, shown
 from unbroken.flow.verify.history import History, Key
@@ -77,7 +77,7 @@ async def look(tx: Transaction, app_id: AppId, seed: InstallId) -> Looked:
     try:
         facts = await facts_of_person(tx, app_id, seed)
         folded = refold(facts)
-        people = labelled(folded.people, facts)
+        people = labelled(folded)
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
         looked.unreadable = f"{type(error).__name__}: {error}"
         looked.installs = [seed]

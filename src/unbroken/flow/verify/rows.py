@@ -206,6 +206,10 @@ _CHECKS: Final[dict[str, Callable[[dict[str, Any]], list[Wrong]]]] = {
     "facts": _fact,
     "undo_answers": lambda row: _when("body", "an answer to an undo", _reads(row["body"], wire.Undone)),
     "traces": lambda row: _when("body", "what was decided on", _reads(row["body"], dict[str, Any])),
+    "refused_links": lambda row: [
+        *_when("at", "an instant", _is_instant(row["at"])),
+        *_when("body", "what was refused", _reads(row["body"], wire.RefusedLink)),
+    ],
     "installs": _install,
     "spent_credentials": lambda row: _when("digest", "32 bytes", _is_digest(row["digest"])),
     "registrations": lambda row: _when("key_digest", "32 bytes", _is_digest(row["key_digest"])),

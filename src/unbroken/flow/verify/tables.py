@@ -34,6 +34,7 @@ TABLES: Final = (
     ),
     Table("undo_answers", ("subject",), ("body",), (Reference("subject", _FACT),)),
     Table("traces", ("fact_id",), ("body",), (Reference("fact_id", _FACT),)),
+    Table("refused_links", ("install_id", "number"), ("at", "body"), (Reference("install_id", _INSTALL),)),
     Table(
         "installs",
         ("install_id",),
@@ -95,6 +96,7 @@ TEXTS: Final = {
     "facts": ("fields", "actor", "reason"),
     "undo_answers": ("body",),
     "traces": ("body",),
+    "refused_links": ("body",),
     "installs": ("device",),
     "users": ("metadata",),
     "idempotency": ("reply",),

@@ -15,7 +15,7 @@ from unbroken.flow import encoding
 from unbroken.flow.timeline import load_all, told_anew
 from unbroken.flow.verify.finding import Finding, Mend, Rule, key_of, shown
 from unbroken.flow.verify.past import check_kept, check_removed, is_as_its_body_says, kind_of, revision_of
-from unbroken.store import inspection, ledger, replay, retention, timelines
+from unbroken.store import inspection, replay, retention, timelines
 from unbroken.store.contract import StoreError
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class Looked:
 
     Args:
         told: None where nothing can be told: a user without a timeline, or inputs that cannot be read.
-        is_behind: it is what another policy told.
         wrong_events: by id, each as it should be; None for one that should not be.
         strange: ids of events that nothing could ever have told.
     """
@@ -63,7 +62,6 @@ class Looked:
     inputs: list[Any] = field(default_factory=list)
     told: Told | None = None
     is_gone: bool = False
-    is_behind: bool = False
     events: list[Event] = field(default_factory=list)
     wrong_events: dict[str, encoding.Encoded | None] = field(default_factory=dict)
     strange: list[str] = field(default_factory=list)
@@ -100,8 +98,6 @@ async def look(tx: Transaction, app_id: AppId, user_id: UserId) -> Looked | None
         await _refuse_anything(tx, looked)
         return looked
     await _compare(tx, looked, looked.told, loaded)
-    if looked.findings and await _is_behind(tx, looked, loaded):
-        return Looked(app_id, user_id, is_behind=True)
     return looked
 
 
@@ -114,19 +110,6 @@ async def _refuse_anything(tx: Transaction, looked: Looked) -> None:
         looked.is_gone = True
         looked.is_proved = not await inspection.is_any_floor(tx)
         looked.add("timelines", "", "rows of a timeline", "none: the user is retired, or not there")
-
-
-async def _is_behind(tx: Transaction, looked: Looked, loaded: Loaded) -> bool:
-    """Whether an earlier late window of the app told it so; under the present one it is told anew by a replay."""
-    entries = await ledger.policies(tx, looked.app_id)
-    windows = {30, *((entry.fields or {}).get("late_window_days") for entry in entries)} - {loaded.late_window_days}
-    for days in sorted(one for one in windows if isinstance(one, int)):
-        tried = replace(loaded, late_window_days=days)
-        other = Looked(looked.app_id, looked.user_id)
-        await _compare(tx, other, await told_anew(tx, looked.user_id, tried), tried)
-        if not other.findings:
-            return True
-    return False
 
 
 # Comparing

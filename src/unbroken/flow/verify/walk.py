@@ -136,7 +136,6 @@ class _Visit:
             self._report.pending += 1
             return
         self._report.checked["timelines"] += 1
-        self._report.behind += looked.is_behind
         self._add(looked.told_findings(), user_id)
         await self._pace.rest()
 

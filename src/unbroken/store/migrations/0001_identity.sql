@@ -61,6 +61,15 @@ CREATE TABLE traces (
     CONSTRAINT traces_key PRIMARY KEY (fact_id)
 );
 
+-- The last link calls of an install that were refused, and on what; names nobody else.
+CREATE TABLE refused_links (
+    install_id BYTEA NOT NULL,
+    number BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    body TEXT NOT NULL,
+    CONSTRAINT refused_links_key PRIMARY KEY (install_id, number)
+) {without_rowid};
+
 -- What follows from the ledger.
 CREATE TABLE installs (
     install_id BYTEA NOT NULL,
@@ -131,6 +140,7 @@ CREATE TABLE changes (
     at BIGINT NOT NULL
 );
 CREATE INDEX changes_by_time ON changes (at);
+CREATE INDEX changes_of_install ON changes (install_id) WHERE install_id IS NOT NULL;
 
 -- Credentials that were spent, one-time codes, and calls that may be repeated.
 CREATE TABLE spent_credentials (
@@ -162,6 +172,8 @@ CREATE TABLE auth_codes (
 ) {without_rowid};
 CREATE INDEX auth_codes_by_expiry ON auth_codes (expires_at);
 CREATE INDEX auth_codes_of_person ON auth_codes (app_id, external_id);
+CREATE INDEX auth_codes_of_call ON auth_codes (app_id, minted_for) WHERE minted_for IS NOT NULL;
+CREATE INDEX auth_codes_of_install ON auth_codes (redeemed_by) WHERE redeemed_by IS NOT NULL;
 
 CREATE TABLE idempotency (
     caller BYTEA NOT NULL,
@@ -256,10 +268,14 @@ CREATE TABLE chunks (
     CONSTRAINT chunks_key PRIMARY KEY (user_id, day)
 );
 
+-- Which timelines are to be computed again. One that could not be is set aside until `retry_at`, by the system's clock.
 CREATE TABLE due (
     user_id BYTEA NOT NULL,
     from_ms BIGINT NOT NULL,
     version BIGINT NOT NULL,
+    failures BIGINT NOT NULL DEFAULT 0,
+    retry_at BIGINT NOT NULL DEFAULT 0,
+    trouble TEXT,
     CONSTRAINT due_key PRIMARY KEY (user_id)
 ) {without_rowid};
 

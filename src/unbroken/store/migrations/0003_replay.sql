@@ -18,6 +18,7 @@ CREATE TABLE replay_users (
     is_waiting BOOLEAN NOT NULL,
     CONSTRAINT replay_users_key PRIMARY KEY (scope, user_id)
 );
+CREATE INDEX replay_users_of_user ON replay_users (user_id);
 
 -- The timelines that differ: what `timelines`, `checkpoints` and `events` hold of the others.
 CREATE TABLE replay_timelines (
@@ -33,6 +34,7 @@ CREATE TABLE replay_timelines (
     last_fix TEXT,
     CONSTRAINT replay_timelines_key PRIMARY KEY (scope, user_id)
 );
+CREATE INDEX replay_timelines_of_user ON replay_timelines (user_id);
 
 CREATE TABLE replay_checkpoints (
     scope BYTEA NOT NULL,
@@ -41,6 +43,7 @@ CREATE TABLE replay_checkpoints (
     state BYTEA NOT NULL,
     CONSTRAINT replay_checkpoints_key PRIMARY KEY (scope, user_id, at_ms)
 );
+CREATE INDEX replay_checkpoints_of_user ON replay_checkpoints (user_id);
 
 CREATE TABLE replay_events (
     scope BYTEA NOT NULL,
@@ -50,3 +53,4 @@ CREATE TABLE replay_events (
     body BYTEA NOT NULL,
     CONSTRAINT replay_events_key PRIMARY KEY (scope, user_id, event_id)
 );
+CREATE INDEX replay_events_of_user ON replay_events (user_id);

@@ -1,0 +1,122 @@
+"""Labels: by which ids customers know the users of a fold (docs/decisions/0010-labels.md).
+
+Facts are folded under the ids that registrations gave out. A label moves only when an undo changes who is the first of
+a person: as long as any link to an external id stands, its user keeps the id under which it was answered, and the
+install that had that id gets the fresh one of the undo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from unbroken.domain.ledger.people import People
+from unbroken.domain.user import User
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from unbroken.domain.ids import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What undos have done to ids, up to some place in the ledger.
+
+    Args:
+        labels: the label of each user that is known by another id than its install's registration gave out.
+        fresh: of each id that an undo gave out, the user it was given to.
+    """
+
+    labels: Mapping[UserId, UserId]
+    fresh: Mapping[UserId, UserId]
+
+    def registered(self, named: UserId) -> UserId:
+        """The id that a registration gave to the user that a fact names; an id that redirects stays one that does."""
+        of_label = (user_id for user_id, label in self.labels.items() if label == named)
+        return next(of_label, self.fresh.get(named, named))
+
+    def after_undo(self, before: People, after: People, fresh_user: UserId | None) -> Moved:
+        """The same after one more undo.
+
+        Args:
+            before: the fold of all facts before the undo.
+            after: the fold of these and the undo.
+            fresh_user: the id that it brought along.
+        """
+        labels = _moved(self.labels, before, after, fresh_user)
+        given = {label: user_id for user_id, label in labels.items() if label == fresh_user}
+        return Moved(labels, {**self.fresh, **given})
+
+
+NOTHING_MOVED: Final = Moved({}, {})
+
+
+def _moved(
+    labels: Mapping[UserId, UserId], before: People, after: People, fresh_user: UserId | None
+) -> dict[UserId, UserId]:
+    """A person that is still there keeps its label; who lost one to it gets another."""
+    moved: dict[UserId, UserId] = {}
+    for external_id in before.carriers.keys() & after.carriers.keys():
+        was, is_ = before.resolve(before.carriers[external_id]), after.resolve(after.carriers[external_id])
+        moved[is_.user_id] = labels.get(was.user_id, was.user_id)
+    taken = set(moved.values())
+    for user_id in sorted(install.own_user for install in after.installs.values()):
+        if user_id not in moved:
+            choices = (labels.get(user_id, user_id), user_id, fresh_user)
+            label = next((choice for choice in choices if choice is not None and choice not in taken), user_id)
+            moved[user_id] = label
+            taken.add(label)
+    return {user_id: label for user_id, label in moved.items() if label != user_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """By which ids the users of a fold are known.
+
+    Args:
+        of: the label of each user, by the id of its install's registration.
+        aliases: every other id that was given out, and the label of the user it stands for.
+    """
+
+    of: dict[UserId, UserId]
+    aliases: dict[UserId, UserId]
+
+
+def labels_of(people: People, moved: Moved) -> Labels:
+    """The labels of a fold's users."""
+    own = {install.own_user: install.own_user for install in people.installs.values()}
+    labels = {**own, **moved.labels}
+    known = set(labels.values())
+    issued = own | {user_id: whose for user_id, whose in moved.fresh.items() if whose in own}
+    aliases = {
+        user_id: labels[people.resolve(whose).user_id] for user_id, whose in issued.items() if user_id not in known
+    }
+    return Labels(labels, aliases)
+
+
+def known_by(people: People, labels: Labels) -> People:
+    """The same people under the ids that customers know; every id that was given out is there."""
+    known = People(people.policy)
+    known.installs = {
+        install.install_id: replace(install, own_user=labels.of[install.own_user], user=labels.of[install.user])
+        for install in people.installs.values()
+    }
+    known.users = {labels.of[user.user_id]: _user(user, labels) for user in people.users.values()}
+    for alias, target in labels.aliases.items():
+        known.users[alias] = _alias(alias, target, known.users[target])
+    known.carriers = {external_id: labels.of[user_id] for external_id, user_id in people.carriers.items()}
+    known.spans = {
+        install_id: [replace(span, user_id=labels.of[span.user_id]) for span in spans]
+        for install_id, spans in people.spans.items()
+    }
+    return known
+
+
+def _user(user: User, labels: Labels) -> User:
+    redirect = None if user.redirect is None else labels.of[user.redirect]
+    return replace(user, user_id=labels.of[user.user_id], redirect=redirect)
+
+
+def _alias(user_id: UserId, target: UserId, of: User) -> User:
+    return User(user_id, created_at=of.created_at, named_at=of.named_at, touched_at=of.touched_at, redirect=target)

@@ -1,0 +1,39 @@
+"""Late windows, read from the ledger: from its changes of policy, and from the replays that were switched to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unbroken.domain.late_windows import LateWindows
+from unbroken.flow.items import LATEST_MS
+from unbroken.store import ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from unbroken.domain.ids import AppId, InstallId
+    from unbroken.store.contract import Transaction
+    from unbroken.store.ledger import Entry
+
+
+async def windows_of(
+    tx: Transaction, app_id: AppId, installs: Iterable[InstallId] = (), until_ms: int = LATEST_MS
+) -> LateWindows:
+    """The late windows of an app, and what replays said of some installs.
+
+    Args:
+        until_ms: what was said later is left out.
+    """
+    changes = sorted(await ledger.policies(tx, app_id), key=lambda entry: (entry.at, entry.position))
+    replayed = {}
+    for install_id in installs:
+        for entry in await ledger.replays(tx, app_id, install_id):
+            if entry.at <= until_ms:
+                replayed[install_id] = (int((entry.fields or {})["received_until"]), _days(entry))
+    return LateWindows(
+        changes=tuple((entry.at, _days(entry)) for entry in changes if entry.at <= until_ms), replayed=replayed
+    )
+
+
+def _days(entry: Entry) -> int:
+    return int((entry.fields or {})["late_window_days"])
