@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from tools.reference import markdown
 from unbroken.domain.install import TRANSITIONS, Event, Next, Rule, State
-from unbroken.sdk.status import TRANSITIONS as INIT_TRANSITIONS
+from unbroken.sdk.init_state import TRANSITIONS as INIT_TRANSITIONS
 from unbroken.server.problems import STATUS
 
 INTRO = """\
@@ -22,7 +22,7 @@ def page() -> str:
     parts = [
         markdown.heading(
             "States",
-            "`src/unbroken/domain/install.py` and `src/unbroken/sdk/status.py`",
+            "`src/unbroken/domain/install.py` and `src/unbroken/sdk/init_state.py`",
             "## Of an install\n\n" + INTRO,
         ),
         _table(),

@@ -23,7 +23,7 @@ from unbroken.domain import errors as refusals
 
 if TYPE_CHECKING:
     from unbroken.backend.client import AsyncPlatform
-    from unbroken.backend.linking import Answer
+    from unbroken.backend.linking import AppAnswer
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -64,7 +64,7 @@ class LinkEndpoint:
             raise RuntimeError("LinkEndpoint is mounted in an ASGI application; it is none by itself")
         await _send(send, await self._answer(request_of(scope), receive))
 
-    async def _answer(self, request: Request, receive: Receive) -> Answer:
+    async def _answer(self, request: Request, receive: Receive) -> AppAnswer:
         ref = self._platform.options.new_id()
         try:
             linking.require_route(request.method, request.path)
@@ -97,11 +97,11 @@ class LinkEndpoint:
             raise TypeError(f"authenticate returned a {type(account).__name__}; an external id is a string")
         return account
 
-    async def _link(self, account: str, install: linking.Install) -> Answer:
+    async def _link(self, account: str, install: linking.LinkAsked) -> AppAnswer:
         link = await self._platform.link(install.install_id, external_id=account, link_ticket=install.link_ticket)
         return linking.linked(link)
 
-    async def _auth_code(self, account: str) -> Answer:
+    async def _auth_code(self, account: str) -> AppAnswer:
         return linking.auth_code(await self._platform.create_auth_code(account), self._platform_url)
 
 
@@ -123,7 +123,7 @@ async def _body(receive: Receive) -> bytes:
             return bytes(body)
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def _send(send: Send, answer: AppAnswer) -> None:
     """Send an answer. It is about one person, so nothing on the way may keep it."""
     body = linking.encode(answer)
     headers = {

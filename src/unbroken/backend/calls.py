@@ -13,7 +13,7 @@ import msgspec
 
 from unbroken import wire
 from unbroken.backend.errors import ReplyNotUnderstood, refusal
-from unbroken.backend.exchange import Call, Page, Reply, Request, body_of, instant, instant_or_none
+from unbroken.backend.exchange import ApiRequest, Call, Page, body_of, instant, instant_or_none
 from unbroken.backend.results import (
     Activation,
     AuthCode,
@@ -23,12 +23,15 @@ from unbroken.backend.results import (
     Item,
     Link,
     Receipt,
+    RefusedLink,
     User,
 )
 from unbroken.domain import errors as refusals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from unbroken.outgoing import Reply
 
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 DRY_RUN: Final = {"dry_run": "true"}
@@ -60,7 +63,7 @@ def user_by_external_id(external_id: str) -> Call[User]:
 
 def delete_user(user_id: str, *, dry_run: bool) -> Call[Receipt]:
     """DELETE /users/{user_id}; needs no key, as a repeat gives the same receipt."""
-    request = Request("DELETE", f"/users/{segment(user_id)}", DRY_RUN if dry_run else {})
+    request = ApiRequest("DELETE", f"/users/{segment(user_id)}", DRY_RUN if dry_run else {})
     return Call(request, _read_receipt)
 
 
@@ -100,7 +103,7 @@ def _refuse(status: int, leaf: type[refusals.Refusal]) -> NoReturn:
     raise refusal(status, wire.Problem(message=leaf().message, error_code=leaf.code, ref=""))
 
 
-def _post(path: str, body: Mapping[str, str], key: str, query: Mapping[str, str]) -> Request:
+def _post(path: str, body: Mapping[str, str], key: str, query: Mapping[str, str]) -> ApiRequest:
     """A POST; text that is no Unicode (a lone surrogate) cannot be sent and is refused as the platform would."""
     try:
         encoded = wire.encode(body)
@@ -108,16 +111,16 @@ def _post(path: str, body: Mapping[str, str], key: str, query: Mapping[str, str]
         encoded = None
     if encoded is None:
         _refuse(400, refusals.InvalidExternalId)
-    return Request("POST", path, query, encoded, key)
+    return ApiRequest("POST", path, query, encoded, key)
 
 
 def _iso(at_ms: int | None) -> str | None:
     return None if at_ms is None else wire.iso(at_ms)
 
 
-def get(path: str, **query: str | None) -> Request:
+def get(path: str, **query: str | None) -> ApiRequest:
     """A GET; parameters that are None are left out."""
-    return Request("GET", path, {name: value for name, value in query.items() if value is not None})
+    return ApiRequest("GET", path, {name: value for name, value in query.items() if value is not None})
 
 
 def _read_link(reply: Reply) -> Link:
@@ -202,4 +205,10 @@ def _read_explanation(reply: Reply) -> Explanation:
         rule=told.rule,
         inputs=told.inputs,
         sentence=told.sentence,
+        refused_links=[_read_refused(one) for one in told.refused_links],
     )
+
+
+def _read_refused(told: wire.RefusedLink) -> RefusedLink:
+    otherwise = [one.sentence for one in told.counterfactuals]
+    return RefusedLink(instant(told.at), told.error_code, told.row, told.sentence, otherwise)

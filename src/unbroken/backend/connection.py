@@ -1,8 +1,7 @@
 """The two thin shells around a call: send, wait, send again, read. They differ in `await` only.
 
-TLS comes in as an `ssl.SSLContext`. Environment proxies are not used: whoever can set a variable must not be able to
-read the API key. No reply becomes a value (`NoReply`) before it becomes an error, so that an error a developer logs
-has no frame of the HTTP client in it, where the key is in the clear.
+TLS comes in as an `ssl.SSLContext`. No reply becomes a value (`NoReply`) before it becomes an error, so that an error a
+developer logs has no frame of the HTTP client in it, where the key is in the clear.
 """
 
 from __future__ import annotations
@@ -10,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import httpx
 
 from unbroken.backend.errors import InvalidConfig
-from unbroken.backend.exchange import Answer, Call, NoReply, Page, Reply, Request, result_of
+from unbroken.backend.exchange import ApiRequest, Call, Heard, Page, result_of
 from unbroken.backend.retry import Attempts, Retry
 from unbroken.clock import Clock, SystemClock
+from unbroken.outgoing import check_base_url, client_arguments, headers_of, no_reply, reply_of
 from unbroken.randomness import Randomness, SystemRandomness
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 T = TypeVar("T")
-
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +89,9 @@ class Connection:
     def do(self, call: Call[T]) -> T:
         """Send the request until its answer is the last word; the errors are those of `result_of`."""
         attempts = Attempts(self.options.retry, self.options.randomness)
-        while (pause_s := attempts.pause_after(answer := self._send(call.request))) is not None:
+        while (pause_s := attempts.pause_after(heard := self._send(call.request))) is not None:
             time.sleep(pause_s)
-        return result_of(call, answer)
+        return result_of(call, heard)
 
     def pages(self, call_at: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
         """Everything in a list; each page is fetched when its first item is asked for."""
@@ -110,11 +107,11 @@ class Connection:
         """Close the connections."""
         self._client.close()
 
-    def _send(self, request: Request) -> Answer:
+    def _send(self, request: ApiRequest) -> Heard:
         try:
-            return _reply(self._client.request(**_request_arguments(request, self.options)))
+            return reply_of(self._client.request(**_request_arguments(request, self.options)))
         except (httpx.TransportError, httpx.DecodingError) as error:
-            return _no_reply(error)
+            return no_reply(error)
 
 
 class AsyncConnection:
@@ -130,9 +127,9 @@ class AsyncConnection:
     async def do(self, call: Call[T]) -> T:
         """See `Connection.do`."""
         attempts = Attempts(self.options.retry, self.options.randomness)
-        while (pause_s := attempts.pause_after(answer := await self._send(call.request))) is not None:  # noqa: ASYNC110 - no event to wait for: the platform is elsewhere
+        while (pause_s := attempts.pause_after(heard := await self._send(call.request))) is not None:  # noqa: ASYNC110 - no event to wait for: the platform is elsewhere
             await asyncio.sleep(pause_s)
-        return result_of(call, answer)
+        return result_of(call, heard)
 
     async def pages(self, call_at: Callable[[str | None], Call[Page[T]]]) -> AsyncIterator[T]:
         """See `Connection.pages`."""
@@ -149,11 +146,11 @@ class AsyncConnection:
         """See `Connection.close`."""
         await self._client.aclose()
 
-    async def _send(self, request: Request) -> Answer:
+    async def _send(self, request: ApiRequest) -> Heard:
         try:
-            return _reply(await self._client.request(**_request_arguments(request, self.options)))
+            return reply_of(await self._client.request(**_request_arguments(request, self.options)))
         except (httpx.TransportError, httpx.DecodingError) as error:
-            return _no_reply(error)
+            return no_reply(error)
 
 
 def check_url(base_url: str) -> None:
@@ -162,52 +159,21 @@ def check_url(base_url: str) -> None:
     Raises:
         InvalidConfig: with the reason.
     """
-    url = urlsplit(base_url)
-    if url.username or url.password or url.query or url.fragment:
-        raise InvalidConfig("the base URL carries no user, query or fragment")
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise InvalidConfig(f"{base_url!r} is not an http or https URL")
-    if url.scheme == "http" and url.hostname not in _LOOPBACK:
-        raise InvalidConfig("http:// is for loopback only; the API key travels over https://")
+    try:
+        check_base_url(base_url)
+    except ValueError as error:
+        raise InvalidConfig(str(error)) from None
 
 
 def _client_arguments(base_url: str, api_key: ApiKey, options: Options) -> dict[str, Any]:
-    return {
-        "base_url": base_url,
-        "auth": api_key,
-        "verify": options.ssl_context if options.ssl_context is not None else True,
-        "timeout": options.timeout_s,
-        "trust_env": False,
-        "follow_redirects": False,
-    }
+    return {"auth": api_key, **client_arguments(base_url, options.ssl_context, options.timeout_s)}
 
 
-def _request_arguments(request: Request, options: Options) -> dict[str, Any]:
-    headers = {"Accept": "application/json"}
-    if request.body:
-        headers["Content-Type"] = "application/json"
-    if request.idempotency_key is not None:
-        headers["Idempotency-Key"] = request.idempotency_key
-    further = options.headers() if options.headers is not None else {}
+def _request_arguments(request: ApiRequest, options: Options) -> dict[str, Any]:
     return {
         "method": request.method,
         "url": request.path,
         "params": request.query or None,
         "content": request.body or None,
-        "headers": {**headers, **further},
+        "headers": headers_of(request.body, request.idempotency_key, options.headers),
     }
-
-
-def _reply(response: httpx.Response) -> Reply:
-    retry_after = response.headers.get("Retry-After", "")
-    return Reply(
-        status=response.status_code,
-        body=response.content,
-        retry_after_s=int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
-        ref=response.headers.get("X-Request-Id"),
-        next_cursor=response.headers.get("X-Next-Cursor"),
-    )
-
-
-def _no_reply(error: Exception) -> NoReply:
-    return NoReply(f"{type(error).__name__}: {error}")

@@ -10,6 +10,7 @@ import msgspec
 from unbroken import wire
 from unbroken.backend.errors import PlatformError, PlatformUnreachable, ReplyNotUnderstood, refusal
 from unbroken.domain import errors as refusals
+from unbroken.outgoing import NoReply, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One HTTP request, relative to the platform's base URL. The body is not shown: it may hold a ticket."""
 
     method: str
@@ -28,32 +29,15 @@ class Request:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the platform answered. The body is not shown: it may hold an authentication code."""
-
-    status: int
-    body: bytes = field(default=b"", repr=False)
-    retry_after_s: int | None = None
-    ref: str | None = None
-    next_cursor: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoReply:
-    """Nothing came back, or not in time; the request may or may not have had its effect."""
-
-    details: str
-
-
-Answer = Reply | NoReply
+Heard = Reply | NoReply
+"""What came of one try."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """A call of the API: the request, and how a good reply reads."""
 
-    request: Request
+    request: ApiRequest
     read: Callable[[Reply], T]
 
 
@@ -69,7 +53,7 @@ _IN_BETWEEN: Final = frozenset({502, 503, 504})
 """What a proxy answers when it cannot reach the platform."""
 
 
-def result_of(call: Call[T], answer: Answer) -> T:
+def result_of(call: Call[T], heard: Heard) -> T:
     """What the call came to.
 
     Raises:
@@ -77,18 +61,18 @@ def result_of(call: Call[T], answer: Answer) -> T:
         PlatformUnreachable: there was no reply, or only a proxy's.
         ReplyNotUnderstood: the reply is not of the contract.
     """
-    if isinstance(answer, NoReply):
-        raise PlatformUnreachable(f"no reply from the platform: {answer.details}")
-    if answer.status >= 300:
-        raise _error_of(answer)
-    return call.read(answer)
+    if isinstance(heard, NoReply):
+        raise PlatformUnreachable(f"no reply from the platform: {heard.details}")
+    if heard.status >= 300:
+        raise _error_of(heard)
+    return call.read(heard)
 
 
-def is_temporary(answer: Answer) -> bool:
+def is_temporary(heard: Heard) -> bool:
     """Whether the same request may well succeed in a moment. A held burst (`LINK_BURST`) is a decision, not a state."""
-    if isinstance(answer, NoReply):
+    if isinstance(heard, NoReply):
         return True
-    return answer.status >= 500 or (answer.status == 429 and not _is_burst(answer))
+    return heard.status >= 500 or (heard.status == 429 and not _is_burst(heard))
 
 
 def body_of(reply: Reply, type_: type[T]) -> T:

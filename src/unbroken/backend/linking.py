@@ -49,7 +49,7 @@ _OWN_KEY_REFUSED: Final = (Unauthenticated, ForbiddenScope, ForbiddenCredential)
 _RETRY_AFTER_S: Final = 5
 
 
-class Install(Struct, frozen=True):
+class LinkAsked(Struct, frozen=True):
     """The body of POST /install. Whose install it is cannot be said here: other members are ignored."""
 
     install_id: Annotated[str, Meta(max_length=64)]
@@ -57,7 +57,7 @@ class Install(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AppAnswer:
     """What goes back to the app."""
 
     status: int
@@ -95,46 +95,46 @@ def require_json(headers: Mapping[str, str]) -> None:
         raise refusals.UnsupportedMediaType(hint="send the body without Content-Encoding")
 
 
-def read_install(body: bytes) -> Install:
+def read_install(body: bytes) -> LinkAsked:
     """The body of POST /install.
 
     Raises:
         InvalidRequest: it is not JSON, names a member twice, or is not of the form.
     """
     try:
-        return msgspec.convert(_strict_json(body), Install)
+        return msgspec.convert(_strict_json(body), LinkAsked)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise refusals.InvalidRequest(f"The body is not valid: {error}") from error
 
 
-def linked(link: Link) -> Answer:
+def linked(link: Link) -> AppAnswer:
     """The answer to POST /install."""
-    return Answer(200, {"user_id": link.user_id, "state": link.state})
+    return AppAnswer(200, {"user_id": link.user_id, "state": link.state})
 
 
-def auth_code(code: AuthCode, platform_url: str) -> Answer:
+def auth_code(code: AuthCode, platform_url: str) -> AppAnswer:
     """The answer to GET /auth-code."""
-    return Answer(200, {"auth_code": code.code, "platform_url": platform_url})
+    return AppAnswer(200, {"auth_code": code.code, "platform_url": platform_url})
 
 
-def refused(refusal: refusals.Refusal, ref: str, path: str) -> Answer:
+def refused(refusal: refusals.Refusal, ref: str, path: str) -> AppAnswer:
     """The answer to a call that was refused here; `ref` is this server's own."""
     hint = {} if refusal.hint is None else {"hint": refusal.hint}
     headers = {"Allow": METHODS[path]} if isinstance(refusal, refusals.MethodNotAllowed) else {}
     body = {"message": refusal.message, "errorCode": refusal.code, "ref": ref, **hint}
-    return Answer(_STATUS[type(refusal)], body, headers)
+    return AppAnswer(_STATUS[type(refusal)], body, headers)
 
 
-def failed(error: BackendError, ref: str) -> Answer:
+def failed(error: BackendError, ref: str) -> AppAnswer:
     """The answer to a call that the platform refused, or did not answer."""
     if not isinstance(error, PlatformError):
         body = {"message": "The platform cannot be reached.", "errorCode": refusals.Unavailable.code, "ref": ref}
-        return Answer(503, body, {"Retry-After": str(_RETRY_AFTER_S)})
+        return AppAnswer(503, body, {"Retry-After": str(_RETRY_AFTER_S)})
     body = {"message": error.message, "errorCode": error.code, "ref": error.ref or ref}
     if isinstance(error, _OWN_KEY_REFUSED):
-        return Answer(502, body)
+        return AppAnswer(502, body)
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-    return Answer(error.status, body | ({} if error.hint is None else {"hint": error.hint}), headers)
+    return AppAnswer(error.status, body | ({} if error.hint is None else {"hint": error.hint}), headers)
 
 
 def _strict_json(body: bytes) -> Any:
@@ -154,6 +154,6 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def encode(answer: Answer) -> bytes:
+def encode(answer: AppAnswer) -> bytes:
     """The bytes of an answer's body."""
     return wire.encode(answer.body)

@@ -98,8 +98,23 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedLink:
+    """A link call that was refused: by which row of the decision table, why, and what would have had to differ."""
+
+    at_ms: int
+    error_code: str
+    row: str
+    sentence: str
+    otherwise: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why an install is, or was at `at_ms`, in its state: the rule that decided, on what, and in words."""
+    """Why an install is, or was at `at_ms`, in its state: the rule that decided, on what, and in words.
+
+    Args:
+        refused_links: the last link calls for it that were refused, newest first.
+    """
 
     install_id: str
     at_ms: int
@@ -108,6 +123,7 @@ class Explanation:
     rule: str
     inputs: Mapping[str, Any]
     sentence: str
+    refused_links: Sequence[RefusedLink] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken.backend.errors import InvalidConfig
-from unbroken.backend.exchange import NoReply, is_temporary
+from unbroken.backend.exchange import is_temporary
+from unbroken.outgoing import NoReply, full_jitter
 
 if TYPE_CHECKING:
-    from unbroken.backend.exchange import Answer
+    from unbroken.backend.exchange import Heard
     from unbroken.randomness import Randomness
 
 
@@ -43,20 +44,19 @@ class Attempts:
         self._tries = 0
         self._waited_s = 0.0
 
-    def pause_after(self, answer: Answer) -> float | None:
+    def pause_after(self, heard: Heard) -> float | None:
         """Seconds to wait before the same request is sent again, or None if this answer is the last word."""
         self._tries += 1
-        if self._tries >= self._retry.tries_max or not is_temporary(answer):
+        if self._tries >= self._retry.tries_max or not is_temporary(heard):
             return None
-        pause_s = max(self._backoff_s(), _asked_pause_s(answer))
+        pause_s = max(self._backoff_s(), _asked_pause_s(heard))
         self._waited_s += pause_s
         return pause_s if self._waited_s <= self._retry.wait_max_s else None
 
     def _backoff_s(self) -> float:
-        """Full jitter: anywhere below a limit that doubles, so that many callers do not come back as one."""
-        limit_s: float = min(self._retry.pause_max_s, self._retry.pause_first_s * 2.0 ** (self._tries - 1))
-        return limit_s * self._randomness.fraction()
+        retry = self._retry
+        return full_jitter(self._tries - 1, retry.pause_first_s, retry.pause_max_s, self._randomness.fraction())
 
 
-def _asked_pause_s(answer: Answer) -> float:
-    return 0.0 if isinstance(answer, NoReply) else float(answer.retry_after_s or 0)
+def _asked_pause_s(heard: Heard) -> float:
+    return 0.0 if isinstance(heard, NoReply) else float(heard.retry_after_s or 0)

@@ -10,11 +10,13 @@ from msgspec import Struct
 from unbroken import wire
 from unbroken.backend.calls import get, segment
 from unbroken.backend.errors import ReplyNotUnderstood
-from unbroken.backend.exchange import Call, Page, Reply, body_of, instant, instant_or_none
+from unbroken.backend.exchange import Call, Page, body_of, instant, instant_or_none
 from unbroken.backend.results import Event, Trajectory, Waypoint
 
 if TYPE_CHECKING:
     from datetime import date
+
+    from unbroken.outgoing import Reply
 
 
 def timeline(

@@ -1,12 +1,16 @@
 """The device SDK: initialise, link, capture, upload. `Sdk` blocks, `AsyncSdk` awaits.
 
-A pure session (`session.py`) decides what is next; the shells (`client.py`) do it. Loading this package loads no HTTP
-client and nothing of the server.
+Flows decide what is next (`initialise.py`, `uploading.py`, `farewell.py`); the two shells do it (`blocking.py`,
+`awaiting.py`). Loading this package loads no HTTP client and nothing of the server.
 """
 
 from __future__ import annotations
 
-from unbroken.sdk.client import AsyncSdk, Sdk
+from unbroken.sdk.awaiting import AsyncSdk
+from unbroken.sdk.base import ResetResult
+from unbroken.sdk.blocking import Sdk
+from unbroken.sdk.calls import UserAccessToken
+from unbroken.sdk.capture import CaptureOutcome
 from unbroken.sdk.config import Config, Quotas
 from unbroken.sdk.errors import (
     CreateUserError,
@@ -30,12 +34,13 @@ from unbroken.sdk.errors import (
     UserCallError,
     UserCallReason,
 )
+from unbroken.sdk.init_state import InitState
 from unbroken.sdk.linker import NO_OP, Linker, LinkRequest, with_ticket
 from unbroken.sdk.outbox import Dropped
 from unbroken.sdk.secret import Secret
-from unbroken.sdk.shell import ResetResult, Uploaded, UserAccessToken
 from unbroken.sdk.state import Seal, Storage
-from unbroken.sdk.status import CaptureOutcome, DetectionStatus, InitState, QuotaStatus, SdkStatus
+from unbroken.sdk.status import DetectionStatus, QuotaStatus, SdkStatus
+from unbroken.sdk.uploading import Uploaded
 from unbroken.wire import Activity, Custom, Device, Location
 
 __all__ = [

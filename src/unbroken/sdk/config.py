@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from unbroken import wire
 from unbroken.clock import Clock, SystemClock
+from unbroken.outgoing import check_base_url
 from unbroken.randomness import Randomness, SystemRandomness
 from unbroken.sdk.errors import InvalidConfig
 from unbroken.sdk.secret import Secret
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SecretSource = Secret | Callable[[], str | Secret | Awaitable[str | Secret]]
 """The app secret, or what fetches it: a function, or a coroutine function. Asked at a registration only."""
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MIB: Final = 1 << 20
 
 
@@ -33,8 +32,9 @@ class Quotas:
     """How much the SDK may use.
 
     Args:
-        disk_bytes: of payloads that wait; beyond it nothing is captured.
-        network_bytes: uploaded within any 30 days; beyond it only `submit_detections` uploads.
+        disk_bytes: of items that wait; beyond it nothing is captured.
+        network_bytes: of compressed uploads that the platform answered, within any 30 days; beyond it only
+            `submit_detections` uploads.
     """
 
     disk_bytes: int = 128 * _MIB
@@ -49,15 +49,15 @@ class Config:
         app_id: the app's id.
         base_url: the platform; `http://` is accepted for loopback only.
         storage: a directory for this SDK alone.
-        secret: the app secret or what fetches it; a `Secret` is wiped after a registration. May be left out where users
-            are made by `create_user(authentication_code)`.
+        secret: the app secret or what fetches it; a `Secret` is wiped after a registration, so an app that
+            resets gives a function. May be left out where users are made by `create_user(authentication_code)`.
         link: the app's linker (`linker.py` knows the forms), `NO_OP`, or None.
         device: facts on the device, from which the platform decides phone or tablet.
         app_version: of the app, for the operator's eyes.
         link_timeout_s: how long a linker may take.
         request_timeout_s: how long one request may take at each of connecting, sending and receiving.
         retry_wait_max_s: the longest `Retry-After` a call waits out before it fails; 0 never waits.
-        reset_upload_max_s: how long `reset` may spend on uploading what is left.
+        reset_upload_max_s: how long `reset` may spend on uploading what is left; an upload that hangs is left behind.
         upload_every_s: the pause between uploads in the background; None uploads at `submit_detections` only.
         quotas: limits on disk and network.
         ssl_context: the TLS to use, pins included; the platform's CA store and host name check if left out.
@@ -90,18 +90,11 @@ class Config:
     randomness: Randomness = field(default_factory=SystemRandomness)
 
     def __post_init__(self) -> None:
-        _check_url(self.base_url)
+        try:
+            check_base_url(self.base_url)
+        except ValueError as error:
+            raise InvalidConfig(str(error)) from None
         if isinstance(self.secret, str):
             raise InvalidConfig("the app secret is a Secret or a function that fetches it, never a plain string")
         if min(self.link_timeout_s, self.request_timeout_s) <= 0 or self.upload_every_s == 0:
             raise InvalidConfig("timeouts and the pause between uploads are greater than 0")
-
-
-def _check_url(base_url: str) -> None:
-    url = urlsplit(base_url)
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise InvalidConfig(f"{base_url!r} is not an http or https URL")
-    if url.scheme == "http" and url.hostname not in _LOOPBACK:
-        raise InvalidConfig("http:// is for loopback only; a device speaks https://")
-    if url.username or url.query or url.fragment:
-        raise InvalidConfig("the base URL carries no user, query or fragment")

@@ -12,17 +12,12 @@
     ├── StateDamaged, StorageInUse, InvalidConfig, InvalidItem
     └── (SdkError itself: a call in the wrong InitState)
 
-`Fault` is what a flow of the session meets; one table per operation turns its kind into that operation's reason.
+What a flow meets before an operation gives it its own name is a `Fault` (`faults.py`).
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class InitIssue(Enum):
@@ -176,131 +171,3 @@ class ResetError(SdkError):
     def __init__(self, reason: ResetReason, details: str) -> None:
         super().__init__(f"{reason.value}: {details}")
         self.reason = reason
-
-
-class FaultKind(Enum):
-    """What a flow can meet, before an operation gives it its own name."""
-
-    UNREACHABLE = "no reply"
-    BUSY = "429 or 5xx"
-    UNAUTHENTICATED = "401"
-    DISABLED = "app, user or install disabled"
-    DELETED = "410 INSTALL_DELETED"
-    CLONED = "409 INSTALL_CLONED"
-    LINKER_FAILED = "the linker failed, or its link is not confirmed"
-    LINK_REFUSED = "a row of linking.md refused"
-    CHANGED_APP = "the state was made with another app id"
-    REFUSED = "any other 4xx"
-    NOT_UNDERSTOOD = "a reply that is not of the contract"
-
-
-class Fault(Exception):
-    """A flow cannot go on.
-
-    Args:
-        kind: what it met.
-        details: in words.
-        ref: the platform's request id.
-        retry_after_s: when the platform asked to be left alone.
-        status: the HTTP status, where there was a reply.
-    """
-
-    def __init__(
-        self,
-        kind: FaultKind,
-        details: str,
-        *,
-        ref: str | None = None,
-        retry_after_s: int | None = None,
-        status: int | None = None,
-    ) -> None:
-        super().__init__(details)
-        self.kind = kind
-        self.details = details
-        self.ref = ref
-        self.retry_after_s = retry_after_s
-        self.status = status
-
-
-INIT_ISSUES: Final = {
-    FaultKind.UNREACHABLE: InitIssue.SERVICE_UNREACHABLE,
-    FaultKind.BUSY: InitIssue.SERVICE_UNREACHABLE,
-    FaultKind.UNAUTHENTICATED: InitIssue.INVALID_CREDENTIALS,
-    FaultKind.DISABLED: InitIssue.REMOTE_DISABLED,
-    FaultKind.DELETED: InitIssue.INITIALIZATION_ERROR,
-    FaultKind.CLONED: InitIssue.INITIALIZATION_ERROR,
-    FaultKind.LINKER_FAILED: InitIssue.LINK_FAILED,
-    FaultKind.LINK_REFUSED: InitIssue.LINK_FAILED,
-    FaultKind.CHANGED_APP: InitIssue.CHANGED_CREDENTIALS,
-    FaultKind.REFUSED: InitIssue.INITIALIZATION_ERROR,
-    FaultKind.NOT_UNDERSTOOD: InitIssue.INITIALIZATION_ERROR,
-}
-
-CREATE_USER_REASONS: Final = {
-    FaultKind.UNREACHABLE: CreateUserReason.NETWORK_ERROR,
-    FaultKind.BUSY: CreateUserReason.SERVER_ERROR,
-    FaultKind.UNAUTHENTICATED: CreateUserReason.SERVER_ERROR,
-    FaultKind.DISABLED: CreateUserReason.USER_DISABLED_REMOTELY,
-    FaultKind.DELETED: CreateUserReason.SERVER_ERROR,
-    FaultKind.CLONED: CreateUserReason.SERVER_ERROR,
-    FaultKind.LINKER_FAILED: CreateUserReason.APP_SIDE_LINKING_FAILED,
-    FaultKind.LINK_REFUSED: CreateUserReason.SERVER_ERROR,
-    FaultKind.CHANGED_APP: CreateUserReason.UNEXPECTED_ERROR,
-    FaultKind.REFUSED: CreateUserReason.SERVER_ERROR,
-    FaultKind.NOT_UNDERSTOOD: CreateUserReason.UNEXPECTED_ERROR,
-}
-
-LINK_USER_REASONS: Final = {
-    FaultKind.UNREACHABLE: LinkUserReason.NETWORK_ERROR,
-    FaultKind.BUSY: LinkUserReason.SERVER_ERROR,
-    FaultKind.UNAUTHENTICATED: LinkUserReason.SERVER_ERROR,
-    FaultKind.DISABLED: LinkUserReason.USER_DISABLED_REMOTELY,
-    FaultKind.DELETED: LinkUserReason.NO_USER,
-    FaultKind.CLONED: LinkUserReason.NO_USER,
-    FaultKind.LINKER_FAILED: LinkUserReason.APP_SIDE_LINKING_FAILED,
-    FaultKind.LINK_REFUSED: LinkUserReason.SERVER_ERROR,
-    FaultKind.CHANGED_APP: LinkUserReason.UNEXPECTED_ERROR,
-    FaultKind.REFUSED: LinkUserReason.SERVER_ERROR,
-    FaultKind.NOT_UNDERSTOOD: LinkUserReason.UNEXPECTED_ERROR,
-}
-
-USER_CALL_REASONS: Final = {
-    FaultKind.UNREACHABLE: UserCallReason.NETWORK_ERROR,
-    FaultKind.BUSY: UserCallReason.SERVER_ERROR,
-    FaultKind.UNAUTHENTICATED: UserCallReason.SERVER_ERROR,
-    FaultKind.DISABLED: UserCallReason.USER_DISABLED_REMOTELY,
-    FaultKind.DELETED: UserCallReason.NO_USER,
-    FaultKind.CLONED: UserCallReason.NO_USER,
-    FaultKind.LINKER_FAILED: UserCallReason.UNEXPECTED_ERROR,
-    FaultKind.LINK_REFUSED: UserCallReason.SERVER_ERROR,
-    FaultKind.CHANGED_APP: UserCallReason.UNEXPECTED_ERROR,
-    FaultKind.REFUSED: UserCallReason.SERVER_ERROR,
-    FaultKind.NOT_UNDERSTOOD: UserCallReason.UNEXPECTED_ERROR,
-}
-
-
-@contextmanager
-def as_create_user_error() -> Iterator[None]:
-    """Name a fault in the words of `create_user`."""
-    try:
-        yield
-    except Fault as fault:
-        raise CreateUserError(CREATE_USER_REASONS[fault.kind], fault.details, ref=fault.ref) from fault
-
-
-@contextmanager
-def as_link_user_error() -> Iterator[None]:
-    """Name a fault in the words of `link_user`."""
-    try:
-        yield
-    except Fault as fault:
-        raise LinkUserError(LINK_USER_REASONS[fault.kind], fault.details, ref=fault.ref) from fault
-
-
-@contextmanager
-def as_user_call_error(error: type[UserCallError]) -> Iterator[None]:
-    """Name a fault in the words of a call on behalf of the user."""
-    try:
-        yield
-    except Fault as fault:
-        raise error(USER_CALL_REASONS[fault.kind], fault.details, ref=fault.ref) from fault

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from unbroken import wire
 from unbroken.domain import errors as refusals
-from unbroken.sdk.errors import Fault, FaultKind
+from unbroken.sdk.faults import Fault, FaultKind
 
 if TYPE_CHECKING:
+    from unbroken.outgoing import Reply
     from unbroken.sdk.secret import Secret
 
 T = TypeVar("T")
@@ -47,23 +48,6 @@ class Request:
     idempotency_key: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the platform answered. The body is not shown: it may hold credentials."""
-
-    status: int
-    body: bytes = field(default=b"", repr=False)
-    retry_after_s: int | None = None
-    ref: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoReply:
-    """Nothing came back, or not in time; the request may or may not have had its effect."""
-
-    details: str
-
-
 def read(reply: Reply, type_: type[T]) -> T:
     """The reply as a type of `wire`.
 
@@ -77,8 +61,24 @@ def read(reply: Reply, type_: type[T]) -> T:
         raise Fault(FaultKind.NOT_UNDERSTOOD, details, ref=reply.ref, status=reply.status) from error
 
 
+def is_good(reply: Reply) -> bool:
+    """Whether the status says the request succeeded. A redirect is not followed: it is not the platform's."""
+    return 200 <= reply.status < 300
+
+
+def require_status(reply: Reply, status: int) -> None:
+    """Refuse a good reply that is not the one the contract names: a portal says 200 to everything.
+
+    Raises:
+        Fault: NOT_UNDERSTOOD.
+    """
+    if reply.status != status:
+        details = f"the reply has status {reply.status}, the platform's has {status}"
+        raise Fault(FaultKind.NOT_UNDERSTOOD, details, ref=reply.ref, status=reply.status)
+
+
 def fault_of(reply: Reply) -> Fault:
-    """What a reply of status 400 or above means to a flow."""
+    """What a reply that is not good means to a flow."""
     problem = _problem(reply)
     return Fault(
         _kind(reply.status, problem.error_code),
@@ -98,16 +98,26 @@ def _problem(reply: Reply) -> wire.Problem:
 
 
 def _kind(status: int, code: str) -> FaultKind:
+    if status < 400:
+        return FaultKind.NOT_UNDERSTOOD
     leaf = refusals.by_code(code, status)
-    if leaf in {refusals.AppDisabled, refusals.InstallDisabled, refusals.UserDisabled}:
-        return FaultKind.DISABLED
-    if leaf is refusals.InstallGone or leaf is refusals.InstallCloned:
-        return FaultKind.DELETED if leaf is refusals.InstallGone else FaultKind.CLONED
+    if leaf is not None and leaf in _KINDS:
+        return _KINDS[leaf]
     if status == 429 or status >= 500:
         return FaultKind.BUSY
-    return FaultKind.UNAUTHENTICATED if status == 401 else _refused(leaf)
-
-
-def _refused(leaf: type[refusals.Refusal] | None) -> FaultKind:
     by_table = leaf is not None and issubclass(leaf, refusals.LinkRefused)
     return FaultKind.LINK_REFUSED if by_table else FaultKind.REFUSED
+
+
+_KINDS: Final = {
+    refusals.AppDisabled: FaultKind.DISABLED,
+    refusals.InstallDisabled: FaultKind.DISABLED,
+    refusals.UserDisabled: FaultKind.DISABLED,
+    refusals.InstallGone: FaultKind.DELETED,
+    refusals.InstallCloned: FaultKind.CLONED,
+    refusals.Unauthenticated: FaultKind.UNAUTHENTICATED,
+    refusals.AuthCodeUnknown: FaultKind.CODE_REFUSED,
+    refusals.AuthCodeUsed: FaultKind.CODE_REFUSED,
+    refusals.AuthCodeExpired: FaultKind.CODE_REFUSED,
+}
+"""Refusals that mean something of their own to a flow. A proxy's 401 is none: the platform ends credentials."""

@@ -6,10 +6,11 @@ under one lock; a payload and everything about it moves in single transactions.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
@@ -34,6 +35,11 @@ CREATE TABLE IF NOT EXISTS dropped (seq INTEGER PRIMARY KEY, install_id TEXT NOT
 CREATE TABLE IF NOT EXISTS traffic (at_ms INTEGER NOT NULL, bytes INTEGER NOT NULL);
 """
 
+_COUNT: Final = """
+SELECT (SELECT count(*) FROM open_items) + (SELECT coalesce(sum(items), 0) FROM payloads),
+    (SELECT coalesce(sum(length(body)), 0) FROM open_items) + (SELECT coalesce(sum(length(body)), 0) FROM payloads)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ClosedPayload:
@@ -54,29 +60,45 @@ class Dropped:
     at_ms: int
 
 
+@dataclass(slots=True)
+class Waiting:
+    """How much waits, open or closed: counted when the outbox is opened, then kept beside the tables."""
+
+    items: int
+    size_bytes: int
+
+    def add(self, items: int, size_bytes: int) -> None:
+        """Count what came, or with negative numbers what went."""
+        self.items += items
+        self.size_bytes += size_bytes
+
+
 class Outbox:
     """The waiting payloads of one storage. May be used from several threads."""
 
     def __init__(self, path: Path, randomness: Randomness) -> None:
         self._randomness = randomness
         self._lock = threading.Lock()
+        _make_private(path)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.executescript(_SCHEMA)
-        path.chmod(0o600)
+        self._waiting = Waiting(*self._connection.execute(_COUNT).fetchone())
 
     def add(self, install_id: str, items: Sequence[bytes]) -> None:
         """Keep encoded items; on disk when this returns."""
-        with self._transaction() as sql:
+        with self._transaction() as (sql, waiting):
             sql.executemany("INSERT INTO open_items (install_id, body) VALUES (?, ?)", [(install_id, i) for i in items])
+            waiting.add(len(items), sum(map(len, items)))
 
     def close_open(self, install_id: str, now_ms: int) -> None:
         """Gather every open item into payloads with ids; several, where the limits ask for it."""
-        with self._transaction() as sql:
+        with self._transaction() as (sql, waiting):
             rows = sql.execute("SELECT seq, body FROM open_items WHERE install_id = ? ORDER BY seq", (install_id,))
             for group in _groups(rows.fetchall()):
                 body = b"[" + b",".join(item for _, item in group) + b"]"
+                waiting.add(0, len(body) - sum(len(item) for _, item in group))
                 sql.execute(
                     "INSERT INTO payloads (payload_id, install_id, items, body) VALUES (?, ?, ?, ?)",
                     (self._randomness.uuid(now_ms), install_id, len(group), body),
@@ -99,26 +121,28 @@ class Outbox:
             chosen.append(payload)
         return chosen
 
-    def acknowledge(self, install_id: str, results: Sequence[wire.PayloadResult], now_ms: int) -> None:
-        """Forget payloads the platform holds; items it refused alone are recorded."""
-        with self._transaction() as sql:
+    def acknowledge(self, install_id: str, results: Sequence[wire.PayloadResult], now_ms: int) -> int:
+        """Forget payloads the platform holds; items it refused alone are recorded. How many items it holds now."""
+        acknowledged = 0
+        with self._transaction() as (sql, waiting):
             for result in results:
-                cursor = sql.execute("DELETE FROM payloads WHERE payload_id = ?", (result.payload_id,))
-                if cursor.rowcount:
-                    for item in result.invalid:
-                        reason = f"item {item.index}: {item.reason}"
-                        _record(sql, install_id, Dropped(result.payload_id, 1, reason, now_ms))
+                items = _take_out(sql, waiting, result.payload_id)
+                acknowledged += items
+                for item in result.invalid if items else ():
+                    reason = f"item {item.index}: {item.reason}"
+                    _record(sql, install_id, Dropped(result.payload_id, 1, reason, now_ms))
+        return acknowledged
 
     def drop(self, install_id: str, payloads: Sequence[ClosedPayload], reason: str, now_ms: int) -> None:
         """Give up payloads that cannot succeed, with the reason."""
-        with self._transaction() as sql:
+        with self._transaction() as (sql, waiting):
             for payload in payloads:
-                sql.execute("DELETE FROM payloads WHERE payload_id = ?", (payload.payload_id,))
-                _record(sql, install_id, Dropped(payload.payload_id, payload.items, reason, now_ms))
+                if _take_out(sql, waiting, payload.payload_id):
+                    _record(sql, install_id, Dropped(payload.payload_id, payload.items, reason, now_ms))
 
     def drop_others(self, install_id: str | None, reason: str, now_ms: int) -> None:
         """Give up everything captured by installs that this device is no longer, with the reason."""
-        with self._transaction() as sql:
+        with self._transaction() as (sql, waiting):
             sql.execute(
                 "INSERT INTO dropped (install_id, payload_id, items, reason, at_ms)"
                 " SELECT install_id, payload_id, items, ?, ? FROM payloads WHERE install_id IS NOT ?"
@@ -128,6 +152,7 @@ class Outbox:
             )
             sql.execute("DELETE FROM payloads WHERE install_id IS NOT ?", (install_id,))
             sql.execute("DELETE FROM open_items WHERE install_id IS NOT ?", (install_id,))
+            waiting.items, waiting.size_bytes = sql.execute(_COUNT).fetchone()
 
     def dropped(self) -> list[Dropped]:
         """Everything that was given up, oldest first."""
@@ -141,18 +166,17 @@ class Outbox:
 
     def waiting_items(self) -> int:
         """How many items wait, open or closed."""
-        return self._number("SELECT (SELECT count(*) FROM open_items) + (SELECT coalesce(sum(items), 0) FROM payloads)")
+        return self._waiting.items
 
     def used_bytes(self) -> int:
         """The size of everything that waits."""
-        return self._number(
-            "SELECT (SELECT coalesce(sum(length(body)), 0) FROM open_items)"
-            " + (SELECT coalesce(sum(length(body)), 0) FROM payloads)"
-        )
+        return self._waiting.size_bytes
 
     def count_traffic(self, size_bytes: int, now_ms: int) -> None:
         """Add an upload to the network quota's sliding window of 30 days."""
-        with self._transaction() as sql:
+        if not size_bytes:
+            return
+        with self._transaction() as (sql, _):
             sql.execute("DELETE FROM traffic WHERE at_ms <= ?", (now_ms - _TRAFFIC_WINDOW_MS,))
             sql.execute("INSERT INTO traffic (at_ms, bytes) VALUES (?, ?)", (now_ms, size_bytes))
 
@@ -170,16 +194,19 @@ class Outbox:
             return int(self._connection.execute(statement, parameters).fetchone()[0])
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Waiting]]:
+        """All or nothing, of the tables as of the sums."""
         with self._lock:
+            waiting = replace(self._waiting)
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
+                yield self._connection, waiting
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+            self._waiting = waiting
 
 
 def _groups(rows: Sequence[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
@@ -195,8 +222,27 @@ def _groups(rows: Sequence[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes
         yield group
 
 
+def _take_out(sql: sqlite3.Connection, waiting: Waiting, payload_id: str) -> int:
+    """Delete a payload; how many items it had, 0 where it is not there any more."""
+    row = sql.execute("SELECT items, length(body) FROM payloads WHERE payload_id = ?", (payload_id,)).fetchone()
+    if row is None:
+        return 0
+    sql.execute("DELETE FROM payloads WHERE payload_id = ?", (payload_id,))
+    waiting.add(-row[0], -row[1])
+    return int(row[0])
+
+
 def _record(sql: sqlite3.Connection, install_id: str, dropped: Dropped) -> None:
     sql.execute(
         "INSERT INTO dropped (install_id, payload_id, items, reason, at_ms) VALUES (?, ?, ?, ?, ?)",
         (install_id, dropped.payload_id, dropped.items, dropped.reason, dropped.at_ms),
     )
+
+
+def _make_private(path: Path) -> None:
+    """The owner's alone before SQLite writes a byte: it gives its `-wal` and `-shm` the mode of the database."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        file = path.with_name(name)
+        if file.exists():
+            file.chmod(0o600)

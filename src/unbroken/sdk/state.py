@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 from msgspec import Struct
 
-from unbroken.sdk.errors import StateDamaged, StorageInUse
+from unbroken.sdk.errors import SdkError, StateDamaged, StorageInUse
 from unbroken.sdk.secret import Secret
 
 
@@ -34,6 +34,9 @@ class State(Struct, frozen=True):
     The three keys are idempotency keys: written before their request is sent, cleared with the reply, so that a
     request whose reply was lost is repeated as itself. `registration_code` and `link_code` are SHA-256 of the code
     a key was made for: the code of another account must not get the answer meant for the first.
+
+    `token_expires_at_ms` is of the platform's clock, `token_received_at_ms` of the device's: its age is told by the
+    latter alone, because the two clocks may be days apart (linking.md, which items count).
     """
 
     app_id: str
@@ -42,6 +45,7 @@ class State(Struct, frozen=True):
     credential: Secret | None = None
     token: Secret | None = None
     token_expires_at_ms: int = 0
+    token_received_at_ms: int = 0
     linked: bool = False
     install_state: str = "active"
     state_reason: str | None = None
@@ -138,16 +142,24 @@ class StateFile:
         """Replace the state; durable when this returns.
 
         Raises:
+            SdkError: the file was closed; it may be somebody else's by now.
             StateDamaged: the file changed since this process read it: somebody writes beside the lock.
         """
+        self._refuse_closed()
         if self._sequence is None or self._sequence != self._sequence_on_disk():
             raise StateDamaged("the state on disk is not the one this process read")
         sequence = self._sequence + 1
         self._replace(_frame(sequence, self._seal.close(_encode(state), _context(sequence))))
         self._sequence = sequence
+        _sync_directory(self._directory)
 
     def remove(self) -> None:
-        """Forget everything, damaged or not."""
+        """Forget everything, damaged or not.
+
+        Raises:
+            SdkError: the file was closed.
+        """
+        self._refuse_closed()
         self._path.unlink(missing_ok=True)
         _sync_directory(self._directory)
         self._sequence = 0
@@ -157,6 +169,10 @@ class StateFile:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _refuse_closed(self) -> None:
+        if self._lock < 0:
+            raise SdkError("the state file is closed")
 
     def _sequence_on_disk(self) -> int:
         try:
@@ -175,7 +191,6 @@ class StateFile:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._path)
-        _sync_directory(self._directory)
 
 
 def _frame(sequence: int, sealed: bytes) -> bytes:

@@ -1,24 +1,25 @@
 """Requests over HTTP with httpx, which is loaded when the first one is sent. No reply is a value, `NoReply`.
 
-TLS comes in as an `ssl.SSLContext`, so that pinning is the context's business. Environment proxies are not used: a
-device that trusts its environment can be made to talk to somebody else.
+TLS comes in as an `ssl.SSLContext`, so that pinning is the context's business.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from unbroken.outgoing import NoReply, Reply, client_arguments, headers_of, no_reply, reply_of
 from unbroken.sdk.errors import InvalidConfig
-from unbroken.sdk.exchange import AppSecret, Bearer, NoReply, Reply, Request
+from unbroken.sdk.exchange import AppSecret, Bearer, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import httpx
 
     from unbroken.sdk.config import Config
     from unbroken.sdk.secret import Secret
+
+
+_NO_TIME: Final = NoReply("no time is left for it")
 
 
 class BlockingTransport:
@@ -26,21 +27,27 @@ class BlockingTransport:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._own_transport = _blocking(config.transport)
         self._client: httpx.Client | None = None
 
-    def send(self, request: Request, app_secret: Secret | None) -> Reply | NoReply:
-        """Send and read the whole reply. `app_secret` is needed where the request asks for it."""
+    def send(self, request: Request, app_secret: Secret | None, limit_s: float | None) -> Reply | NoReply:
+        """Send and read the whole reply.
+
+        Args:
+            app_secret: needed where the request asks for it.
+            limit_s: how long connecting, sending and receiving may take at most, where that is less than the config
+                says; 0 sends nothing.
+        """
         import httpx  # noqa: PLC0415 - 150 ms at import, of no use to a process that never sends
 
+        if limit_s == 0:
+            return _NO_TIME
         if self._client is None:
-            transport = self._config.transport
-            if transport is not None and not isinstance(transport, httpx.BaseTransport):
-                raise InvalidConfig("Sdk needs a blocking httpx transport")
-            self._client = httpx.Client(transport=transport, **_client_arguments(self._config))
+            self._client = httpx.Client(transport=self._own_transport, **_client_arguments(self._config))
         try:
-            return _reply(self._client.request(**_request_arguments(request, app_secret, self._config)))
+            return reply_of(self._client.request(**_request_arguments(request, app_secret, self._config, limit_s)))
         except (httpx.TransportError, httpx.DecodingError) as error:
-            return _no_reply(error)
+            return no_reply(error)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -54,21 +61,23 @@ class AsyncTransport:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._own_transport = _asynchronous(config.transport)
         self._client: httpx.AsyncClient | None = None
 
-    async def send(self, request: Request, app_secret: Secret | None) -> Reply | NoReply:
+    async def send(self, request: Request, app_secret: Secret | None, limit_s: float | None) -> Reply | NoReply:
         """See `BlockingTransport.send`."""
         import httpx  # noqa: PLC0415 - see above
 
+        if limit_s == 0:
+            return _NO_TIME
         if self._client is None:
-            transport = self._config.transport
-            if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
-                raise InvalidConfig("AsyncSdk needs an async httpx transport")
-            self._client = httpx.AsyncClient(transport=transport, **_client_arguments(self._config))
+            self._client = httpx.AsyncClient(transport=self._own_transport, **_client_arguments(self._config))
         try:
-            return _reply(await self._client.request(**_request_arguments(request, app_secret, self._config)))
+            return reply_of(
+                await self._client.request(**_request_arguments(request, app_secret, self._config, limit_s))
+            )
         except (httpx.TransportError, httpx.DecodingError) as error:
-            return _no_reply(error)
+            return no_reply(error)
 
     async def close(self) -> None:
         """See `BlockingTransport.close`."""
@@ -77,30 +86,41 @@ class AsyncTransport:
             self._client = None
 
 
+def _blocking(transport: object) -> httpx.BaseTransport | None:
+    if transport is None:
+        return None
+    import httpx  # noqa: PLC0415 - whoever made the transport has loaded it
+
+    if not isinstance(transport, httpx.BaseTransport):
+        raise InvalidConfig("Sdk needs a blocking httpx transport")
+    return transport
+
+
+def _asynchronous(transport: object) -> httpx.AsyncBaseTransport | None:
+    if transport is None:
+        return None
+    import httpx  # noqa: PLC0415 - whoever made the transport has loaded it
+
+    if not isinstance(transport, httpx.AsyncBaseTransport):
+        raise InvalidConfig("AsyncSdk needs an async httpx transport")
+    return transport
+
+
 def _client_arguments(config: Config) -> dict[str, Any]:
-    return {
-        "base_url": config.base_url,
-        "verify": config.ssl_context if config.ssl_context is not None else True,
-        "timeout": config.request_timeout_s,
-        "trust_env": False,
-        "follow_redirects": False,
-    }
+    return client_arguments(config.base_url, config.ssl_context, config.request_timeout_s)
 
 
-def _request_arguments(request: Request, app_secret: Secret | None, config: Config) -> dict[str, Any]:
-    headers = {"Accept": "application/json", **_authorization(request, app_secret)}
-    if request.body:
-        headers["Content-Type"] = "application/json"
-    if request.is_gzip:
-        headers["Content-Encoding"] = "gzip"
-    if request.idempotency_key is not None:
-        headers["Idempotency-Key"] = request.idempotency_key
-    further: Mapping[str, str] = config.headers() if config.headers is not None else {}
+def _request_arguments(
+    request: Request, app_secret: Secret | None, config: Config, limit_s: float | None
+) -> dict[str, Any]:
+    encoding = {"Content-Encoding": "gzip"} if request.is_gzip else {}
+    headers = headers_of(request.body, request.idempotency_key, config.headers)
     return {
         "method": request.method,
         "url": request.path,
         "content": request.body or None,
-        "headers": {**headers, **further},
+        "headers": {**_authorization(request, app_secret), **encoding, **headers},
+        "timeout": config.request_timeout_s if limit_s is None else min(config.request_timeout_s, limit_s),
     }
 
 
@@ -113,17 +133,3 @@ def _authorization(request: Request, app_secret: Secret | None) -> dict[str, str
         case AppSecret(app_id):
             pair = f"{app_id}:{cast('Secret', app_secret).reveal()}"
             return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-
-
-def _reply(response: httpx.Response) -> Reply:
-    retry_after = response.headers.get("Retry-After", "")
-    return Reply(
-        status=response.status_code,
-        body=response.content,
-        retry_after_s=int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
-        ref=response.headers.get("X-Request-Id"),
-    )
-
-
-def _no_reply(error: Exception) -> NoReply:
-    return NoReply(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""What one upload says and what its reply means for the payloads in it. Pure; the loop around it is in `shell.py`."""
+"""What one upload says and what its reply means for the payloads in it. Pure; the rounds are in `uploading.py`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
-from unbroken.sdk.errors import Fault, FaultKind
+from unbroken.outgoing import full_jitter
 from unbroken.sdk.exchange import Bearer, Request
+from unbroken.sdk.faults import Fault, FaultKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,5 @@ def verdict_on(fault: Fault, payloads: Sequence[ClosedPayload], now_ms: int, del
 
 
 def backoff_ms(failures: int, fraction: float) -> int:
-    """Exponential backoff with full jitter: `fraction` in [0, 1) of a limit that doubles."""
-    limit = min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS << min(failures, 20))
-    return int(limit * fraction)
+    """How long an upload that failed so often waits; `fraction` is chance, in [0, 1)."""
+    return int(full_jitter(failures, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, fraction))

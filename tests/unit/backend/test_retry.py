@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from unbroken.backend import InvalidConfig, Retry
-from unbroken.backend.exchange import NoReply, Reply
 from unbroken.backend.retry import Attempts
+from unbroken.outgoing import NoReply, Reply
 
 SILENCE = NoReply("no network")
 BURST = b'{"message": "", "errorCode": "LINK_BURST", "ref": ""}'

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,45 @@ import httpx
 import pytest
 
 from unbroken.clock import ManualClock
-from unbroken.sdk import Config, Secret, Storage
+from unbroken.randomness import SystemRandomness
+from unbroken.sdk import AsyncSdk, Config, Sdk, Secret, Storage
 
 _spec = importlib.util.spec_from_file_location("sdk_fake_platform", Path(__file__).with_name("fake_platform.py"))
 fake_platform = importlib.util.module_from_spec(_spec)
 sys.modules["sdk_fake_platform"] = fake_platform
 _spec.loader.exec_module(fake_platform)
+
+
+class AtOnce(SystemRandomness):
+    """Jitter that never waits."""
+
+    def fraction(self) -> float:
+        return 0.0
+
+
+class Awaited:
+    """An AsyncSdk that is called like an Sdk: each coroutine is run to its end on one loop."""
+
+    def __init__(self, config: Config) -> None:
+        self.runner = asyncio.Runner()
+        self.runner.get_loop()
+        self.sdk = self.runner.run(self._open(config))
+
+    async def _open(self, config: Config) -> AsyncSdk:
+        return AsyncSdk(config)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.sdk, name)
+        if not inspect.iscoroutinefunction(value):
+            return value
+        return lambda *a, **k: self.runner.run(value(*a, **k))
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.runner.run(self.sdk.close())
+        self.runner.close()
 
 
 class Phone:
@@ -37,6 +72,7 @@ class Phone:
             "link": self.platform.link,
             "transport": httpx.MockTransport(self.answer),
             "clock": self.clock,
+            "randomness": AtOnce(),
             "upload_every_s": None,
         }
         return Config(**{**defaults, **settings})
@@ -62,3 +98,21 @@ def platform() -> Any:
 @pytest.fixture
 def phone(platform: Any, tmp_path: Path) -> Phone:
     return Phone(platform, tmp_path / "device")
+
+
+@pytest.fixture(params=[Sdk, Awaited], ids=["blocking", "asyncio"])
+def open_sdk(request: pytest.FixtureRequest, phone: Phone) -> Any:
+    """Opens an SDK of either shell on the phone."""
+
+    def opened(**settings: Any) -> Any:
+        return request.param(phone.config(**settings))
+
+    return opened
+
+
+@pytest.fixture
+def sdk(open_sdk: Any) -> Any:
+    """An SDK of either shell, initialised."""
+    with open_sdk() as sdk:
+        sdk.init()
+        yield sdk

@@ -97,6 +97,7 @@ class FakePlatform:
             return self._upload(install, body)
         if path == "/sdk/metadata":
             install.metadata |= body
+            return 200, install.metadata
         return 200, self._own(install)
 
     def _register(self, headers: dict[str, str], body: dict[str, Any]) -> tuple[int, Any]:

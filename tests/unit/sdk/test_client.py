@@ -31,55 +31,10 @@ from unbroken.sdk import (
     SdkError,
     Secret,
     Storage,
-    TokenError,
     UserCallReason,
 )
-from unbroken.sdk.session import TOKEN_RENEWED_EARLY_MS
-from unbroken.wire import iso
 
 HERE = Location(t=1, lat=52.5, lon=13.4)
-
-
-class Awaited:
-    """An AsyncSdk that is called like an Sdk: each coroutine is run to its end on one loop."""
-
-    def __init__(self, config):
-        self.runner = asyncio.Runner()
-        self.runner.get_loop()
-        self.sdk = self.runner.run(self._open(config))
-
-    async def _open(self, config):
-        return AsyncSdk(config)
-
-    def __getattr__(self, name):
-        value = getattr(self.sdk, name)
-        if not inspect.iscoroutinefunction(value):
-            return value
-        return lambda *a, **k: self.runner.run(value(*a, **k))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.runner.run(self.sdk.close())
-        self.runner.close()
-
-
-@pytest.fixture(params=[Sdk, Awaited], ids=["blocking", "asyncio"])
-def open_sdk(request, phone):
-    """Opens an SDK of either shell on the phone."""
-
-    def opened(**settings):
-        return request.param(phone.config(**settings))
-
-    return opened
-
-
-@pytest.fixture
-def sdk(open_sdk):
-    with open_sdk() as sdk:
-        sdk.init()
-        yield sdk
 
 
 def test_both_shells_have_the_same_public_calls():
@@ -218,44 +173,6 @@ def test_a_linker_may_call_the_sdk_while_it_is_asked(phone, platform):
         assert sdk.is_user_linked
 
 
-def test_a_token_is_cached_and_renewed_early(sdk, phone, platform):
-    platform.token_expires_at = iso(phone.clock.now_ms() + 10 * TOKEN_RENEWED_EARLY_MS)
-    platform.only_install().token = "forgotten"
-    sdk.add_user_metadata_fields({"renews": "once"})
-    before = len(platform.requests)
-    first = sdk.request_user_access_token()
-    assert len(platform.requests) == before
-    assert not first.is_expired(phone.clock.now_ms())
-    phone.clock.advance_to(phone.clock.now_ms() + 9 * TOKEN_RENEWED_EARLY_MS)
-    assert sdk.request_user_access_token().token.reveal() != first.token.reveal()
-    assert platform.paths()[before:] == ["POST /sdk/tokens"]
-
-
-def test_offline_the_cached_token_serves_as_long_as_it_is_valid(open_sdk, phone, platform):
-    platform.token_expires_at = iso(phone.clock.now_ms() + TOKEN_RENEWED_EARLY_MS // 2)
-    with open_sdk() as sdk:
-        sdk.init()
-        phone.offline = True
-        assert sdk.request_user_access_token().token
-        phone.clock.advance_to(phone.clock.now_ms() + TOKEN_RENEWED_EARLY_MS)
-        with pytest.raises(TokenError) as caught:
-            sdk.request_user_access_token()
-        assert caught.value.reason is UserCallReason.NETWORK_ERROR
-
-
-def test_many_askers_make_one_renewal(phone, platform):
-    platform.token_expires_at = iso(phone.clock.now_ms() + 1)
-    with Sdk(phone.config()) as sdk:
-        sdk.init()
-        platform.token_expires_at = iso(phone.clock.now_ms() + 10 * TOKEN_RENEWED_EARLY_MS)
-        threads = [threading.Thread(target=sdk.request_user_access_token) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert platform.paths().count("POST /sdk/tokens") == 1
-
-
 def test_metadata_is_merged(sdk, platform):
     sdk.add_user_metadata_fields({"plan": "pro"})
     assert platform.only_install().metadata == {"plan": "pro"}
@@ -335,7 +252,7 @@ def _lose_renewals(platform):
 def test_a_reset_works_before_init_and_not_during_it(open_sdk):
     with open_sdk() as sdk:
         assert sdk.reset().platform_told
-        sdk._begin_init()
+        sdk._initialisation.begin_init()
         with pytest.raises(ResetError) as caught:
             sdk.reset()
         assert caught.value.reason is ResetReason.SDK_INIT_IN_PROGRESS
@@ -439,6 +356,8 @@ def test_a_transport_of_the_wrong_kind_is_named(phone):
         {"base_url": "http://platform.example"},
         {"base_url": "ftp://platform.example"},
         {"base_url": "https://user@platform.example"},
+        {"base_url": "https://:password@platform.example"},
+        {"base_url": "https://platform.example?app=1"},
         {"secret": "in the source"},
         {"link_timeout_s": 0},
     ],

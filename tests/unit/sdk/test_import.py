@@ -18,5 +18,5 @@ def run(program):
 
 def test_importing_the_sdk_loads_no_http_client_and_nothing_of_the_server():
     loaded = run("import sys, unbroken.sdk; print(*sys.modules)").split()
-    assert "unbroken.sdk.client" in loaded
+    assert "unbroken.sdk.blocking" in loaded
     assert not [name for name in loaded if name in FOREIGN or name.startswith(OURS)]

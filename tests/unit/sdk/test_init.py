@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from unbroken.sdk import NO_OP, CaptureOutcome, InitError, InitIssue, InitState, Location, Sdk, SdkError
-from unbroken.sdk.errors import INIT_ISSUES, FaultKind
-from unbroken.sdk.status import TRANSITIONS, InitEvent
+from unbroken.sdk.faults import INIT_ISSUES, FaultKind
+from unbroken.sdk.init_state import TRANSITIONS, InitEvent
 
 
 def failed(sdk: Sdk) -> InitError:
@@ -37,7 +37,7 @@ def test_row_1_a_state_made_with_another_app_id_is_refused(phone):
 
 def test_row_2_init_during_a_reset_is_refused(phone):
     with Sdk(phone.config()) as sdk:
-        sdk._begin_reset()
+        sdk._initialisation.begin_reset()
         with pytest.raises(InitError) as caught:
             sdk.init()
         assert caught.value.issue is InitIssue.SDK_RESET_IN_PROGRESS

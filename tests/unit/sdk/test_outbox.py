@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
+import stat
 import uuid
 
 import pytest
@@ -21,7 +24,7 @@ from unbroken.sdk import (
     SubmitError,
     UserCallReason,
 )
-from unbroken.sdk.errors import Fault, FaultKind
+from unbroken.sdk.faults import Fault, FaultKind
 from unbroken.sdk.outbox import PAYLOAD_ITEMS_MAX, UPLOAD_MAX_BYTES, ClosedPayload, Outbox
 from unbroken.sdk.upload import BACKOFF_MAX_MS, Drop, Halve, Keep, backoff_ms, verdict_on
 
@@ -194,10 +197,105 @@ def test_beyond_the_network_quota_only_submit_uploads(phone, platform):
         sdk.submit_detections()
         sdk.capture(place(2))
         assert sdk.status.network_quota is QuotaStatus.EXCEEDED
-        assert sdk._drive(sdk._upload_within_quota()).items == 0
+        assert sdk._drive(sdk._uploading.round()).items == 0
         assert sdk.submit_detections().items == 1
         phone.clock.advance_to(phone.clock.now_ms() + 31 * 86_400_000)
         assert sdk.status.network_quota is QuotaStatus.OK
+
+
+def test_uploads_that_never_reached_the_platform_cost_no_quota(phone):
+    with Sdk(phone.config(quotas=Quotas(network_bytes=500))) as sdk:
+        sdk.init()
+        sdk.capture(*[place(t) for t in range(100)])
+        phone.offline = True
+        for _ in range(5):
+            with pytest.raises(SubmitError):
+                sdk.submit_detections()
+        assert sdk.status.network_quota is QuotaStatus.OK
+
+
+def test_the_network_quota_counts_what_is_sent_which_is_compressed(phone):
+    with Sdk(phone.config(quotas=Quotas(network_bytes=20_000))) as sdk:
+        sdk.init()
+        sdk.capture(*[place(t) for t in range(500)])
+        assert sdk._outbox.used_bytes() > 20_000
+        sdk.submit_detections()
+        assert sdk.status.network_quota is QuotaStatus.OK
+
+
+def test_uploaded_counts_what_was_acknowledged_once(sdk, platform):
+    sdk.capture(*[place(t) for t in range(2 * PAYLOAD_ITEMS_MAX)])
+    upload = platform._upload
+
+    def only_the_first(install, body):
+        status, reply = upload(install, body)
+        return status, {**reply, "results": reply["results"][:1]}
+
+    platform._upload = only_the_first
+    assert sdk.submit_detections().items == 2 * PAYLOAD_ITEMS_MAX
+
+
+def test_capturing_counts_nothing_anew_however_much_waits(sdk):
+    statements = []
+    sdk._outbox._connection.set_trace_callback(statements.append)
+    sdk.capture(place(1))
+    assert {statement.split()[0] for statement in statements} == {"BEGIN", "INSERT", "COMMIT"}
+
+
+def test_what_is_counted_in_memory_is_what_counting_anew_finds(outbox, tmp_path):
+    def counted(one):
+        return one.waiting_items(), one.used_bytes()
+
+    def anew():
+        again = Outbox(tmp_path / "o.sqlite", SeededRandomness(1))
+        found = counted(again)
+        again.close()
+        return found
+
+    def fails():
+        with pytest.raises(sqlite3.Error):
+            outbox.add("i", [b"kept by nobody", 1.5j])
+
+    steps = [
+        lambda: outbox.add("i", [b"1", b"22", b"333"]),
+        lambda: outbox.add("other", [b"4444"]),
+        fails,
+        lambda: outbox.close_open("i", 1),
+        lambda: outbox.add("i", [b"55555"]),
+        lambda: outbox.drop_others("i", "reset", 1),
+        lambda: outbox.acknowledge("i", [result(outbox.batch("i")[0].payload_id), result("unknown")], 1),
+        lambda: outbox.close_open("i", 1),
+        lambda: outbox.drop("i", [*outbox.batch("i"), *outbox.batch("i")], "refused", 1),
+    ]
+    for step in steps:
+        step()
+        assert counted(outbox) == anew()
+    assert counted(outbox) == (0, 0)
+
+
+def result(payload_id):
+    return wire.PayloadResult(payload_id=payload_id, outcome="stored", invalid=[])
+
+
+@pytest.fixture
+def directory_of_others(phone):
+    """A directory that others may read, with what an earlier version left in it, and a umask that hides nothing."""
+    before = os.umask(0o022)
+    phone.path.mkdir(mode=0o755)
+    Outbox(phone.path / "outbox.sqlite", SeededRandomness(1)).close()
+    (phone.path / "outbox.sqlite").chmod(0o644)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("directory_of_others")
+def test_whoever_made_the_directory_its_files_are_the_owners_alone(phone):
+    with Sdk(phone.config()) as sdk:
+        sdk.init()
+        sdk.capture(place(1))
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in phone.path.iterdir()}
+    assert set(modes) >= {"outbox.sqlite", "outbox.sqlite-wal", "outbox.sqlite-shm", "state", "lock"}
+    assert set(modes.values()) == {0o600}
 
 
 def test_an_upload_has_at_most_32_payloads(sdk, platform):

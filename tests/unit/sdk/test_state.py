@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import stat
+import threading
 
 import pytest
+from msgspec.structs import replace
 
-from unbroken.sdk import InitError, InitIssue, Sdk, Secret, StateDamaged, Storage, StorageInUse
+from unbroken.sdk import DetectionStatus, InitError, InitIssue, Sdk, Secret, StateDamaged, Storage, StorageInUse
+from unbroken.sdk.memory import Memory
 from unbroken.sdk.state import Farewell, State, StateFile
 
 FULL = State(
@@ -122,6 +127,43 @@ def test_the_sdk_tells_damage_guesses_nothing_and_reset_starts_over(phone, platf
         sdk.reset()
         sdk.init()
         assert len(platform.installs) == 2
+
+
+def test_a_change_is_made_to_what_the_state_is_at_that_moment(storage):
+    memory, changed = Memory(storage, "a"), threading.Event()
+    other = threading.Thread(target=lambda: (memory.change(token_expires_at_ms=7), changed.set()))
+
+    def slowly(state):
+        other.start()
+        assert not changed.wait(0.1)
+        return replace(state, detections_enabled=False)
+
+    memory.update(slowly)
+    other.join()
+    assert (memory.state.detections_enabled, memory.state.token_expires_at_ms) == (False, 7)
+    memory.close()
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_disk_that_refuses_once_costs_one_call_and_no_state(phone, monkeypatch, fails_at):
+    calls, fsync = [], os.fsync
+
+    def full_once(descriptor):
+        calls.append(descriptor)
+        if len(calls) == fails_at:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        fsync(descriptor)
+
+    with Sdk(phone.config()) as sdk:
+        sdk.init()
+        monkeypatch.setattr(os, "fsync", full_once)
+        with pytest.raises(OSError, match="no space"):
+            sdk.disable_detections()
+        sdk.disable_detections()
+        sdk.request_user_access_token()
+    with Sdk(phone.config()) as sdk:
+        assert sdk.detection_status is DetectionStatus.DISABLED
+        assert sdk.user_exists
 
 
 def test_a_secret_shows_itself_nowhere(phone):
