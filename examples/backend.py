@@ -1,7 +1,7 @@
 """A customer's server: people sign in with a password, and the phones they sign in on are linked to their accounts.
 
     export UNBROKEN_API_KEY=... UNBROKEN_APP_ID=... UNBROKEN_APP_SECRET=...
-    python examples/backend.py --port 8001 --platform http://127.0.0.1:8000
+    python examples/backend.py --port 8001 --platform http://127.0.0.1:8080
 
 What is about Unbroken stands first: a mounted `LinkEndpoint`, and `/config` for people who are signed in. The rest is a
 login like any other. Accounts are forgotten when the server stops; yours are in a database.
@@ -37,52 +37,64 @@ SESSION_LIFE_S = 12 * 3600
 BODY_MAX_BYTES = 4096
 
 
-def application(platform: AsyncPlatform, app_id: str, app_secret: str) -> Starlette:
-    """The whole server."""
-    accounts = Accounts()
+class Shop:
+    """The whole server.
 
-    def current_account(request: LinkRequest) -> str | None:
+    Args:
+        app: what an app needs to start the SDK: app id, app secret, the platform's address.
+    """
+
+    def __init__(self, platform: AsyncPlatform, app: dict[str, str]) -> None:
+        self.accounts = Accounts()
+        self._platform = platform
+        self._app = app
+
+    def application(self) -> Starlette:
+        """What is called where."""
+        routes = [
+            Mount("/linking", LinkEndpoint(self._platform, self.current_account)),
+            Route("/config", self.config),
+            Route("/signup", self.sign_up, methods=["POST"]),
+            Route("/login", self.login, methods=["POST"]),
+            Route("/logout", self.logout, methods=["POST"]),
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: refuse})
+
+    def current_account(self, request: LinkRequest) -> str | None:
         """Who is signed in. This alone decides to whom an install is linked; the app has no say in it."""
-        return accounts.signed_in(request.cookies.get(SESSION_COOKIE, ""))
+        return self.accounts.signed_in(request.cookies.get(SESSION_COOKIE, ""))
 
-    async def config(request: Request) -> Response:
+    async def config(self, request: Request) -> Response:
         """What an app needs to start the SDK. It is no part of the app, and nobody gets it who is not signed in."""
-        if accounts.signed_in(request.cookies.get(SESSION_COOKIE, "")) is None:
+        if self.accounts.signed_in(request.cookies.get(SESSION_COOKIE, "")) is None:
             raise HTTPException(401, "Sign in first.")
-        told = {"app_id": app_id, "app_secret": app_secret, "platform_url": platform.base_url}
-        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+        return JSONResponse(self._app, headers={"Cache-Control": "no-store"})
 
-    async def sign_up(request: Request) -> Response:
-        account = await asyncio.to_thread(accounts.create, *await email_and_password(request))
+    async def sign_up(self, request: Request) -> Response:
+        """A new account, signed in."""
+        account = await asyncio.to_thread(self.accounts.create, *await email_and_password(request))
         if account is None:
             raise HTTPException(409, "There is an account of this address.")
-        return start_session(request, account)
+        return self._start_session(request, account)
 
-    async def login(request: Request) -> Response:
-        account = await asyncio.to_thread(accounts.check, *await email_and_password(request))
+    async def login(self, request: Request) -> Response:
+        """Sign in."""
+        account = await asyncio.to_thread(self.accounts.check, *await email_and_password(request))
         if account is None:
             raise HTTPException(401, "Wrong address or password.")
-        return start_session(request, account)
+        return self._start_session(request, account)
 
-    async def logout(request: Request) -> Response:
-        accounts.close_session(request.cookies.get(SESSION_COOKIE, ""))
+    async def logout(self, request: Request) -> Response:
+        """Sign out."""
+        self.accounts.close_session(request.cookies.get(SESSION_COOKIE, ""))
         return Response(status_code=204)
 
-    def start_session(request: Request, account: Account) -> Response:
+    def _start_session(self, request: Request, account: Account) -> Response:
         response = JSONResponse({"account": account.external_id})
         is_secure = request.url.scheme == "https"
-        token = accounts.open_session(account)
+        token = self.accounts.open_session(account)
         response.set_cookie(SESSION_COOKIE, token, SESSION_LIFE_S, secure=is_secure, httponly=True, samesite="lax")
         return response
-
-    routes = [
-        Mount("/linking", LinkEndpoint(platform, current_account)),
-        Route("/config", config),
-        Route("/signup", sign_up, methods=["POST"]),
-        Route("/login", login, methods=["POST"]),
-        Route("/logout", logout, methods=["POST"]),
-    ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: refuse})
 
 
 async def email_and_password(request: Request) -> tuple[str, str]:
@@ -175,11 +187,12 @@ def main() -> None:
     """Run the server on loopback."""
     parser = argparse.ArgumentParser(description="A customer's server that links its people's phones.")
     parser.add_argument("--port", type=int, default=8001)
-    parser.add_argument("--platform", default="http://127.0.0.1:8000", help="base URL of the platform")
+    parser.add_argument("--platform", default="http://127.0.0.1:8080", help="base URL of the platform; %(default)s")
     arguments = parser.parse_args()
     platform = AsyncPlatform(arguments.platform, api_key=os.environ["UNBROKEN_API_KEY"])
-    app = application(platform, os.environ["UNBROKEN_APP_ID"], os.environ["UNBROKEN_APP_SECRET"])
-    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning")
+    app_id, app_secret = os.environ["UNBROKEN_APP_ID"], os.environ["UNBROKEN_APP_SECRET"]
+    shop = Shop(platform, {"app_id": app_id, "app_secret": app_secret, "platform_url": platform.base_url})
+    uvicorn.run(shop.application(), host="127.0.0.1", port=arguments.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,18 @@ import httpx
 import pytest
 
 from unbroken.backend import Platform
+from unbroken.server.settings import Settings
 from unbroken.testing.process import PlatformProcess, free_port, spawn, stop_process
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LYING = Path(__file__).with_name("lying_backend.py")
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
+
+
+def test_the_platform_is_looked_for_where_it_serves_unless_told():
+    words = [sys.executable, str(EXAMPLES / "backend.py"), "--help"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert f"http://127.0.0.1:{Settings().port}" in said
 
 
 class Story:

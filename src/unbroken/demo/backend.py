@@ -29,41 +29,53 @@ if TYPE_CHECKING:
 ACCOUNT: Final = "robin"
 
 
-def create(settings: Mapping[str, str]) -> Starlette:
-    """The server; `settings` are the environment variables of the module."""
-    sessions: dict[str, str] = {}
+class CustomersServer:
+    """The server.
 
-    def current_account(headers: Mapping[str, str]) -> str | None:
-        return sessions.get(headers.get("authorization", "").removeprefix("Bearer "))
+    Args:
+        settings: the environment variables of the module.
+    """
 
-    async def login(request: Request) -> JSONResponse:
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._sessions: dict[str, str] = {}
+
+    def application(self) -> Starlette:
+        """What is called where."""
+        platform = AsyncPlatform(self._settings["UNBROKEN_URL"], api_key=self._settings["UNBROKEN_API_KEY"])
+        linking = LinkEndpoint(platform, authenticate=lambda request: self._current_account(request.headers))
+        return Starlette(
+            routes=[
+                Route("/ready", self._ready),
+                Route("/login", self._login, methods=["POST"]),
+                Route("/app-settings", self._app_settings),
+                Mount("/linking", linking),
+            ]
+        )
+
+    def _current_account(self, headers: Mapping[str, str]) -> str | None:
+        return self._sessions.get(headers.get("authorization", "").removeprefix("Bearer "))
+
+    async def _login(self, request: Request) -> JSONResponse:
         given = await request.json()
-        if given.get("name") != ACCOUNT or not hmac.compare_digest(given.get("password"), settings["DEMO_PASSWORD"]):
+        password = self._settings["DEMO_PASSWORD"]
+        if given.get("name") != ACCOUNT or not hmac.compare_digest(given.get("password"), password):
             return JSONResponse({"error": "no such account"}, 403)
         session = SystemRandomness().secret(24).hex()
-        sessions[session] = f"account:{ACCOUNT}"
+        self._sessions[session] = f"account:{ACCOUNT}"
         return JSONResponse({"session": session})
 
-    async def app_settings(request: Request) -> JSONResponse:
+    async def _app_settings(self, request: Request) -> JSONResponse:
         """The app secret is handed out at run time, to who is logged in; it is not part of the app."""
-        if current_account(request.headers) is None:
+        if self._current_account(request.headers) is None:
             return JSONResponse({"error": "log in first"}, 401)
-        return JSONResponse({"app_id": settings["UNBROKEN_APP_ID"], "app_secret": settings["UNBROKEN_APP_SECRET"]})
+        app = {"app_id": self._settings["UNBROKEN_APP_ID"], "app_secret": self._settings["UNBROKEN_APP_SECRET"]}
+        return JSONResponse(app)
 
-    async def ready(_: Request) -> JSONResponse:
+    async def _ready(self, _: Request) -> JSONResponse:
         return JSONResponse({"ready": True})
-
-    platform = AsyncPlatform(settings["UNBROKEN_URL"], api_key=settings["UNBROKEN_API_KEY"])
-    linking = LinkEndpoint(platform, authenticate=lambda request: current_account(request.headers))
-    return Starlette(
-        routes=[
-            Route("/ready", ready),
-            Route("/login", login, methods=["POST"]),
-            Route("/app-settings", app_settings),
-            Mount("/linking", linking),
-        ]
-    )
 
 
 if __name__ == "__main__":
-    uvicorn.run(create(os.environ), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    application = CustomersServer(os.environ).application()
+    uvicorn.run(application, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

@@ -55,71 +55,105 @@ def four_installs(lab: Lab, robin: Person, items: Sequence[wire.Item], tell: Tel
     Returns:
         Install id to what to call it.
     """
-    cuts, named = cut(items), _Names()
-    _begin(lab, items)
-    phone_a = lab.phone("phone A").login(robin, tries=_TRIES)
-    named.add(phone_a, "phone A")
-    tell("Robin logs in on phone A. The network is bad: requests get lost, doubled, and overtake each other.")
-    phone_a.start(items, upload_every_s=_UPLOAD_EVERY_S)
-
-    lab.wait_until(cuts.reinstall_ms)
-    phone_a.stop()
-    phone_a.upload_all()
-    phone_a.reinstall(tries=_TRIES)
-    named.add(phone_a, "phone A, reinstalled")
-    tell("Robin deletes the app on phone A, installs it again and logs in: a new install takes over.")
-    phone_a.start(items, upload_every_s=_UPLOAD_EVERY_S)
-
-    lab.wait_until(cuts.tablet_ms)
-    tablet = lab.tablet("tablet").login(robin, tries=_TRIES)
-    named.add(tablet, "tablet")
-    tell(f"Robin logs in on a tablet and leaves it there. Beside an active phone it is on {tablet.state}.")
-    tablet.start(_lying_still(items, cuts.tablet_ms, lab.now_ms))
-
-    lab.wait_until(cuts.offline_ms)
-    phone_a.go_offline()
-    tell("Phone A loses the network. What it captures waits on its disk.")
-
-    lab.wait_until(cuts.new_phone_ms)
-    waiting = phone_a.waiting
-    phone_b = lab.phone("phone B", platform="ios").login(robin, tries=_TRIES)
-    named.add(phone_b, "phone B")
-    phone_a.start(_lying_still(items, cuts.new_phone_ms, lab.now_ms))
-    tell(f"Robin logs in on the new phone B. Phone A is left behind, {waiting} items still on it, and captures on.")
-    phone_b.start(items, upload_every_s=_UPLOAD_EVERY_S)
-
-    lab.wait_until(cuts.late_ms)
-    phone_a.go_online(BAD)
-    phone_a.upload_all()
-    tell("Phone A finds a network again and uploads what waited. Only what it captured before the hand-over counts.")
-
-    lab.wait_until(items[-1].t)
-    phone_b.upload_all()
-    lab.wait(hours=1)
-    tell("The day is over; the last uploads that were held up on the way have arrived.")
-    return named.by_install
+    cuts, story = cut(items), _Story(lab, robin, items, tell)
+    phone_a = story.begin("phone A")
+    story.reinstall(phone_a, cuts.reinstall_ms)
+    story.lay_a_tablet_down(cuts.tablet_ms)
+    story.lose_the_network(phone_a, cuts.offline_ms)
+    phone_b = story.move_to_phone_b(phone_a, cuts.new_phone_ms)
+    story.find_a_network(phone_a, cuts.late_ms)
+    story.end(phone_b)
+    return story.named
 
 
 def one_phone(lab: Lab, robin: Person, items: Sequence[wire.Item], tell: Tell) -> dict[str, str]:
     """One phone that never changes, over a good network. Returns as `four_installs` does."""
-    named = _Names()
     lab.conditions = GOOD
     _begin(lab, items)
     phone = lab.phone("one phone").login(robin)
-    named.add(phone, "one phone")
     tell("Robin logs in on one phone and keeps it all day.")
     phone.travel(items)
     lab.wait(hours=1)
     tell("The day is over.")
-    return named.by_install
+    return {phone.install_id: "one phone"}
 
 
-class _Names:
-    def __init__(self) -> None:
-        self.by_install: dict[str, str] = {}
+class _Story:
+    """What happens to four installs, one after the other.
 
-    def add(self, phone: VirtualPhone, name: str) -> None:
-        self.by_install[phone.install_id] = name
+    Attributes:
+        named: install id to what to call it.
+    """
+
+    def __init__(self, lab: Lab, robin: Person, items: Sequence[wire.Item], tell: Tell) -> None:
+        self.named: dict[str, str] = {}
+        self._lab = lab
+        self._robin = robin
+        self._items = items
+        self._tell = tell
+
+    def begin(self, name: str) -> VirtualPhone:
+        _begin(self._lab, self._items)
+        phone = self._log_in(self._lab.phone(name), name)
+        self._tell("Robin logs in on phone A. The network is bad: requests get lost, doubled, and overtake each other.")
+        self._carry(phone)
+        return phone
+
+    def reinstall(self, phone: VirtualPhone, at_ms: int) -> None:
+        self._lab.wait_until(at_ms)
+        phone.stop()
+        phone.upload_all()
+        phone.reinstall(tries=_TRIES)
+        self.named[phone.install_id] = "phone A, reinstalled"
+        self._tell("Robin deletes the app on phone A, installs it again and logs in: a new install takes over.")
+        self._carry(phone)
+
+    def lay_a_tablet_down(self, at_ms: int) -> None:
+        self._lab.wait_until(at_ms)
+        tablet = self._log_in(self._lab.tablet("tablet"), "tablet")
+        self._tell(f"Robin logs in on a tablet and leaves it there. Beside an active phone it is on {tablet.state}.")
+        self._leave(tablet, at_ms)
+
+    def lose_the_network(self, phone: VirtualPhone, at_ms: int) -> None:
+        self._lab.wait_until(at_ms)
+        phone.go_offline()
+        self._tell("Phone A loses the network. What it captures waits on its disk.")
+
+    def move_to_phone_b(self, phone_a: VirtualPhone, at_ms: int) -> VirtualPhone:
+        self._lab.wait_until(at_ms)
+        waiting = phone_a.waiting
+        phone_b = self._log_in(self._lab.phone("phone B", platform="ios"), "phone B")
+        self._leave(phone_a, at_ms)
+        self._tell(
+            f"Robin logs in on the new phone B. Phone A is left behind, {waiting} items still on it, and captures on."
+        )
+        self._carry(phone_b)
+        return phone_b
+
+    def find_a_network(self, phone: VirtualPhone, at_ms: int) -> None:
+        self._lab.wait_until(at_ms)
+        phone.go_online(BAD)
+        phone.upload_all()
+        self._tell(
+            "Phone A finds a network again and uploads what waited. Only what it captured before the hand-over counts."
+        )
+
+    def end(self, phone: VirtualPhone) -> None:
+        self._lab.wait_until(self._items[-1].t)
+        phone.upload_all()
+        self._lab.wait(hours=1)
+        self._tell("The day is over; the last uploads that were held up on the way have arrived.")
+
+    def _log_in(self, device: VirtualPhone, name: str) -> VirtualPhone:
+        device.login(self._robin, tries=_TRIES)
+        self.named[device.install_id] = name
+        return device
+
+    def _carry(self, phone: VirtualPhone) -> None:
+        phone.start(self._items, upload_every_s=_UPLOAD_EVERY_S)
+
+    def _leave(self, device: VirtualPhone, since_ms: int) -> None:
+        device.start(_lying_still(self._items, since_ms, self._lab.now_ms))
 
 
 def begins_at(day: Day) -> str:

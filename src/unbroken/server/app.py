@@ -33,7 +33,6 @@ UNMATCHED: Final = "unmatched"
 _ONCE: Final = frozenset(
     {b"authorization", b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"lab-time"}
 )
-_INGEST_NAME: Final = ingest.ROUTE.name
 
 log = structlog.get_logger()
 
@@ -113,13 +112,15 @@ class Application:
         if b"lab-time" in headers or self._lab_clock is not None:
             self._move_clock(headers.get(b"lab-time"))
         if scope["path"] == ingest.PATH and scope["method"] == "POST":
-            await self._upload(headers, receive, send, exchange)
+            await self._upload(scope["query_string"], headers, receive, send, exchange)
         else:
             await self._call(scope, headers, receive, send, exchange)
 
-    async def _upload(self, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange) -> None:
+    async def _upload(
+        self, query: bytes, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
+    ) -> None:
         exchange.route = ingest.ROUTE
-        body, sent_bytes = await ingest.upload(self._context, headers, receive)
+        body, sent_bytes = await ingest.upload(self._context, query, headers, receive)
         self._metrics.upload(sent_bytes)
         exchange.status = 202
         await send_reply(send, 202, body, exchange.request_id)

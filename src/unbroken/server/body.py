@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import zstandard
 
 from unbroken.domain.errors import InvalidRequest, TooLarge, UnsupportedMediaType
-from unbroken.wire import BODY_MAX_BYTES, BODY_MAX_DECOMPRESSED_BYTES
+from unbroken.wire import BODY_MAX_ANONYMOUS_BYTES, BODY_MAX_BYTES, BODY_MAX_DECOMPRESSED_BYTES
 
 if TYPE_CHECKING:
     from unbroken.server.reply import Receive
@@ -21,6 +21,7 @@ _UNZSTD: Final = zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX_BYTES)  
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _TOO_LARGE: Final = "The body is larger than 1 MiB."
 _TOO_LARGE_UNPACKED: Final = "The body is larger than 8 MiB when decompressed."
+_GZIP_MEMBERS_MAX: Final = 256  # block gzip makes 128 of 8 MiB; each costs a pass over those behind it
 _ENCODINGS: Final = frozenset({b"", b"identity", b"zstd", b"gzip", b"x-gzip"})
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json;charset=utf-8"})
 
@@ -124,6 +125,16 @@ def unpack(body: bytes, encoding: bytes) -> bytes:
             return body
 
 
+def check_anonymous(body: bytes) -> None:
+    """Refuse what nobody with a credential sends: reading 8 MiB of any JSON costs the other callers seconds.
+
+    Raises:
+        TooLarge: over 64 KiB, decompressed.
+    """
+    if len(body) > BODY_MAX_ANONYMOUS_BYTES:
+        raise TooLarge("The body is larger than 64 KiB, which is for callers with an Authorization header.")
+
+
 def can_be_kept(body: bytes, encoding: bytes) -> bool:
     """Whether a body that was unpacked without error came as one zstd frame that tells its size."""
     return encoding.strip().lower() == b"zstd" and zstandard.frame_content_size(body) > 0
@@ -151,7 +162,11 @@ def _overflows(body: bytes) -> bool:
 def _unpack_gzip(body: bytes) -> bytes:
     """All members of a gzip body; RFC 1952 allows several."""
     whole = bytearray()
+    members = 0
     while body:
+        members += 1
+        if members > _GZIP_MEMBERS_MAX:
+            raise TooLarge(f"The gzip body has more than {_GZIP_MEMBERS_MAX} members.")
         member = zlib.decompressobj(_GZIP)
         try:
             whole += member.decompress(body, BODY_MAX_DECOMPRESSED_BYTES + 1 - len(whole))

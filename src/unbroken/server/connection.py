@@ -1,7 +1,9 @@
 """One connection: uvicorn's, with an end to what it waits for, and our shape for what is no HTTP.
 
-uvicorn holds a silent connection, half a head or half a body for ever; a few thousand of them would take every file
-handle. One timer for all connections looks at what each has been waiting for, which costs a request nothing.
+uvicorn holds a silent connection, half a head, half a body or a reply that nobody takes for ever; a few thousand of
+them would take every file handle. One timer for all connections looks at what each has been waiting for, which costs a
+request nothing. What uvicorn would pile up without end (a head, what follows a chunked body, requests sent before
+their turn) ends the connection.
 """
 
 from __future__ import annotations
@@ -23,9 +25,16 @@ if TYPE_CHECKING:
     from unbroken.server.settings import Settings
 
 HEAD_MAX_BYTES: Final = 64 << 10
+PIPELINED_MAX: Final = 100
+"""Requests of one connection that may wait for their turn."""
+
 _LOOK_EVERY_S: Final = 1.0
 _STOPPING_LIMIT_S: Final = 1.0
 _REASONS: Final = {400: b"Bad Request", 413: b"Content Too Large"}
+
+
+class PipelinedTooMuch(Exception):
+    """More requests were sent before their turn than a connection may have waiting."""
 
 
 class Connection(HttpToolsProtocol):
@@ -38,6 +47,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._head_bytes = 0
         self._in_head = True
+        self._took_body = False
         self._phase: tuple[str, int] = ("", 0)
         self._phase_since_s = 0.0
 
@@ -47,9 +57,10 @@ class Connection(HttpToolsProtocol):
         self._phase_since_s = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.Protocol`. What comes after a head and is no body (chunk sizes, trailers) counts as head."""
+        self._took_body = False
         super().data_received(data)
-        if not self._in_head:
+        if self._took_body and not self._in_head:
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
@@ -57,13 +68,25 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """See `httptools.HttpRequestParser`."""
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise PipelinedTooMuch
         self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See `httptools.HttpRequestParser`. Trailers are dropped: nothing reads them."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """See `httptools.HttpRequestParser`."""
-        self._in_head = False
+        self._in_head, self._head_bytes = False, 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """See `httptools.HttpRequestParser`."""
+        self._took_body, self._head_bytes = True, 0
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -86,13 +109,27 @@ class Connection(HttpToolsProtocol):
         if phase != self._phase:
             self._phase, self._phase_since_s = phase, now_s
             return
-        limits_s = {"head": self.settings.head_timeout_s, "body": self.settings.body_timeout_s}
-        limit_s = _STOPPING_LIMIT_S if stopping and phase[0] in limits_s else limits_s.get(phase[0])
+        limit_s = self._limit_s(phase[0], stopping=stopping)
         if limit_s is not None and now_s - self._phase_since_s > limit_s:
             self.transport.abort()
 
+    def _limit_s(self, phase: str, *, stopping: bool) -> float | None:
+        """How long a phase may last; None where the caller is not who is waited for."""
+        match phase:
+            case "head":
+                return _STOPPING_LIMIT_S if stopping else self.settings.head_timeout_s
+            case "body":
+                return _STOPPING_LIMIT_S if stopping else self.settings.body_timeout_s
+            case "taking":
+                return self.settings.reply_timeout_s
+            case _:
+                return None
+
     def _waits_for(self) -> tuple[str, int]:
-        """What is to come next from the caller, and in which request."""
+        """What the caller is to do next, and in which request; of a reply, how much of it waits to be taken."""
+        untaken_bytes = self.transport.get_write_buffer_size()
+        if untaken_bytes:
+            return "taking", untaken_bytes
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None:
             return "head", 0

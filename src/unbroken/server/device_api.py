@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken import wire
 from unbroken.domain import errors
-from unbroken.flow import codes, ingest, profile, register, tokens
-from unbroken.flow.authenticate import AppCaller, CredentialCaller, InstallCaller
-from unbroken.flow.repeat import Repeatable
+from unbroken.flow import codes, profile, register, tokens
+from unbroken.flow.authenticate import AppCaller, CredentialCaller
+from unbroken.server import ingest, samples
+from unbroken.server.callers import install_of, same_of
 from unbroken.server.route import Call, Credential, Route
 
 if TYPE_CHECKING:
@@ -21,15 +22,11 @@ async def _register(context: Context, call: Call) -> wire.Registered:
 
 
 async def _own_state(context: Context, call: Call) -> wire.OwnState:
-    return await tokens.own_state(context, _install(call))
+    return await tokens.own_state(context, install_of(call))
 
 
 async def _link(context: Context, call: Call) -> wire.OwnState:
-    install = _install(call)
-    same = None
-    if call.idempotency_key is not None:
-        same = Repeatable(install.install_id, call.idempotency_key, call.body_hash)
-    return await codes.redeem(context, install, call.body.authentication_code, same)
+    return await codes.redeem(context, install_of(call), call.body.authentication_code, same_of(call))
 
 
 async def _renew(context: Context, call: Call) -> wire.Tokens:
@@ -37,22 +34,13 @@ async def _renew(context: Context, call: Call) -> wire.Tokens:
     return await tokens.renew(context, call.caller, call.idempotency_key)
 
 
-async def _upload(context: Context, call: Call) -> wire.UploadResults:
-    return await ingest.ingest(context, _install(call), call.body, zstd_body=None)
-
-
 async def _metadata(context: Context, call: Call) -> dict[str, str]:
-    return await profile.merge_metadata(context, _install(call), call.body)
+    return await profile.merge_metadata(context, install_of(call), call.body)
 
 
 async def _reset(context: Context, call: Call) -> None:
     assert isinstance(call.caller, CredentialCaller)
     await tokens.reset(context, call.caller)
-
-
-def _install(call: Call) -> InstallCaller:
-    assert isinstance(call.caller, InstallCaller)
-    return call.caller
 
 
 _LINK_ROWS = (
@@ -74,8 +62,8 @@ _DEVICE: dict[str, Any] = {
     "time_zone": "Europe/Brussels",
 }
 _OWN_STATE: dict[str, Any] = {
-    "install_id": "6924c1a6e3b0c44298fc1c14",
-    "user_id": "6924c1a69afbf4c8996fb924",
+    "install_id": samples.INSTALL_ID,
+    "user_id": samples.USER_ID,
     "state": "active",
     "state_reason": None,
     "linked": False,
@@ -140,34 +128,7 @@ ROUTES = (
         does="get tokens",
         example_reply={"install_credential": "unb_inst_...", "user_token": _TOKEN},
     ),
-    Route(
-        method="POST",
-        path="/sdk/payloads",
-        handler=_upload,
-        credential=Credential.USER_TOKEN,
-        scope=None,
-        summary="Upload payloads; they are durable when this is answered. Which items count is judged after it.",
-        request=wire.Upload,
-        reply=wire.UploadResults,
-        status=202,
-        errors=(errors.InstallGone,),
-        does="upload payloads",
-        raw=True,
-        example_request={
-            "sent_at": 1_764_000_000_000,
-            "payloads": [
-                {
-                    "payload_id": "019ab3f0-6f00-7000-8000-0123456789ab",
-                    "items": [{"kind": "location", "t": 1_763_999_990_000, "lat": 51.05, "lon": 3.72, "acc": 12}],
-                }
-            ],
-        },
-        example_reply={
-            "results": [{"payload_id": "019ab3f0-6f00-7000-8000-0123456789ab", "outcome": "stored", "invalid": []}],
-            "state": "active",
-            "state_reason": None,
-        },
-    ),
+    ingest.ROUTE,
     Route(
         method="PUT",
         path="/sdk/metadata",

@@ -64,14 +64,14 @@ class Dispatch:
         caller = await authenticate(self._context, route, headers.get(b"authorization"))
         query = parameters.parse_query(route, query_string)
         key = parameters.parse_idempotency_key(route, headers.get(b"idempotency-key"))
-        body = await self._body(route, headers, receive)
+        body = await self._body(route, caller, headers, receive)
         if route.credential is Credential.APP_SECRET_OR_CODE:
             _check_code(caller, body)
         digest = _digest(route, path, query, body) if key is not None else b""
         answer = await self._handle(route, Call(caller, path, query, body, digest, key, request_id))
         return _reply(route, answer)
 
-    async def _body(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive) -> Any:
+    async def _body(self, route: Route, caller: Caller, headers: Mapping[bytes, bytes], receive: Receive) -> Any:
         length = headers.get(b"content-length", b"")
         if route.request is None:
             if length and bodies.declared_bytes(length) > BODY_MAX_BYTES:
@@ -81,8 +81,8 @@ class Dispatch:
         bodies.check_media_type(headers.get(b"content-type", b""))
         bodies.check_encoding(encoding)
         content = bodies.unpack(await bodies.read_body(receive, length), encoding)
-        if route.raw:
-            return content
+        if caller is None and route.credential is not Credential.NONE:
+            bodies.check_anonymous(content)
         if route.has_optional_body and not content:
             return None
         document.check_depth(content)
@@ -92,6 +92,7 @@ class Dispatch:
     async def _handle(self, route: Route, call: Call) -> Answer:
         links = route.path.endswith("/link")
         try:
+            assert route.handler is not None, "uploads do not come here"
             answer = await route.handler(self._context, call)
         except Refusal as refusal:
             if links:

@@ -7,7 +7,6 @@ the next one in line; such documents are refused whole.
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 _PARENTHESES: Final = bytes.maketrans(b"[]{}", b"()()")
 _NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
-_PATH: Final = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?(?P<path>\$.*?)`)?$", re.DOTALL)
+_SAID_MAX_CHARACTERS: Final = 200
 
 
 def check_depth(body: bytes) -> None:
@@ -69,10 +68,18 @@ def check_strictness(body: bytes) -> None:
 
 
 def _refuse_repetition(pairs: Sequence[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest("The body names a member twice.", details=((twice[:100], "is there twice"),))
+    if len({name for name, _ in pairs}) == len(pairs):
+        return
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise InvalidRequest("The body names a member twice.", details=((_printable(name), "is there twice"),))
+        seen.add(name)
+
+
+def _printable(text: str) -> str:
+    """The beginning of what a caller wrote, fit to be said in a reply: half a surrogate pair is no character."""
+    return text[:_SAID_MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
 
 
 def _refuse_constant(_: str) -> None:
@@ -97,8 +104,11 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
 
 
 def explain(message: str) -> tuple[str, str]:
-    """Path and message of a msgspec error: "Expected `str`, got `int` - at `$.device.model`" has "device.model"."""
-    match = _PATH.match(message)
-    if match is None or match["path"] is None:
-        return "", message
-    return match["path"].removeprefix("$").removeprefix("."), match["message"]
+    """Path and message of a msgspec error: "Expected `str`, got `int` - at `$.device.model`" has "device.model".
+
+    A message may quote what the caller wrote, so only its end is taken for a path, and only its beginning is said.
+    """
+    said, _, path = message.removesuffix("`").rpartition(" - at `")
+    if not path.removeprefix("key in ").startswith("$"):
+        return "", message[:_SAID_MAX_CHARACTERS]
+    return path.removeprefix("key in ").removeprefix("$").removeprefix("."), said[:_SAID_MAX_CHARACTERS]

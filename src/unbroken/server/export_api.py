@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain import errors
 from unbroken.domain.app import Scope
-from unbroken.flow.authenticate import KeyCaller
 from unbroken.flow.export import Export, export
+from unbroken.server.callers import key_of
 from unbroken.server.route import Answer, Call, Credential, Route
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ _PART_BYTES: Final = 64 << 10
 
 
 async def _export(context: Context, call: Call) -> Answer:
-    assert isinstance(call.caller, KeyCaller)
-    return Answer(_parts(await export(context, call.caller, call.path["user_id"])))
+    return Answer(_parts(await export(context, key_of(call), call.path["user_id"])))
 
 
 async def _parts(of: Export) -> AsyncGenerator[bytes, None]:

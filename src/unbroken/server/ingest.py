@@ -1,7 +1,8 @@
 """The hot path: POST /sdk/payloads, in front of everything else.
 
-Most of the platform's requests are uploads, so this one goes by no table, makes no objects it can do without and looks
-at each header once. What it answers is the same as if it went by the table.
+Most of the platform's requests are uploads, so this one is not dispatched by the table, makes no objects it can do
+without and looks at each header once. Its row is in the table all the same: it describes the call, and refuses other
+methods. What it answers is the same as if it went by the table.
 """
 
 from __future__ import annotations
@@ -10,32 +11,60 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from unbroken import wire
 from unbroken.credentials import PREFIXES, Kind
+from unbroken.domain import errors
 from unbroken.flow.authenticate import InstallCaller, by_user_token
 from unbroken.flow.ingest import ingest
 from unbroken.flow.uploads import take_plain
 from unbroken.server import body as bodies
-from unbroken.server import document
+from unbroken.server import document, parameters
 from unbroken.server.authenticate import authenticate
-from unbroken.server.device_api import ROUTES
+from unbroken.server.route import Credential, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from unbroken.flow.context import Context
     from unbroken.server.reply import Receive
-    from unbroken.server.route import Route
 
 PATH: Final = "/sdk/payloads"
-ROUTE: Final[Route] = next(row for row in ROUTES if (row.method, row.path) == ("POST", PATH))
-"""The row of the table that this goes in front of."""
+ROUTE: Final = Route(
+    method="POST",
+    path=PATH,
+    handler=None,
+    credential=Credential.USER_TOKEN,
+    scope=None,
+    summary="Upload payloads; they are durable when this is answered. Which items count is judged after it.",
+    request=wire.Upload,
+    reply=wire.UploadResults,
+    status=202,
+    errors=(errors.InstallGone,),
+    does="upload payloads",
+    example_request={
+        "sent_at": 1_764_000_000_000,
+        "payloads": [
+            {
+                "payload_id": "019ab3f0-6f00-7000-8000-0123456789ab",
+                "items": [{"kind": "location", "t": 1_763_999_990_000, "lat": 51.05, "lon": 3.72, "acc": 12}],
+            }
+        ],
+    },
+    example_reply={
+        "results": [{"payload_id": "019ab3f0-6f00-7000-8000-0123456789ab", "outcome": "stored", "invalid": []}],
+        "state": "active",
+        "state_reason": None,
+    },
+)
 
 _BEARER: Final = b"Bearer "
 _USER_TOKEN: Final = _BEARER + PREFIXES[Kind.USER_TOKEN].encode()
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-async def upload(context: Context, headers: Mapping[bytes, bytes], receive: Receive) -> tuple[bytes, int]:
+async def upload(
+    context: Context, query_string: bytes, headers: Mapping[bytes, bytes], receive: Receive
+) -> tuple[bytes, int]:
     """Take one upload; what it answers is durable.
 
     Returns:
@@ -46,6 +75,8 @@ async def upload(context: Context, headers: Mapping[bytes, bytes], receive: Rece
         Disconnected: the caller went away.
     """
     caller = await _caller(context, headers.get(b"authorization", b""))
+    if query_string:
+        parameters.parse_query(ROUTE, query_string)
     encoding = headers.get(b"content-encoding", b"")
     bodies.check_media_type(headers.get(b"content-type", b""))
     sent = await bodies.read_body(receive, headers.get(b"content-length", b""))

@@ -29,14 +29,23 @@ class Keys(msgspec.Struct, frozen=True):
     receipt_key: bytes = b""
 
 
-def open_vault(data: Path, randomness: Randomness) -> Vault:
-    """The keys of a data directory, made at its first start.
+def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> Vault:
+    """The keys of a data directory.
+
+    Args:
+        is_new: nothing was ever stored in it, so that keys may be made. Found out before this is called: the keys are
+            there before a database is, also where two processes make both at once.
 
     Raises:
-        CannotStart: the file is damaged, or others can read it.
+        CannotStart: the file is missing beside what was stored under it, is damaged, or others can read it.
     """
     path = data / KEYS_FILE
     if not path.exists():
+        if not is_new:
+            raise CannotStart(
+                f"{path} is missing beside a database. Restore it from a backup: without it every key, secret and code"
+                " is unknown, and what was erased cannot be told from what never was."
+            )
         create_once(path, msgspec.json.encode(Keys(*(randomness.secret(_KEY_BYTES) for _ in range(3)))))
     if is_readable_by_others(path):
         raise CannotStart(f"Others can read {path}, which holds the platform's keys. Run: chmod 600 {path}")

@@ -36,7 +36,7 @@ def parse_query(route: Route, query_string: bytes) -> dict[str, Any]:
     """
     given = _split(query_string) if query_string else {}
     if not route.has_dry_run and route.method != "GET" and "dry_run" in given:
-        raise _invalid("dry_run", "this call has no dry run")
+        raise _invalid("dry_run", "is not taken by this call")
     parsed: dict[str, Any] = {"dry_run": False} if route.has_dry_run else {}
     for query in rows(route):
         if query.name in given:

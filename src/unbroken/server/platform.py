@@ -53,7 +53,7 @@ async def open_data(data: Path, mode: Mode, *, serving: bool) -> Opened:
     """
     randomness = SystemRandomness()
     try:
-        vault = open_vault(data, randomness)
+        vault = open_vault(data, randomness, is_new=not (data / DATABASE_FILE).exists())
         lab_clock = LabClock(data / CLOCK_FILE, writable=serving) if mode.lab else None
         store = await SqliteStore.open(data / DATABASE_FILE)
     except OSError as error:

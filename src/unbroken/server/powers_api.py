@@ -8,9 +8,9 @@ from unbroken import wire
 from unbroken.domain import errors
 from unbroken.domain.app import Scope
 from unbroken.flow import operate, rename, undo
-from unbroken.flow.authenticate import KeyCaller
 from unbroken.flow.operate import Order
-from unbroken.flow.repeat import Repeatable
+from unbroken.server import samples
+from unbroken.server.callers import key_of, same_of
 from unbroken.server.route import Call, Credential, Route
 
 if TYPE_CHECKING:
@@ -20,46 +20,36 @@ if TYPE_CHECKING:
 async def _undo(context: Context, call: Call) -> wire.Undone:
     order = _order(call)
     return await undo.undo(
-        context, _key(call), call.path["link_id"], reason=order.reason, dry_run=order.dry_run, same=order.same
+        context, key_of(call), call.path["link_id"], reason=order.reason, dry_run=order.dry_run, same=order.same
     )
 
 
 async def _activate(context: Context, call: Call) -> wire.Changed:
-    return await operate.activate(context, _key(call), call.path["install_id"], _order(call))
+    return await operate.activate(context, key_of(call), call.path["install_id"], _order(call))
 
 
 async def _rename(context: Context, call: Call) -> wire.Renamed:
-    return await rename.rename(context, _key(call), call.path["user_id"], call.body, _order(call))
+    return await rename.rename(context, key_of(call), call.path["user_id"], call.body, _order(call))
 
 
 async def _user_state(context: Context, call: Call) -> wire.Changed:
-    return await operate.set_user_state(context, _key(call), call.path["user_id"], call.body.state, _order(call))
+    return await operate.set_user_state(context, key_of(call), call.path["user_id"], call.body.state, _order(call))
 
 
 async def _install_state(context: Context, call: Call) -> wire.Changed:
-    key, install_id = _key(call), call.path["install_id"]
+    key, install_id = key_of(call), call.path["install_id"]
     return await operate.set_install_state(context, key, install_id, call.body.state, _order(call))
 
 
 def _order(call: Call) -> Order:
-    same = None
-    if call.idempotency_key is not None:
-        same = Repeatable(_key(call).key_id, call.idempotency_key, call.body_hash)
     reason = call.body.reason if call.body is not None else None
-    return Order(reason, call.query["dry_run"], same)
+    return Order(reason, call.query["dry_run"], same_of(call))
 
 
-def _key(call: Call) -> KeyCaller:
-    assert isinstance(call.caller, KeyCaller)
-    return call.caller
-
-
-_USER_ID = "6924c1a69afbf4c8996fb924"
-_INSTALL_ID = "6924c1a6e3b0c44298fc1c14"
 _SUMMARY: dict[str, Any] = {"installs": [], "activations": [], "days": []}
 _CHANGED: dict[str, Any] = {
-    "user_id": _USER_ID,
-    "install_id": _INSTALL_ID,
+    "user_id": samples.USER_ID,
+    "install_id": samples.INSTALL_ID,
     "state": "active",
     "state_reason": None,
     "summary": _SUMMARY,
@@ -83,8 +73,8 @@ ROUTES = (
         example_request={"reason": "wrong account"},
         example_reply={
             "undo_id": "6924c1b000000000000001ff",
-            "link_id": "6924c1b000000000000000ff",
-            "user_id": _USER_ID,
+            "link_id": samples.LINK_ID,
+            "user_id": samples.USER_ID,
             "own_user_id": "6924c1a69afbf4c8996fb925",
             "summary": _SUMMARY,
         },
@@ -120,7 +110,7 @@ ROUTES = (
         does="rename a user",
         example_request={"external_id": "anna@example.org"},
         example_reply={
-            "id": _USER_ID,
+            "id": samples.USER_ID,
             "external_id": "anna@example.org",
             "external_ids": ["anna@example.org", "anna@example.com"],
         },

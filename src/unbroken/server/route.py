@@ -64,6 +64,7 @@ class Route:
 
     Args:
         path: segments in braces are parameters, handed over as text: `/v2/users/{install_id}/link`.
+        handler: None for uploads, which are answered before the table is asked (server/ingest.py).
         scope: what an API key must carry; None where no key may call.
         has_optional_body: the body may be left out; then `Call.body` is None.
         reply: msgspec type of the body, None for a reply without one. Documented, not enforced.
@@ -72,7 +73,6 @@ class Route:
         keyed: honours `Idempotency-Key`.
         has_dry_run: takes `dry_run=true`.
         does: what the call does, to refuse a wrong credential by name: "a user token cannot `link`".
-        raw: the handler decodes the body itself (`Call.body` is bytes); `request` documents it.
         lab: is there in lab mode only.
         reply_type: the media type of the reply.
         hidden: not in the OpenAPI document.
@@ -80,7 +80,7 @@ class Route:
 
     method: Method
     path: str
-    handler: Handler
+    handler: Handler | None
     credential: Credential
     scope: Scope | None
     summary: str
@@ -95,7 +95,6 @@ class Route:
     example_reply: Any = None
     reply_headers: Mapping[str, str] = field(default_factory=dict)
     does: str = "make this call"
-    raw: bool = False
     has_optional_body: bool = False
     lab: bool = False
     reply_type: str = "application/json"
@@ -133,7 +132,7 @@ class Call:
         caller: what flow.authenticate answered; None where the row needs no credential, or a code stands in the body.
         path: the path's parameters by name, percent-decoded.
         query: by name, parsed; `dry_run` is always there where the row has it.
-        body: the decoded `request` type, or bytes for a `raw` row, or None.
+        body: the decoded `request` type, or None.
         body_hash: SHA-256 of method, path, dry run and the decoded body: what an `Idempotency-Key` is held against. The
             same request written with other white space or in another order of members has the same.
         request_id: `ref` of errors and `X-Request-Id`.

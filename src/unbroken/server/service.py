@@ -20,6 +20,7 @@ from unbroken.server.request_ids import RequestIds
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
+    from unbroken.domain.ids import UserId
     from unbroken.server.data_directory import Mode
     from unbroken.server.platform import Opened
     from unbroken.server.settings import Settings
@@ -35,7 +36,7 @@ class Service:
     def __init__(self, opened: Opened, settings: Settings, lock: int) -> None:
         self.context = opened.context
         self.metrics = Metrics()
-        self.worker = Worker(opened.context)
+        self.worker = Worker(opened.context, tell=_tell_failure)
         self.patrol = Patrol(opened.context, self.metrics, settings.verify_every_s)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
@@ -43,6 +44,8 @@ class Service:
         self._lock = lock
         self._worker_trouble: str | None = "not started"
         self._working: asyncio.Task[None] | None = None
+        failures = "Times that a timeline could not be computed."
+        self.metrics.counter("unbroken_timeline_failures", failures, lambda: self.worker.failures)
         own = [*health.routes(self._checks(), self.metrics), *(lab.routes(self.worker) if opened.mode.lab else [])]
         self.application = Application(
             opened.context,
@@ -116,3 +119,8 @@ class Service:
 
     async def _check_worker(self) -> str | None:
         return self._worker_trouble
+
+
+def _tell_failure(user_id: UserId, error: Exception) -> None:
+    """A timeline cannot be computed, and was set aside."""
+    log.error("timeline failed", code="TIMELINE_FAILED", user_id=user_id.hex(), exc_info=error)

@@ -40,6 +40,7 @@ class Settings:
     log_level: Annotated[str, Unit("level", "debug, info, warning, error. Requests are logged at info.")] = "info"
     head_timeout_s: Annotated[float, Unit("seconds", "How long a connection may take to send a request head.")] = 10.0
     body_timeout_s: Annotated[float, Unit("seconds", "How long a request may take to send its body.")] = 60.0
+    reply_timeout_s: Annotated[float, Unit("seconds", "How long a caller may take nothing of a reply.")] = 60.0
     keep_alive_s: Annotated[float, Unit("seconds", "How long a connection may idle between two requests.")] = 30.0
     stop_timeout_s: Annotated[float, Unit("seconds", "How long a stop waits for requests in flight.")] = 10.0
     backlog: Annotated[int, Unit("connections", "How many connections may wait to be accepted.")] = 2048
@@ -57,7 +58,7 @@ class Settings:
             raise CannotStart(f"{variable('backlog')} must be at least 1.")
         if self.log_level not in LEVELS:
             raise CannotStart(f"The log level {self.log_level!r} is none of {', '.join(LEVELS)}.")
-        for name in ("head_timeout_s", "body_timeout_s", "keep_alive_s", "stop_timeout_s"):
+        for name in ("head_timeout_s", "body_timeout_s", "reply_timeout_s", "keep_alive_s", "stop_timeout_s"):
             if not 1 <= getattr(self, name) <= _LONGEST_S:
                 raise CannotStart(f"{variable(name)} must be between 1 and {_LONGEST_S} seconds.")
         if self.verify_every_s and not 1 <= self.verify_every_s <= _LONGEST_S:

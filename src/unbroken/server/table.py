@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unbroken.server import backend_api, device_api, erase_api, export_api, powers_api, schema_pages
+from unbroken.server import (
+    device_api,
+    erase_api,
+    explain_api,
+    export_api,
+    link_api,
+    people_api,
+    powers_api,
+    schema_pages,
+    timeline_api,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +24,18 @@ if TYPE_CHECKING:
 
 def api() -> list[Route]:
     """The calls of http-api.md, in its order."""
-    return [*device_api.ROUTES, *backend_api.ROUTES, *powers_api.ROUTES, *erase_api.ROUTES, *export_api.ROUTES]
+    return [
+        *device_api.ROUTES,
+        *link_api.ROUTES,
+        *erase_api.WHOLE,
+        *people_api.PROFILES,
+        *timeline_api.ROUTES,
+        *people_api.LOOK_UPS,
+        *explain_api.ROUTES,
+        *powers_api.ROUTES,
+        *erase_api.PARTS,
+        *export_api.ROUTES,
+    ]
 
 
 def all_routes(own: Sequence[Route], *, is_lab: bool) -> list[Route]:

@@ -102,15 +102,6 @@ class View:
         """The profile of a user."""
         return dict(self._read(f"/v2/users/{user_id}"))
 
-    def profile_of(self, external_id: str) -> dict[str, Any] | None:
-        """The profile of whoever carries an external id."""
-        try:
-            return dict(self._read("/v3/users", external_id=external_id))
-        except CallFailed as error:
-            if error.status == httpx.codes.NOT_FOUND:
-                return None
-            raise
-
     def timeline(self, user_id: str, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """Every event that touches the days from one instant to another, in order of time, silence included."""
         days = {"from": wire.iso(from_ms - _DAY_MS)[:10], "to": wire.iso(to_ms + _DAY_MS)[:10]}

@@ -21,7 +21,7 @@ from unbroken.flow.context import Context
 from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SystemRandomness
-from unbroken.server import logs
+from unbroken.server import logs, table
 from unbroken.server.app import Application
 from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
@@ -161,6 +161,14 @@ class World:
 
     async def app(self) -> administer.CreatedApp:
         return await administer.create_app(self.context, "Test")
+
+    @property
+    def platform(self) -> Api:
+        """The rows of the platform itself instead of the made-up ones."""
+        metrics = Metrics()
+        ids = RequestIds(SystemRandomness())
+        log = RequestLog(enabled=False)
+        return Api(Application(self.context, table.api(), metrics=metrics, request_log=log, request_ids=ids), metrics)
 
     async def key(self, app_id: AppId, *scopes: Scope) -> str:
         made = await administer.create_key(self.context, app_id, "Test", scopes or tuple(Scope))

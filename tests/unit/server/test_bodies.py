@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from time import perf_counter
 
 import pytest
 import zstandard
@@ -77,6 +78,13 @@ def test_zstd_without_a_declared_size_is_undone(send):
 def test_gzip_of_several_members_is_one_body(send):
     body = gzip.compress(b'{"a"') + gzip.compress(b":1}")
     assert send("POST", "/echo", body, {"Content-Encoding": "gzip"}).json["body"] == {"a": 1}
+
+
+def test_gzip_of_too_many_members_is_refused(send):
+    body, empty = gzip.compress(b'{"a":1}'), gzip.compress(b"")
+    assert send("POST", "/echo", empty * 255 + body, {"Content-Encoding": "gzip"}).status == 200
+    reply = send("POST", "/echo", empty * 256 + body, {"Content-Encoding": "gzip"})
+    assert (reply.status, reply.code) == (413, "TOO_LARGE")
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "zstd,gzip", "*"])
@@ -159,6 +167,43 @@ def test_a_number_of_many_digits_is_refused_or_taken_but_never_fails(send):
 def test_a_member_named_twice_is_refused_by_name(send, body):
     reply = send("POST", "/echo", body)
     assert (reply.status, reply.paths) == (400, ["a"])
+
+
+def test_a_member_named_twice_is_found_among_many_in_one_pass(send):
+    names = b",".join(b'"%d":0' % number for number in range(60_000))
+    began_s = perf_counter()
+    reply = send("POST", "/echo", b"{%b," % names + b'"twice":0,"twice":0}')
+    assert (reply.status, reply.paths) == (400, ["twice"])
+    assert perf_counter() - began_s < 5  # it is a fiftieth of that; pair by pair it was forty seconds
+
+
+def test_a_name_that_is_no_text_can_be_there_twice_too(send):
+    reply = send("POST", "/echo", rb'{"\ud800":1,"\ud800":2}')
+    assert (reply.status, reply.code, reply.paths) == (400, "INVALID_REQUEST", ["?"])
+
+
+def test_what_a_caller_wrote_is_not_taken_for_a_path_nor_told_at_length(send):
+    written = "x" * 1000 + " - at `$.sdk`"
+    body = {"device": {"platform": written}, "sdk": {"name": "x", "version": "1"}}
+    reply = send("POST", "/register", json.dumps(body).encode())
+    assert reply.paths == ["device.platform"]
+    assert len(reply.body) < 600
+
+
+def test_without_a_header_that_says_who_calls_a_body_has_64_kibibytes(world):
+    def body(size: int) -> bytes:
+        device = '"device":{"platform":"ios"},"sdk":{"name":"x","version":"1"}'
+        given = '{%s,"authentication_code":"unb_code_x","more":"%s"}'
+        return (given % (device, "y" * (size - len(given % (device, ""))))).encode()
+
+    async def step(opened):
+        return [
+            await opened.api.send("POST", "/installs", pack(body(size)), headers)
+            for size in (64 << 10, (64 << 10) + 1)
+            for pack, headers in ((bytes, {}), (zstandard.compress, {"Content-Encoding": "zstd"}))
+        ]
+
+    assert [reply.status for reply in world(step)] == [200, 200, 413, 413]
 
 
 def test_invalid_fields_are_told_with_their_path(send):

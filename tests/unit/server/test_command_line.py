@@ -64,7 +64,7 @@ def test_policies_are_one_object_and_change_by_name(shell, app_id):
     before = shell.json("app", "policy", app_id)
     assert set(before) == {
         "linking", "used_install", "precedence", "takeover", "link_ticket", "late_window_days", "retention_days",
-        "link_burst",
+        "link_burst", "placeholders",
     }  # fmt: skip
     after = shell.json("app", "policy", app_id, "linking=required", "late_window_days=7")
     assert after == before | {"linking": "required", "late_window_days": 7}
@@ -158,6 +158,17 @@ def test_the_doctor_sees_open_keys_and_an_open_directory(shell, app_id):
     (shell.data / "keys.json").chmod(0o644)
     code, found = verdicts(shell)
     assert (code, found["keys"], found["data directory"]) == (1, "problem", "warning")
+
+
+def test_lost_keys_stop_every_command_and_the_doctor_says_so_before_and_after(shell, app_id):
+    (shell.data / "keys.json").rename(shell.data / "kept elsewhere")
+    before = verdicts(shell)
+    assert "missing beside a database" in shell.problem("app", "list")["message"]
+    assert not (shell.data / "keys.json").exists()
+    assert (before[0], before[1]["keys"]) == (1, "problem")
+    assert verdicts(shell) == before
+    (shell.data / "kept elsewhere").rename(shell.data / "keys.json")
+    assert verdicts(shell)[0] == 0
 
 
 def test_the_doctor_says_where_there_is_nothing(shell):

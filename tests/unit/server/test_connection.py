@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 from contextlib import asynccontextmanager, suppress
@@ -10,10 +11,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import uvicorn
 
-from unbroken.server.connection import close_late_ones, protocol_class
+from unbroken.server.connection import PIPELINED_MAX, close_late_ones, protocol_class
 from unbroken.server.settings import Settings
 
-FAST = Settings(head_timeout_s=1, body_timeout_s=1, keep_alive_s=1)
+FAST = Settings(head_timeout_s=1, body_timeout_s=1, reply_timeout_s=1, keep_alive_s=1)
 
 
 @asynccontextmanager
@@ -112,6 +113,113 @@ def test_half_a_second_head_is_hung_up_on_too(talk):
     except ConnectionResetError:
         return
     assert answer.count(b"HTTP/1.1 200") == 1
+
+
+PACKED = gzip.compress(b'"%b"' % (b"x" * (7 << 20)))
+LARGE = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(PACKED),
+    PACKED,
+)
+
+
+@pytest.mark.parametrize("requests", [1, 20], ids=["one reply", "many replies"])
+def test_who_takes_nothing_of_a_reply_is_hung_up_on(world, requests):
+    async def step(opened):
+        async with served(opened, FAST) as (port, server):
+            with socket.socket() as caller:
+                caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                caller.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(caller, ("127.0.0.1", port))
+                sending = asyncio.create_task(loop.sock_sendall(caller, LARGE * requests))
+                await until(lambda: server.server_state.connections)
+                await until(lambda: not server.server_state.connections)
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    world(step)
+
+
+async def until(condition):
+    for _ in range(800):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to be")
+
+
+class Wire:
+    """A transport whose caller takes what it is told to."""
+
+    def __init__(self):
+        self.untaken_bytes = 0
+        self.is_aborted = False
+
+    def get_extra_info(self, _):
+        return None
+
+    def get_write_buffer_size(self):
+        return self.untaken_bytes
+
+    def abort(self):
+        self.is_aborted = True
+
+
+def looked_at(untaken):
+    """Whether a connection was hung up on, by a look at each second, with so many bytes untaken at each."""
+
+    async def whole():
+        state, wire, kind = uvicorn.server.ServerState(), Wire(), protocol_class(Settings(reply_timeout_s=5), str)
+        config = uvicorn.Config(print, http=kind, ws="none", lifespan="off", log_config=None)
+        connection = kind(config=config, server_state=state, app_state={})
+        connection.connection_made(wire)
+        for second, wire.untaken_bytes in enumerate(untaken):
+            connection.close_if_late(second, stopping=False)
+        return wire.is_aborted
+
+    return asyncio.run(whole())
+
+
+def test_who_takes_slowly_but_takes_is_waited_for():
+    assert not looked_at([90_000 - 10 * second for second in range(60)])
+    assert looked_at([90_000] * 7)
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [[b"X-%d: %s\r\n" % (number, b"y" * 1000) for number in range(400)], [b"X: ", *[b"y" * 10_000] * 40]],
+    ids=["many", "one"],
+)
+def test_what_follows_a_chunked_body_has_the_limit_of_a_head(talk, trailers):
+    chunked = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n"
+    try:
+        answer = talk(chunked, *trailers, close=False, settings=Settings())
+    except ConnectionResetError:  # what was sent after the refusal overtook it
+        return
+    assert problem(answer) == (413, "TOO_LARGE")
+
+
+def test_a_trailer_is_read_over(talk):
+    answer = talk(
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"1\r\n1\r\n0\r\nAuthorization: x\r\n\r\n"
+    )
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_a_chunked_body_in_many_pieces_is_no_head(talk):
+    body = b'"' + b"x" * 300_000 + b'"'
+    pieces = [b"%x\r\n%s\r\n" % (len(body[at : at + 997]), body[at : at + 997]) for at in range(0, len(body), 997)]
+    head = b"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert talk(head, *pieces, b"0\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+def test_requests_before_their_turn_are_so_many_and_no_more(talk):
+    one = b"GET /things/x HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert talk(one * PIPELINED_MAX, close=False).count(b"HTTP/1.1 200") == PIPELINED_MAX
+    answer = talk(one * 3_000, close=False)
+    assert answer.count(b"HTTP/1.1 200") <= PIPELINED_MAX
+    assert answer.count(b"HTTP/1.1 400") == 1
 
 
 def test_a_refused_large_body_does_not_hide_its_reply(talk):

@@ -8,8 +8,19 @@ import stat
 import pytest
 
 from unbroken.randomness import SystemRandomness
-from unbroken.server.keys import KEYS_FILE, create_once, open_vault
+from unbroken.server import keys
+from unbroken.server.keys import KEYS_FILE, create_once
 from unbroken.server.trouble import CannotStart
+
+
+def open_vault(data, randomness):
+    return keys.open_vault(data, randomness, is_new=True)
+
+
+def test_lost_keys_are_not_made_anew(tmp_path):
+    with pytest.raises(CannotStart, match="missing beside a database"):
+        keys.open_vault(tmp_path, SystemRandomness(), is_new=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_keys_are_made_once_and_stay(tmp_path):

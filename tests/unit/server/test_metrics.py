@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from unbroken.server.metrics import Metrics
+
+HOW_TO = Path(__file__).parents[3] / "docs/how-to/run-as-a-service.md"
+
+
+def test_the_labels_that_the_how_to_names_are_those_of_the_page():
+    metrics = Metrics()
+    metrics.link("linked")
+    families = text_string_to_metric_families(metrics.page().decode())
+    labels = {sample.name: set(sample.labels) for family in families for sample in family.samples}
+    named = re.findall(r"(unbroken_\w+)\{(\w+)=", HOW_TO.read_text())
+    assert named
+    for name, label in named:
+        assert label in labels[name], name
 
 
 def samples(metrics):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 
@@ -67,6 +69,26 @@ def test_a_dry_run_of_a_call_that_has_none_changes_nothing(world):
 
     reply, calls = world(step)
     assert (reply.status, reply.paths, calls) == (400, ["dry_run"], [])
+    assert reply.json["message"] == "dry_run is not taken by this call."
+
+
+def test_an_upload_has_no_dry_run_either(world):
+    async def step(opened):
+        app, platform = await opened.app(), opened.platform
+        device = b'{"device":{"platform":"ios"},"sdk":{"name":"x","version":"1"}}'
+        basic = base64.b64encode(f"{app.app_id.hex()}:{app.app_secret}".encode()).decode()
+        install = await platform.send("POST", "/sdk/installs", device, {"Authorization": f"Basic {basic}"})
+        headers = {"Authorization": f"Bearer {install.json['user_token']['token']}"}
+        body = b'{"sent_at":1,"payloads":[{"payload_id":"0193f7a2-5c1e-4b3a-9d24-6f0e8a1b2c3d","items":[]}]}'
+        return [
+            await platform.send("POST", f"/sdk/payloads{query}", body, headers)
+            for query in ("?dry_run=true", "?dry_run=false", "?a=%", "?x=1", "")
+        ]
+
+    dry, not_dry, broken, unknown, plain = world(step)
+    assert (dry.status, dry.paths) == (not_dry.status, not_dry.paths) == (400, ["dry_run"])
+    assert broken.status == 400
+    assert (unknown.status, plain.status) == (202, 202)
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "a" * 256, "a\tb", "\x7f"])

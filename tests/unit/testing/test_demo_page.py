@@ -122,9 +122,10 @@ def test_the_page_shows_lanes_map_timeline_and_what_was_late(checked):
 
 
 def test_the_verdict_is_shown_either_way():
-    assert "✗" not in written().split("</style>")[1]
-    assert "Equal to one phone" in written()
-    assert "event 2: end is &#x27;x&#x27;" in written(Verdict(4, "event 2: end is 'x'"))
+    equal, unequal = written(), written(Verdict(4, "event 2: end is 'x'"))
+    assert [re.findall("class='verdict (.*?)'", page) for page in (equal, unequal)] == [["equal"], ["unequal"]]
+    assert "Equal to one phone" in equal
+    assert "event 2: end is &#x27;x&#x27;" in unequal
 
 
 def test_drawings_have_no_number_that_is_none_or_nan():
