@@ -64,6 +64,7 @@ async def mint(context: Context, caller: KeyCaller, external_id: object, same: R
         InvalidExternalId, UserlinkingNotConfigured, UserDisabled: rows 1, 4 and 11 of linking.md.
         IdempotencyKeyReused.
     """
+
     async def write(tx: Transaction) -> wire.AuthCode:
         if same is not None:
             await refuse_another_body(context, tx, same)
@@ -203,9 +204,8 @@ async def record_link(
     if external_id in people.carriers:
         users.append(people.resolve(people.carriers[external_id]))
     said = Linked(install_id, external_id, recording.app.policy.used_install, is_pristine)
-    named, touched = await recording.naming(external_id)
-    named += [install.named_at, *(user.named_at for user in users)]
-    touched += [user.touched_at for user in users]
+    named = [install.named_at, *(user.named_at for user in users)]
+    touched = [*(user.touched_at for user in users), *await recording.touched_before(external_id)]
     looked_at = situation_of(people, said)
     await recording.record(said, link_id, named=named, touched=touched)
     await traces.keep_trace(recording.tx, link_id, _trace(looked_at))

@@ -94,12 +94,12 @@ async def set_user_state(
 
     async def change(recording: Recording) -> wire.Changed:
         user = (await person(recording.tx, caller, user_id)).user
-        recording.people.users[user.user_id] = user
+        named = await recording.load_named(user_id)
         await recording.load_installs_of(user.user_id)
         wants_disabled = wanted == "disabled"
         if user.is_disabled == wants_disabled:
             return await _record(recording, None, user=user.user_id)
-        said = UserDisabled(user.user_id) if wants_disabled else UserEnabled(user.user_id)
+        said = UserDisabled(named) if wants_disabled else UserEnabled(named)
         return await _record(recording, said, user=user.user_id)
 
     return await _ordered(context, caller, order, change)

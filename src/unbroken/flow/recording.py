@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from unbroken.domain.ids import UserId
 from unbroken.domain.ledger.facts import KINDS, Fact, Registered, Said
 from unbroken.domain.ledger.fold import apply, instant
 from unbroken.domain.ledger.people import People
@@ -20,7 +21,7 @@ from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
-    from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
+    from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId
     from unbroken.domain.install import Install
     from unbroken.domain.ledger.people import Span
     from unbroken.domain.user import User
@@ -77,6 +78,16 @@ class Recording:
         self._remember()
         return install
 
+    async def load_named(self, user_id: str) -> UserId:
+        """Load a user by an id that was given out for it: a fact keeps the id that the call named, redirecting or not.
+
+        The caller has seen that it stands for somebody (`whose.person`).
+        """
+        named = UserId(bytes.fromhex(user_id))
+        await identity.load_user(self.tx, self.people, self.app_id, named)
+        self._remember()
+        return named
+
     async def load_carrier(self, external_id: ExternalId) -> User | None:
         """Load the user that carries an external id, with its active install."""
         user = await identity.load_carrier(self.tx, self.people, self.app_id, external_id)
@@ -125,18 +136,17 @@ class Recording:
             self._new.add(said.install_id)
         return fact
 
-    async def naming(self, external_id: ExternalId) -> tuple[list[int], list[int]]:
-        """What a fact that names an external id must not come before, where nobody carries it now.
+    async def touched_before(self, external_id: ExternalId) -> list[int]:
+        """The `touched_at` of everybody who carried an external id that nobody carries now.
 
-        Returns:
-            The times of the facts that name it, and the `touched_at` of everybody they are about: one of these users
-            may have carried it, and released it by a fact that names another.
+        One of them may have released it by a fact that does not name it, and whoever takes it comes after that. The
+        facts that do name it lie before: a millisecond at least, as they name the same user or install.
         """
         if external_id in self.people.carriers:
-            return [], []  # its carrier was named by all of them
+            return []  # its carrier came after all of them
         entries = await ledger.naming_external_id(self.tx, self.app_id, external_id)
-        users = {await self._user_of(entry) for entry in entries} - {None}
-        return [entry.at for entry in entries], [user.touched_at for user in users if user is not None]
+        users = [await self._user_of(entry) for entry in entries]
+        return [user.touched_at for user in users if user is not None]
 
     async def _user_of(self, entry: Entry) -> User | None:
         """The user that a fact is about by now."""

@@ -32,6 +32,7 @@ async def rename(context: Context, caller: KeyCaller, user_id: str, body: wire.R
         InvalidExternalId, NotFound, UserDisabled, IdempotencyKeyReused.
         Conflict: somebody else carries that id, or this user carries none yet.
     """
+
     async def write(tx: Transaction) -> tuple[wire.Renamed, UserId | None]:
         recording = await Recording.of_app(context, tx, caller.app.app_id, caller.actor, order.reason)
         external_id = recording.app.policy.external_id_of(body.external_id)
@@ -52,17 +53,15 @@ async def _rename(
     user = (await person(recording.tx, caller, user_id)).user
     if user.is_disabled:
         raise UserDisabled
-    people = recording.people
-    people.users[user.user_id] = user
+    people, named = recording.people, await recording.load_named(user_id)
     carried = await identity.external_ids_of(recording.tx, recording.app_id, user.user_id)
     people.carriers |= dict.fromkeys(carried, user.user_id)
     await recording.load_carrier(external_id)
     if user.external_id != external_id or (release_old and len(carried) > 1):
-        said = Renamed(user.user_id, external_id, release_old)
+        said = Renamed(named, external_id, release_old)
         fact_id = FactId(recording.new_id("fact"))
-        named, touched = await recording.naming(external_id)
-        named, touched = [user.named_at, *named], [user.touched_at, *touched]
-        await recording.record(said, fact_id, named=named, touched=touched)
+        touched = [user.touched_at, *await recording.touched_before(external_id)]
+        await recording.record(said, fact_id, named=[user.named_at], touched=touched)
         await recording.save()
     names = sorted(name for name, carrier in people.carriers.items() if carrier == user.user_id)
     return wire.Renamed(

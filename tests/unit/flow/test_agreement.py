@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
 HISTORIES = int(os.environ.get("UNBROKEN_PROVE_HISTORIES", "10000"))
 PEOPLE = ["anna", "anna", "ben", "cid"]
-KINDS = ["register", "code", *["link"] * 5, *["undo"] * 3, "rename", "rename", "install", "install", "user", "activate"]
+KINDS = [
+    "register",
+    "code",
+    *["link"] * 5,
+    *["undo"] * 3,
+    *["rename"] * 3,
+    *["install"] * 4,
+    "user",
+    "user",
+    "activate",
+]
 KINDS += ["reset", "upload", "policy", "policy", "erase"]
 POLICIES = [
     {"takeover": "standby"},
@@ -54,8 +64,8 @@ def steps(least: int, most: int) -> st.SearchStrategy[list[Step]]:
     step = st.builds(
         Step,
         kind=st.sampled_from(KINDS),
-        after_ms=st.sampled_from([0, 0, 0, 1, 1_000, 3_600_000]),
-        phone=st.integers(0, 5),
+        after_ms=st.sampled_from([0, 0, 0, 0, 1, 3_600_000]),
+        phone=st.integers(0, 4),
         person=st.sampled_from(PEOPLE),
         flag=st.booleans(),
         which=st.integers(0, 9),
@@ -151,9 +161,10 @@ class History:
 async def play(directory: Path, history: list[Step]) -> Counter[str]:
     async with InProcess(directory) as platform:
         played = History(platform)
-        for form in (False, True):
-            await played.play(Step("register", 0, 0, "", form, 0))
-        for step in history:
+        begin = [Step("policy", 0, 0, "", False, history[0].which)]
+        begin += [Step("register", 0, 0, "", is_tablet, 0) for is_tablet in (False, False, True)]
+        begin += [Step("link", 0, (history[0].phone + place) % 3, "anna", False, 0) for place in range(3)]
+        for step in [*begin, *history]:
             await played.play(step)
         return played.done
 
