@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.model import naive
 from tests.model.api import DAY_MS, WEEK_MS, Api, App, Reply, bearer, from_iso, random_uuid
 from tests.model.readings import Device, Readings
+
+if TYPE_CHECKING:
+    from tests.model.tables import Tables
 
 DEVICES = [
     {"platform": "android", "screen_inches": 6.1},
@@ -39,9 +42,10 @@ class Kept:
 class Laboratory:
     """One server and its apps; the time no history has used yet."""
 
-    def __init__(self, api: Api, apps: dict[str, App]) -> None:
+    def __init__(self, api: Api, apps: dict[str, App], tables: Tables) -> None:
         self.api = api
         self.apps = apps
+        self.tables = tables
         self.histories = 0
         self.seen: Counter[str] = Counter()
         self.free_from = 200_000 * DAY_MS // WEEK_MS // 10 * WEEK_MS
@@ -57,7 +61,7 @@ class History(Readings):
 
     def __init__(self, laboratory: Laboratory, app: App, begin: int) -> None:
         self.api, self.app, self.foreign, self.begin = laboratory.api, app, laboratory.apps["foreign"], begin
-        self.number, self.seen = laboratory.histories, laboratory.seen
+        self.number, self.seen, self.tables = laboratory.histories, laboratory.seen, laboratory.tables
         self.api.now_ms = begin
         chosen = app.policies
         policy = naive.Policy()

@@ -12,6 +12,9 @@ from tests.model.api import DAY_MS, Api, App, Reply, bearer, from_iso, iso
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterable
+
+    from tests.model.tables import Tables
 
 
 @dataclass(eq=False)
@@ -40,6 +43,7 @@ class Readings:
     number: int
     seen: Counter[str]
     begin: int
+    tables: Tables
 
     @property
     def now(self) -> int:
@@ -147,6 +151,12 @@ class Readings:
             self._compare_explanations(device.install)
         for which in range(3):
             self._compare_found(self.person(which))
+        self.look_at_tables(self.devices)
+
+    def look_at_tables(self, devices: Iterable[Device]) -> None:
+        """They are what the ledger's fold says: `unbroken verify` finds nothing."""
+        installs = [device.install.id for device in devices]
+        self.seen["is the fold"] += self.tables.assert_are_the_fold(self.app.app_id, installs)
 
     def _compare_found(self, external_id: str) -> None:
         reply = self.api.find(self.app.bearer, external_id)

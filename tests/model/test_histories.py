@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.model import naive
 from tests.model.api import DAY_MS, Api, Connection, create_app
 from tests.model.history import DEVICES, History, Laboratory
+from tests.model.tables import Tables
 
 from unbroken.testing.process import PlatformProcess
 
@@ -60,8 +61,8 @@ few = st.integers(0, 5)
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     with PlatformProcess(tmp_path_factory.mktemp("model") / "data", lab=True) as platform:
         apps = {name: create_app(platform, name, **policies) for name, policies in POLICIES.items()}
-        with closing(Connection(platform.base_url)) as connection:
-            yield Laboratory(Api(connection), apps)
+        with closing(Connection(platform.base_url)) as connection, Tables(platform.data) as tables:
+            yield Laboratory(Api(connection), apps, tables)
 
 
 class Histories(RuleBasedStateMachine):
@@ -98,6 +99,7 @@ class Histories(RuleBasedStateMachine):
         """The least that is read after every step."""
         self.history.look_at(device)
         self.history.look_at_user(device.install.own_user)
+        self.history.look_at_tables([device])
 
     def has_device(self) -> bool:
         return bool(self.history.devices)
@@ -280,6 +282,7 @@ def play(laboratory: Laboratory, count: int, steps: int) -> None:
 
 def test_random_histories_agree_with_the_naive_model(laboratory: Laboratory) -> None:
     play(laboratory, count=60, steps=30)
+    assert laboratory.seen["is the fold"] > 60
 
 
 @pytest.mark.prove
@@ -301,4 +304,5 @@ def assert_all_was_seen(laboratory: Laboratory) -> None:
     expected |= {"CANNOT_LINK_EXISTING_PERSON_TO_OTHER_PERSON", "INVALID_LINK_TICKET", "INSTALL_CLONED", "NOT_FOUND"}
     expected |= {"AUTH_CODE_UNKNOWN", "AUTH_CODE_USED", "AUTH_CODE_EXPIRED", "UNAUTHENTICATED"}
     expected |= {"accepted", "bad_clock", "too_late", "before_install", "before_link", "standby", "superseded"}
+    expected |= {"is the fold"}
     assert expected <= set(laboratory.seen), expected - set(laboratory.seen)

@@ -94,6 +94,8 @@ class _Asked:
         """Do it all and look before and after; the id is none that a seeded lab would give to the real call."""
         tx, people = recording.tx, recording.people
         users = {user_id for user_id, user in people.users.items() if user.redirect is None}
+        for user_id in sorted(users):
+            await recording.load_installs_of(user_id)  # both looks are at the same installs
         before, rewritten = await look(tx, recording.app_id, people.installs), {}
         await self._record(recording, install_id, is_pristine, FactId(self.context.randomness.secret(12)))
         for due in await timelines.due_of(tx, sorted(users)):

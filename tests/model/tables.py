@@ -1,0 +1,35 @@
+"""The tables of a running lab, read beside the server: the one thing here that looks inside."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+from tests.unit.flow.agreement import assert_agree
+
+from unbroken.domain.ids import AppId
+from unbroken.server.data_directory import DATABASE_FILE
+from unbroken.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+class Tables:
+    """A second process on the database, which only reads."""
+
+    def __init__(self, data: Path) -> None:
+        self._runner = asyncio.Runner()
+        self._store = self._runner.run(SqliteStore.open(data / DATABASE_FILE))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._store.close())
+        self._runner.close()
+
+    def assert_are_the_fold(self, app_id: str, installs: Iterable[str]) -> int:
+        """What the tables say of these installs, and of everybody they met; returns how many those are."""
+        return len(self._runner.run(assert_agree(self._store, AppId(bytes.fromhex(app_id)), installs)))
