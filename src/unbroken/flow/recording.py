@@ -16,7 +16,7 @@ from unbroken.domain.ledger.fold import apply, instant
 from unbroken.domain.ledger.people import People
 from unbroken.domain.standing import Standing, standing_of
 from unbroken.flow.facts import fields_of
-from unbroken.store import access, identity, ledger, timelines
+from unbroken.store import access, identity, ledger, saving, timelines
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Recording:
 
     def _remember(self) -> None:
         """How everything loaded stood before the first fact."""
-        since = identity.open_since(self.people)
+        since = saving.open_since(self.people)
         for install_id in since.keys() - self._before.keys() - self._new:
             self._before[install_id] = since[install_id]
             self._open[install_id] = self.people.spans[install_id][-1]
@@ -162,7 +162,7 @@ class Recording:
 
     async def save(self) -> None:
         """Write what the facts touched; the last thing a step does with the ledger."""
-        await identity.save(self.tx, self.people, self.app_id, self._before)
+        await saving.save(self.tx, self.people, self.app_id, self._before)
         for install_id in sorted(self.people.touched_installs & self._before.keys()):
             await self._tell_and_mark(install_id)
 

@@ -18,7 +18,7 @@ from unbroken.domain.standing import REASONS, STATES, Standing
 from unbroken.flow import codes
 from unbroken.flow.recording import Recording
 from unbroken.flow.tokens import new_credential, user_token
-from unbroken.store import access, identity
+from unbroken.store import access, saving
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
@@ -113,7 +113,7 @@ async def _create(recording: Recording, asked: _Asked, found: codes.Found | None
     if found is not None:
         await codes.link_with(recording, found, install_id, is_pristine=True)
     credential = new_credential(recording.context, install_id)
-    await identity.insert_install(
+    await saving.insert_install(
         recording.tx,
         recording.app_id,
         recording.people.install(install_id),

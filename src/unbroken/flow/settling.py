@@ -16,10 +16,10 @@ from unbroken.store import (
     access,
     adoption,
     answers,
-    identity,
     ledger,
     refusals,
     retention,
+    saving,
     timelines,
     tombstones,
     traces,
@@ -142,7 +142,7 @@ class Settling:
         for arrival in self._arrivals:
             for install_id, line in arrival.installs.items():
                 install = people.installs[install_id]
-                await identity.insert_install(
+                await saving.insert_install(
                     tx,
                     self._app.app_id,
                     install,
@@ -153,7 +153,7 @@ class Settling:
                 await retention.raise_kept_from(tx, install_id, line.kept_from)
                 if line.used:
                     await adoption.set_used(tx, install_id)
-        await identity.save(tx, people, self._app.app_id, {})
+        await saving.save(tx, people, self._app.app_id, {})
 
     async def _write_rest(self, tx: Transaction, arrival: Arrival, people: People) -> None:
         for user_id, pairs in arrival.metadata.items():

@@ -27,7 +27,7 @@ from unbroken.flow.repeat import Repeatable, once
 from unbroken.flow.retention import is_kept_since, is_open_since
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
-from unbroken.store import answers, identity, ledger, timelines
+from unbroken.store import answers, identity, ledger, saving, timelines
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, InstallId
@@ -158,7 +158,7 @@ class _Undo:
 
     async def _write(self, fact: Fact, undone: Undone, reason: str | None) -> dict[UserId, Rewritten]:
         await ledger.append(self.tx, self.app_id, entry_of(fact, self.actor, reason))
-        await identity.replace(self.tx, undone.before, _touched(undone, fact.at), self.app_id)
+        await saving.replace(self.tx, undone.before, _touched(undone, fact.at), self.app_id)
         for install_id, install in undone.after.installs.items():
             standing = standing_of(install, undone.after.resolve(install.user))
             was = undone.before.installs[install_id]

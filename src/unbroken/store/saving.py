@@ -1,0 +1,181 @@
+"""Saving: what facts have touched of installs, users, spans and carriers is written, as `identity` loaded it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from unbroken.domain.ids import AppId, InstallId
+    from unbroken.domain.install import Install
+    from unbroken.domain.ledger.people import People, Span
+    from unbroken.domain.user import User
+    from unbroken.store.contract import Transaction
+
+_SET_OWN_USER: Final = "UPDATE installs SET own_user = $2 WHERE install_id = $1"
+_UPDATE_INSTALL: Final = (
+    "UPDATE installs SET user_id = $2, named_at = $3, link = $4, external_id = $5, linked_at = $6, standing = $7,"
+    " is_disabled = $8 WHERE install_id = $1"
+)
+_INSERT_INSTALL: Final = (
+    "INSERT INTO installs (install_id, app_id, own_user, user_id, form, registered_at, place, named_at, link,"
+    " external_id, linked_at, standing, is_disabled, used, device, credential_digest, credential_key)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16)"
+)
+_UPSERT_USER: Final = (
+    "INSERT INTO users (user_id, app_id, created_at, named_at, touched_at, external_id, holder, is_disabled, redirect,"
+    " metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}')"
+    " ON CONFLICT (user_id) DO UPDATE SET named_at = excluded.named_at, touched_at = excluded.touched_at,"
+    " external_id = excluded.external_id, holder = excluded.holder, is_disabled = excluded.is_disabled,"
+    " redirect = excluded.redirect"
+)
+_CARRY: Final = (
+    "INSERT INTO carriers (app_id, external_id, user_id) VALUES ($1, $2, $3)"
+    " ON CONFLICT (app_id, external_id) DO UPDATE SET user_id = excluded.user_id"
+)
+_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND external_id = $2"
+_CUT_SPANS: Final = "DELETE FROM spans WHERE install_id = $1 AND from_ms >= $2"
+_ADD_SPAN: Final = (
+    "INSERT INTO spans (install_id, user_id, state, outcome, from_ms, to_ms, cause, rival)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+)
+
+
+async def save(tx: Transaction, people: People, app_id: AppId, before: dict[InstallId, int]) -> None:
+    """Write what facts have touched.
+
+    Args:
+        before: of each install that was loaded, the start of its open span then (`open_since`).
+    """
+    for user_id in sorted(people.touched_users):
+        await _save_user(tx, app_id, people.users[user_id])
+    for external_id in sorted(people.released):
+        await tx.run(_RELEASE, app_id, external_id)
+    for external_id, user_id in people.carriers.items():
+        if user_id in people.touched_users:
+            await tx.run(_CARRY, app_id, external_id, user_id)
+    for install_id in sorted(people.touched_installs):
+        if install_id in before:
+            await _update_install(tx, people.installs[install_id])
+            cut_from = 0 if install_id in people.voided else before[install_id]
+            await tx.run(_CUT_SPANS, install_id, cut_from)
+    await tx.many(_ADD_SPAN, [_span_values(span) for span in _spans_to_add(people)])
+
+
+async def insert_install(
+    tx: Transaction,
+    app_id: AppId,
+    install: Install,
+    *,
+    device: str,
+    credential_digest: bytes,
+    credential_key: str | None,
+) -> None:
+    """Write an install that was registered in this transaction, as it stands at its end.
+
+    Args:
+        device: JSON of what the SDK reported.
+        credential_digest: of its first install credential.
+        credential_key: the idempotency key of the exchange that gave it out.
+    """
+    await tx.run(
+        _INSERT_INSTALL,
+        install.install_id,
+        app_id,
+        install.own_user,
+        install.user,
+        install.form.value,
+        install.registered_at,
+        install.place,
+        install.named_at,
+        install.link,
+        install.external_id,
+        install.linked_at,
+        install.standing.value,
+        install.is_disabled,
+        device,
+        credential_digest,
+        credential_key,
+    )
+
+
+async def replace(tx: Transaction, before: People, after: People, app_id: AppId) -> None:
+    """Write what a fold over all facts of some people says, in the place of what the tables say.
+
+    Args:
+        before: what the tables say now (`load_whole`).
+        after: of the same installs; users may have come to be.
+    """
+    for user in after.users.values():
+        if user != before.users.get(user.user_id):
+            await _save_user(tx, app_id, user)
+    for external_id in before.carriers.keys() - after.carriers.keys():
+        await tx.run(_RELEASE, app_id, external_id)
+    for external_id, user_id in after.carriers.items():
+        await tx.run(_CARRY, app_id, external_id, user_id)
+    changed = [one for one in after.installs if after.spans[one] != before.spans[one]]
+    for install_id in changed:
+        await tx.run(_CUT_SPANS, install_id, 0)
+    for install in after.installs.values():
+        await tx.run(_SET_OWN_USER, install.install_id, install.own_user)
+        await _update_install(tx, install)
+    spans = [span for install_id in changed for span in after.spans[install_id]]
+    await tx.many(_ADD_SPAN, [_span_values(span) for span in sorted(spans, key=_ends_first)])
+
+
+def open_since(people: People) -> dict[InstallId, int]:
+    """Where the open span of each loaded install begins."""
+    return {install_id: spans[0].from_ms for install_id, spans in people.spans.items()}
+
+
+def _spans_to_add(people: People) -> Iterable[Span]:
+    """Ends before beginnings, so that at no moment two activations of one user are open."""
+    spans = [span for install_id in people.touched_installs for span in people.spans[install_id]]
+    return sorted(spans, key=_ends_first)
+
+
+def _ends_first(span: Span) -> tuple[bool, bytes, int]:
+    return (span.to_ms is None, span.install_id, span.from_ms)
+
+
+async def _update_install(tx: Transaction, install: Install) -> None:
+    await tx.run(
+        _UPDATE_INSTALL,
+        install.install_id,
+        install.user,
+        install.named_at,
+        install.link,
+        install.external_id,
+        install.linked_at,
+        install.standing.value,
+        install.is_disabled,
+    )
+
+
+async def _save_user(tx: Transaction, app_id: AppId, user: User) -> None:
+    await tx.run(
+        _UPSERT_USER,
+        user.user_id,
+        app_id,
+        user.created_at,
+        user.named_at,
+        user.touched_at,
+        user.external_id,
+        user.holder,
+        user.is_disabled,
+        user.redirect,
+    )
+
+
+def _span_values(span: Span) -> tuple[bytes | str | int | None, ...]:
+    return (
+        span.install_id,
+        span.user_id,
+        span.state.value,
+        span.outcome.value,
+        span.from_ms,
+        span.to_ms,
+        span.cause,
+        span.rival,
+    )
