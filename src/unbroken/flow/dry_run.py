@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from unbroken.flow.repeat import once
+
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from msgspec import Struct
+
+    from unbroken.domain.ids import UserId
+    from unbroken.flow.context import Context
+    from unbroken.flow.repeat import Repeatable
+    from unbroken.store.contract import Transaction
 
 T = TypeVar("T", bound="Struct")
 
@@ -35,3 +44,28 @@ def unless_dry(answer: T, *, dry_run: bool) -> T:
     if dry_run:
         raise DryRun(answer)
     return answer
+
+
+async def once_or_tried(
+    context: Context,
+    same: Repeatable | None,
+    reply: type[T],
+    call: Callable[[Transaction], Awaitable[tuple[T, UserId | None]]],
+    *,
+    dry_run: bool,
+) -> T:
+    """The answer of `call`: made once for each `same` (see `once`), or tried, which is no call to be repeated.
+
+    Raises:
+        Refusal: as `once`.
+    """
+
+    async def attempt(tx: Transaction) -> T:
+        raise DryRun((await call(tx))[0])
+
+    if not dry_run:
+        return await once(context, same, reply, call)
+    try:
+        return await context.store.write(attempt)
+    except DryRun as dry:
+        return dry.answer_as(reply)

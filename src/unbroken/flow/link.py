@@ -15,10 +15,9 @@ from unbroken.domain.ledger.facts import Linked
 from unbroken.domain.link import Effect, Situation, Ticket, Whose, decide_link
 from unbroken.domain.standing import REASONS, STATES
 from unbroken.flow.codes import record_link, refuse, situation
-from unbroken.flow.dry_run import DryRun, unless_dry
+from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
-from unbroken.flow.repeat import Repeatable, once
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
 from unbroken.store import identity, timelines, tombstones
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from unbroken.domain.link import Row
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
+    from unbroken.flow.repeat import Repeatable
     from unbroken.store.contract import Transaction
 
 
@@ -48,12 +48,10 @@ async def link(
 
     async def write(tx: Transaction) -> tuple[wire.Linked, UserId | None]:
         answer = await asked.decide_and_record(tx, dry_run=dry_run)
-        return unless_dry(answer, dry_run=dry_run), UserId(bytes.fromhex(answer.id))
+        return answer, UserId(bytes.fromhex(answer.id))
 
     try:
-        return await once(context, None if dry_run else same, wire.Linked, write)
-    except DryRun as dry:
-        return dry.answer_as(wire.Linked)
+        return await once_or_tried(context, same, wire.Linked, write, dry_run=dry_run)
     except Refusal:
         if not dry_run:
             await asked.refused.keep(context)

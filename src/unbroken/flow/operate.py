@@ -13,9 +13,8 @@ from unbroken.domain.errors import NotFound
 from unbroken.domain.ids import FactId, InstallId, UserId, parse_id
 from unbroken.domain.ledger.facts import Activated, Disabled, Enabled, UserDisabled, UserEnabled
 from unbroken.domain.standing import REASONS, STATES, Standing
-from unbroken.flow.dry_run import DryRun, unless_dry
+from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.recording import Recording
-from unbroken.flow.repeat import once
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
 from unbroken.flow.whose import person
@@ -111,12 +110,9 @@ async def _ordered(
     async def write(tx: Transaction) -> tuple[wire.Changed, UserId | None]:
         recording = await Recording.of_app(context, tx, caller.app.app_id, caller.actor, order.reason)
         answer = await change(recording)
-        return unless_dry(answer, dry_run=order.dry_run), UserId(bytes.fromhex(answer.user_id))
+        return answer, UserId(bytes.fromhex(answer.user_id))
 
-    try:
-        return await once(context, None if order.dry_run else order.same, wire.Changed, write)
-    except DryRun as dry:
-        return dry.answer_as(wire.Changed)
+    return await once_or_tried(context, order.same, wire.Changed, write, dry_run=order.dry_run)
 
 
 async def _load_install(recording: Recording, install_id: str) -> InstallId:

@@ -11,9 +11,8 @@ from unbroken import wire
 from unbroken.domain.errors import InvalidExternalId, UserDisabled
 from unbroken.domain.ids import FactId, UserId
 from unbroken.domain.ledger.facts import Renamed
-from unbroken.flow.dry_run import DryRun, unless_dry
+from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.recording import Recording
-from unbroken.flow.repeat import once
 from unbroken.flow.whose import person
 from unbroken.store import identity
 
@@ -37,12 +36,9 @@ async def rename(context: Context, caller: KeyCaller, user_id: str, body: wire.R
         recording = await Recording.of_app(context, tx, caller.app.app_id, caller.actor, order.reason)
         external_id = recording.app.policy.external_id_of(body.external_id)
         answer = await _rename(recording, caller, user_id, external_id, release_old=body.release_old)
-        return unless_dry(answer, dry_run=order.dry_run), UserId(bytes.fromhex(answer.id))
+        return answer, UserId(bytes.fromhex(answer.id))
 
-    try:
-        return await once(context, None if order.dry_run else order.same, wire.Renamed, write)
-    except DryRun as dry:
-        return dry.answer_as(wire.Renamed)
+    return await once_or_tried(context, order.same, wire.Renamed, write, dry_run=order.dry_run)
 
 
 async def _rename(

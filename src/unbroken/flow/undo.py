@@ -19,11 +19,10 @@ from unbroken.domain.ledger.people import People
 from unbroken.domain.ledger.undo import Undone, decide_undo
 from unbroken.domain.payload import Outcome
 from unbroken.domain.standing import standing_of
-from unbroken.flow.dry_run import DryRun, unless_dry
+from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.facts import fact_of
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.recording import entry_of
-from unbroken.flow.repeat import Repeatable, once
 from unbroken.flow.retention import is_kept_since, is_open_since
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from unbroken.domain.ledger.people import Span
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
+    from unbroken.flow.repeat import Repeatable
     from unbroken.flow.timeline_rows import Rewritten
     from unbroken.store.contract import Transaction
 
@@ -61,12 +61,9 @@ async def undo(
             first = wire.decode(answered, wire.Undone)
             return first, UserId(bytes.fromhex(first.user_id))
         answer = await _Undo(context, tx, caller, subject).run(reason)
-        return unless_dry(answer, dry_run=dry_run), UserId(bytes.fromhex(answer.user_id))
+        return answer, UserId(bytes.fromhex(answer.user_id))
 
-    try:
-        return await once(context, None if dry_run else same, wire.Undone, write)
-    except DryRun as dry:
-        return dry.answer_as(wire.Undone)
+    return await once_or_tried(context, same, wire.Undone, write, dry_run=dry_run)
 
 
 async def _subject(tx: Transaction, app_id: AppId, link_id: str) -> Fact:
