@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -47,7 +47,10 @@ def erase(
             print_facts(title, wire.plain(receipt))
         if left:
             places = ", ".join(f"{place} ({count})" for place, count in left.items())
-            raise Internal(f"Something of the person was still found in {places}.", hint="Run the same command again.")
+            raise Internal(f"Something of the person was still found in {places}.", hint=_AGAIN)
+
+
+_AGAIN: Final = "Run the same command again; where the database is larger than 256 MiB, `unbroken purge` before it."
 
 
 def _window(from_: str | None, to: str | None) -> tuple[int, int] | None:
