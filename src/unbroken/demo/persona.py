@@ -18,6 +18,7 @@ from unbroken.randomness import SeededRandomness
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from unbroken.demo.town import Crossing, Town
     from unbroken.randomness import Randomness
     from unbroken.testing.journey import Motion
 
@@ -34,7 +35,17 @@ def day_of(seed: int) -> Day:
     """The day of the persona that a seed names."""
     chance = SeededRandomness(seed)
     town = build(chance)
-    spots = {
+    spots = _spots(chance, town)
+    phone = _Phone(chance, _instant(MORNING), town.crossings[spots["home"]])
+    for part in (_to_work, _at_work, _home_again):
+        part(chance, town, spots, phone)
+    named = {name: town.crossings[spots[name]] for name in ("home", "work", "lunch", "shop")}
+    return as_day("A made-up day in a made-up town", TIME_ZONE, phone.items, draw(town, named))
+
+
+def _spots(chance: Randomness, town: Town) -> dict[str, Crossing]:
+    """Where the persona lives, works, eats and shops: crossings of the town."""
+    return {
         "home": town.nearest(-2_000 + _around(chance, 250), -700 + _around(chance, 250)),
         "stop": town.nearest(-1_350, -350, on_main=True),
         "work stop": town.nearest(1_480, 900, on_main=True),
@@ -43,17 +54,25 @@ def day_of(seed: int) -> Day:
         "shop stop": town.nearest(-880, 330, on_main=True),
         "shop": town.nearest(-1_250 + _around(chance, 150), 640),
     }
-    phone = _Phone(chance, _instant(MORNING), town.crossings[spots["home"]])
+
+
+def _to_work(chance: Randomness, town: Town, spots: dict[str, Crossing], phone: _Phone) -> None:
     phone.rest(minutes=48 + _around(chance, 9))
     phone.walk(town.way(spots["home"], spots["stop"]))
     phone.wait(minutes=4 + _around(chance, 2))
     phone.ride(town.way(spots["stop"], spots["work stop"], by_bus=True))
     phone.walk(town.way(spots["work stop"], spots["work"]))
+
+
+def _at_work(chance: Randomness, town: Town, spots: dict[str, Crossing], phone: _Phone) -> None:
     phone.rest(minutes=222 + _around(chance, 15))
     phone.walk(town.way(spots["work"], spots["lunch"]))
     phone.rest(minutes=38 + _around(chance, 6))
     phone.walk(town.way(spots["lunch"], spots["work"]))
     phone.rest(minutes=248 + _around(chance, 15))
+
+
+def _home_again(chance: Randomness, town: Town, spots: dict[str, Crossing], phone: _Phone) -> None:
     phone.walk(town.way(spots["work"], spots["work stop"]))
     phone.wait(minutes=5 + _around(chance, 3))
     phone.ride(town.way(spots["work stop"], spots["shop stop"], by_bus=True))
@@ -61,8 +80,6 @@ def day_of(seed: int) -> Day:
     phone.rest(minutes=21 + _around(chance, 5))
     phone.walk(town.way(spots["shop"], spots["home"]))
     phone.rest(minutes=215 + _around(chance, 20))
-    named = {name: town.crossings[spots[name]] for name in ("home", "work", "lunch", "shop")}
-    return as_day("A made-up day in a made-up town", TIME_ZONE, phone.items, draw(town, named))
 
 
 class _Phone:
