@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from unbroken.domain.ids import AppId, ExternalId, InstallId, UserId
+    from unbroken.domain.install import Install
     from unbroken.domain.ledger.facts import Fact
-    from unbroken.domain.ledger.people import People
+    from unbroken.domain.ledger.people import People, Span
+    from unbroken.domain.user import User
     from unbroken.flow.verify.history import Rows
     from unbroken.store.contract import Transaction
 
@@ -122,46 +124,53 @@ def _row(values: dict[str, Any] | None) -> str:
 
 
 def _expected(app_id: AppId, people: People) -> Rows:
-    rows: Rows = {}
-    for install in people.installs.values():
-        rows[Key("installs", install.install_id)] = {
-            "app_id": app_id,
-            "own_user": install.own_user,
-            "user_id": install.user,
-            "form": install.form.value,
-            "registered_at": install.registered_at,
-            "place": install.place,
-            "named_at": install.named_at,
-            "link": install.link,
-            "external_id": install.external_id,
-            "linked_at": install.linked_at,
-            "standing": install.standing.value,
-            "is_disabled": install.is_disabled,
-        }
-    for user in people.users.values():
-        rows[Key("users", user.user_id)] = {
-            "app_id": app_id,
-            "created_at": user.created_at,
-            "named_at": user.named_at,
-            "touched_at": user.touched_at,
-            "external_id": user.external_id,
-            "holder": user.holder,
-            "is_disabled": user.is_disabled,
-            "redirect": user.redirect,
-        }
-    for external_id, user_id in people.carriers.items():
-        rows[Key("carriers", app_id, external_id)] = {"user_id": user_id}
+    rows: Rows = {
+        Key("installs", one.install_id): {"app_id": app_id} | _install(one) for one in people.installs.values()
+    }
+    rows |= {Key("users", one.user_id): {"app_id": app_id} | _user(one) for one in people.users.values()}
+    rows |= {Key("carriers", app_id, name): {"user_id": user_id} for name, user_id in people.carriers.items()}
     for install_id, spans in people.spans.items():
-        for span in spans:
-            rows[Key("spans", install_id, span.from_ms)] = {
-                "user_id": span.user_id,
-                "state": span.state.value,
-                "outcome": span.outcome.value,
-                "to_ms": span.to_ms,
-                "cause": span.cause,
-                "rival": span.rival,
-            }
+        rows |= {Key("spans", install_id, span.from_ms): _span(span) for span in spans}
     return rows
+
+
+def _install(install: Install) -> dict[str, Any]:
+    return {
+        "own_user": install.own_user,
+        "user_id": install.user,
+        "form": install.form.value,
+        "registered_at": install.registered_at,
+        "place": install.place,
+        "named_at": install.named_at,
+        "link": install.link,
+        "external_id": install.external_id,
+        "linked_at": install.linked_at,
+        "standing": install.standing.value,
+        "is_disabled": install.is_disabled,
+    }
+
+
+def _user(user: User) -> dict[str, Any]:
+    return {
+        "created_at": user.created_at,
+        "named_at": user.named_at,
+        "touched_at": user.touched_at,
+        "external_id": user.external_id,
+        "holder": user.holder,
+        "is_disabled": user.is_disabled,
+        "redirect": user.redirect,
+    }
+
+
+def _span(span: Span) -> dict[str, Any]:
+    return {
+        "user_id": span.user_id,
+        "state": span.state.value,
+        "outcome": span.outcome.value,
+        "to_ms": span.to_ms,
+        "cause": span.cause,
+        "rival": span.rival,
+    }
 
 
 # What is
