@@ -8,13 +8,16 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bench import machine, phases, report
 from bench.population import Population
 from bench.report import Report
 from bench.subject import Platform
 from unbroken.clock import SystemClock
+
+if TYPE_CHECKING:
+    from bench.measure import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,42 +50,61 @@ def main() -> None:
 def measure(scale: Scale) -> Report:
     """Run everything, on one core for the server and another for the load."""
     cores = machine.choose_cores()
-    with machine.pinned(cores.generator), tempfile.TemporaryDirectory(prefix="unbroken-bench-") as directory:
-        report.say("the limit: bare ASGI")
-        told = Report(cores, bare=[phases.bare(cores.server, scale.seconds)])
-        told.import_ms, told.loaded = phases.import_of_sdk()
+    with (
+        machine.pinned(cores.generator),
+        tempfile.TemporaryDirectory(prefix="unbroken-bench-") as directory,
+        phases.limit(cores.server) as limit,
+    ):
         platform = Platform(Path(directory) / "data", cores.server)
-        population = Population(platform, SystemClock().now_ms())
-        population.grow(scale.sizes[0])
-        with platform.running():
-            _calls(platform, scale, told)
+        return _Run(scale, limit, platform, Report(cores)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run: how much, of what, against what; and what is told."""
+
+    scale: Scale
+    limit: Limit
+    platform: Platform
+    told: Report
+
+    def all(self) -> Report:
+        """Every phase."""
+        self._bare("the limit: bare ASGI")
+        self.told.import_ms, self.told.loaded = phases.import_of_sdk()
+        population = Population(self.platform, SystemClock().now_ms())
+        population.grow(self.scale.sizes[0])
+        with self.platform.running():
+            self._calls()
             report.say("the whole way of an upload")
-            told.whole = phases.whole_way(platform, population, scale.whole_ways)
-            _ingest(platform, population, scale, told)
-        report.say("the limit again, as the machine may be busier or calmer now")
-        told.bare.append(phases.bare(cores.server, scale.seconds))
-        for size in scale.sizes[1:]:
+            self.told.whole = phases.whole_way(self.platform, population, self.scale.whole_ways)
+            self._ingest(population)
+        self._bare("the limit again, as the machine may be busier or calmer now")
+        for size in self.scale.sizes[1:]:
             report.say(f"storing {size:,} users")
             population.grow(size)
-            with platform.running():
-                _ingest(platform, population, scale, told)
-    return told
+            with self.platform.running():
+                self._ingest(population)
+        return self.told
 
+    def _bare(self, what: str) -> None:
+        report.say(what)
+        self.told.bare.append(phases.bare(self.limit, self.scale.seconds))
 
-def _calls(platform: Platform, scale: Scale, told: Report) -> None:
-    report.say("register")
-    registered, install_ids = phases.register(platform, scale.registrations, scale.seconds)
-    report.say("link")
-    linked = phases.link(platform, install_ids, scale.seconds)
-    report.say("timeline")
-    read = phases.timeline(platform, scale.seconds)
-    told.calls = [registered, linked, read]
+    def _calls(self) -> None:
+        platform, seconds = self.platform, self.scale.seconds
+        report.say("register")
+        registered, install_ids = phases.register(platform, self.scale.registrations, seconds)
+        report.say("link")
+        linked = phases.link(platform, install_ids, seconds)
+        report.say("timeline")
+        self.told.calls = [registered, linked, phases.timeline(platform, seconds)]
 
-
-def _ingest(platform: Platform, population: Population, scale: Scale, told: Report) -> None:
-    report.say(f"ingest with {population.size:,} stored users")
-    told.ingest.append(phases.ingest(platform, population, 1 + len(told.ingest), scale.seconds))
-    told.rss_bytes = max(told.rss_bytes, machine.rss_bytes(platform.pid))
+    def _ingest(self, population: Population) -> None:
+        report.say(f"ingest with {population.size:,} stored users, in turns with the limit")
+        day = 1 + len(self.told.ingest)
+        self.told.ingest.append(phases.ingest(self.platform, population, day, self.scale.seconds, self.limit))
+        self.told.rss_bytes = max(self.told.rss_bytes, machine.rss_bytes(self.platform.pid))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bench import calls, machine
-from bench.measure import Result, Server
+from bench.measure import Limit, Result, Server
 from bench.population import DAY_MS, install_id, user_id
 from bench.subject import bare_server
 from unbroken import wire
@@ -31,13 +32,19 @@ _UPLOADERS_MAX: Final = 20_000
 _clock = SystemClock()
 
 
-def bare(core: int, seconds: float) -> Result:
-    """The limit that the others are held against."""
+@contextmanager
+def limit(core: int) -> Iterator[Limit]:
+    """The bare server, which the others are held against."""
     now_ms = _clock.now_ms()
     body = calls.upload_body(calls.walk(now_ms - calls.STRETCH_MS), now_ms)
     request = calls.request("POST", "/sdk/payloads", calls.bearer("none"), body=body)
     with bare_server(core) as (port, pid):
-        return Server(port, pid).measure("bare ASGI", cycle([request]), 202, seconds, note=f"{len(body):,} B decoded")
+        yield Limit(Server(port, pid), cycle([request]), len(body))
+
+
+def bare(at: Limit, seconds: float) -> Result:
+    """The limit alone."""
+    return at.server.measure("bare ASGI", at.requests, 202, seconds, note=f"{at.body_bytes:,} B decoded")
 
 
 def register(platform: Platform, count: int, seconds: float) -> tuple[Result, list[str]]:
@@ -85,14 +92,16 @@ def _upload_day(platform: Platform) -> str:
     return wire.iso(midnight_ms)[:10]
 
 
-def ingest(platform: Platform, population: Population, day: int, seconds: float) -> Result:
+def ingest(platform: Platform, population: Population, day: int, seconds: float, at: Limit) -> Result:
     """Uploads of many installs, spread over all that are stored, while the worker makes timelines of them.
+
+    It takes turns with the limit.
 
     Args:
         day: which day since they registered the uploads tell of; another in each phase.
     """
     name, note = f"ingest, {population.size:,} stored users", f"{len(_uploaders(population)):,} of them upload"
-    return _server(platform).measure(name, _uploads(platform, population, day), 202, seconds, note=note)
+    return replace(_server(platform).beside(at, name, _uploads(platform, population, day), 202, seconds), note=note)
 
 
 @dataclass(frozen=True, slots=True)

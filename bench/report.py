@@ -36,7 +36,7 @@ class Report:
     """
 
     cores: Cores
-    bare: list[Result]
+    bare: list[Result] = field(default_factory=list)
     calls: list[Result] = field(default_factory=list)
     ingest: list[Result] = field(default_factory=list)
     whole: Whole | None = None
@@ -45,14 +45,19 @@ class Report:
     loaded: list[str] = field(default_factory=list)
 
     def ratio(self, result: Result) -> float:
-        """Requests per core-second, as a part of what bare ASGI did, before and after."""
+        """Requests per core-second, as a part of what bare ASGI did in between, or else before and after."""
+        if result.limit_us is not None:
+            return result.limit_us / result.cpu_us
         return sum(bare.cpu_us for bare in self.bare) / len(self.bare) / result.cpu_us
 
     @property
     def spread(self) -> float:
-        """By how much the dearest ingest is dearer than the cheapest, over all sizes of the database."""
-        costs = [result.cpu_us for result in self.ingest]
-        return max(costs) / min(costs) - 1
+        """By how much the dearest ingest is dearer than the cheapest, over all sizes of the database.
+
+        Each in units of the limit beside it: minutes lie between them, and a machine may have grown slower as a whole.
+        """
+        ratios = [self.ratio(result) for result in self.ingest]
+        return max(ratios) / min(ratios) - 1
 
     def checks(self) -> list[tuple[str, str, bool]]:
         """What was promised: its name, what was found, whether it was kept."""
