@@ -58,6 +58,8 @@ class _PlainUpload(Struct, forbid_unknown_fields=True):
 
 
 _PLAIN: Final = msgspec.json.Decoder(_PlainUpload)
+_REASON_MAX: Final = 300
+"""Characters of a reason that an item or an upload is told to be invalid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,9 @@ def _decode_loosely(body: bytes) -> _LooseUpload:
         raise TooLarge("The body is nested too deeply.") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         message, _, path = str(error).partition(" - at `")
-        raise InvalidRequest(details=((path.rstrip("`").removeprefix("$").removeprefix("."), message),)) from None
+        raise InvalidRequest(
+            details=((path.rstrip("`").removeprefix("$").removeprefix("."), _short(message)),)
+        ) from None
 
 
 def _invalid(items: list[Raw]) -> Iterator[wire.InvalidItem]:
@@ -144,10 +148,15 @@ def item_of(raw: Raw | bytes) -> wire.Item | str:
     try:
         item = _ITEM.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return str(error)
+        return _short(str(error))
     except RecursionError:
         return "the item is nested too deeply"
     return reason_against(item) or item
+
+
+def _short(message: str) -> str:
+    """What a decoder says, which may quote a value of any length."""
+    return message if len(message) <= _REASON_MAX else f"{message[: _REASON_MAX - 1]}…"
 
 
 def reason_against(item: wire.Item) -> str | None:

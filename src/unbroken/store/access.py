@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.app import App, Policy, Scope, policy_of
@@ -62,7 +63,12 @@ def _policy_text(policy: Policy) -> str:
 
 
 def _app(row: tuple[Any, ...]) -> App:
-    return App(AppId(row[0]), row[1], bool(row[2]), policy_of(json.loads(row[3])))
+    return App(AppId(row[0]), row[1], bool(row[2]), _policy(row[3]))
+
+
+@lru_cache(maxsize=1024)  # each call reads its app twice, and a policy seldom changes
+def _policy(text: str) -> Policy:
+    return policy_of(json.loads(text))
 
 
 # API keys

@@ -126,6 +126,15 @@ def test_the_limits_are_32_payloads_and_2000_items():
         uploads.take(body(*[FIX] * 2001))
 
 
+def test_a_reason_quotes_no_value_of_any_length():
+    (result,) = uploads.take(body({"kind": "x" * 100_000, "t": 5})).results
+    assert 0 < len(result.invalid[0].reason) <= 300
+
+    with pytest.raises(InvalidRequest) as refused:
+        uploads.take(json.dumps({"sent_at": 5, "payloads": [{"payload_id": "y" * 100_000, "items": 5}]}).encode())
+    assert all(len(reason) <= 300 for _, reason in refused.value.details)
+
+
 def test_an_item_has_one_identity_however_its_members_are_ordered():
     def identity(item):
         (one,) = uploads.items_of(uploads.compress(body(item)))
