@@ -28,7 +28,7 @@ from tests.docs.pages import PAGES, ROOT, blocks, name_of
 from unbroken.testing.process import free_port
 
 RUNNABLE = [page for page in PAGES if re.match(r"README\.md|docs/(tutorial|how-to)/", name_of(page))]
-PLATFORM_PORT, BACKEND_PORT = "8080", "8001"
+PLATFORM_PORT, BACKEND_PORT, PROXY_PORT = "8080", "8001", "8443"
 SHOWN = {"text", "json", "mermaid", "ini", "toml"}
 PRELUDE = r"""
 set -euo pipefail
@@ -75,8 +75,11 @@ def assert_excerpt(block, path):
 @pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
 def test_every_snippet_of_the_page_works(page, tmp_path):
     platform_port = str(free_port())
-    script = script_of(page).replace(PLATFORM_PORT, platform_port).replace(BACKEND_PORT, str(free_port()))
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    script = script_of(page).replace(PLATFORM_PORT, platform_port)
+    for port in (BACKEND_PORT, PROXY_PORT):
+        script = script.replace(port, str(free_port()))
+    for name in ("examples", "deploy"):
+        (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("UNBROKEN_", "PYTEST_"))}
     environment |= {
