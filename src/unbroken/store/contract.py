@@ -144,6 +144,15 @@ class Store(Protocol):
         """Every table of the database with its columns, whoever made it."""
         ...
 
+    async def count_rows(self, table: str, column: str, needle: bytes, *, is_whole: bool) -> int:
+        """In how many rows a column, whatever its type, contains `needle` in the bytes of its text, or is that.
+
+        Args:
+            table: one of `catalogue`, and `column` one of its columns; looks through all of it.
+            is_whole: count those that are nothing else.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish the calls that wait, then let go of everything. Closing twice is harmless."""
         ...

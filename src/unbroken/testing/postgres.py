@@ -63,6 +63,12 @@ class PostgresServer:
             raise ProcessFailed("The PostgreSQL server does not run.")
         return self._process.pid
 
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        assert self._directory is not None, "the server was started"
+        return self._directory / "data"
+
     def url(self, database: str = "postgres") -> str:
         """Of one of its databases."""
         return f"postgresql://{_ACCOUNT}:{_PASSWORD}@127.0.0.1:{self._port}/{database}"
