@@ -115,20 +115,17 @@ async def test_a_waiter_that_is_cancelled_before_its_turn_takes_its_call_with_it
     assert await names(store) == ["kept"]
 
 
-async def test_the_effect_of_a_call_stands_if_its_waiter_is_cancelled_during_its_turn(store: Store) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
+async def test_the_effect_of_a_call_stands_if_its_waiter_is_cancelled_during_its_turn(store: Store, gate: Any) -> None:
     async def call(tx: Transaction) -> None:
-        begun.set()
-        assert go_on.wait(30)
+        await gate(tx)
         await tx.run(ADD, "a", 1)
 
     waiting = asyncio.create_task(store.write(call))
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(gate.entered.wait)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    go_on.set()
+    gate.opened.set()
     await store.write(add("b"))
 
     assert await names(store) == ["a", "b"]
@@ -416,18 +413,15 @@ async def test_a_read_is_one_snapshot(store: Store, opener: Any, how: str) -> No
     assert await names(store) == ["a", "b"]
 
 
-async def test_a_read_sees_nothing_of_a_write_that_is_not_durable_yet(store: Store) -> None:
-    written, go_on = threading.Event(), threading.Event()
-
+async def test_a_read_sees_nothing_of_a_write_that_is_not_durable_yet(store: Store, gate: Any) -> None:
     async def call(tx: Transaction) -> None:
         await tx.run(ADD, "a", 1)
-        written.set()
-        assert go_on.wait(30)
+        await gate(tx)
 
     writing = asyncio.create_task(store.write(call))
-    await asyncio.to_thread(written.wait)
+    await asyncio.to_thread(gate.entered.wait)
     during = await names(store)
-    go_on.set()
+    gate.opened.set()
     await writing
 
     assert during == []
@@ -468,6 +462,38 @@ async def test_more_long_reads_than_threads_are_all_answered(store: Store) -> No
     answers = await asyncio.gather(*[store.read_long(lambda tx: tx.all(NAMES)) for _ in range(50)])
 
     assert answers == [[("a",)]] * 50
+
+
+# What stands in the tables
+
+
+async def test_the_catalogue_names_every_table_with_its_columns(store: Store) -> None:
+    tables = await store.catalogue()
+
+    assert tables["things"] == ["name", "number"]
+    assert {"notes", "kinds", "installs", "schema_migrations", "log_records"} <= tables.keys()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "needle", "is_whole", "count"),
+    [
+        ("words", "Zoë's", "oë".encode(), False, 1),
+        ("words", "Zoë's", "oë".encode(), True, 0),
+        ("words", "Zoë's", "Zoë's".encode(), True, 1),
+        ("raw", b"\x00\xffab", b"\xffa", False, 1),
+        ("raw", b"\x00\xffab", b"\x00\xffab", True, 1),
+        ("raw", b"\\x6162", b"ab", False, 0),
+        ("whole", 12345, b"234", False, 1),
+        ("whole", None, b"None", False, 0),
+    ],
+)
+async def test_rows_are_counted_by_the_bytes_of_a_column(
+    store: Store, column: str, value: Any, needle: bytes, count: int, *, is_whole: bool
+) -> None:
+    await store.write(lambda tx: tx.run(f"INSERT INTO kinds (kind_no, {column}) VALUES (1, $1)", value))
+    await store.write(lambda tx: tx.run("INSERT INTO kinds (kind_no) VALUES (2)"))
+
+    assert await store.count_rows("kinds", column, needle, is_whole=is_whole) == count
 
 
 # Closing

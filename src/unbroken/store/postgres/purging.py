@@ -1,0 +1,63 @@
+"""Purging: what calls have deleted is to be in no file of the tables any more."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Final
+
+import asyncpg
+
+from unbroken.store.contract import StoreUnavailable
+from unbroken.store.postgres.opening import TABLES
+
+_SIZE: Final = f"SELECT coalesce(sum(pg_total_relation_size(t.oid)), 0)::bigint FROM ({TABLES}) t"
+_TRIES: Final = 100
+_PAUSE_S: Final = 0.05
+_FOR_EVER_S: Final = 86_400.0
+_LOCK_MS: Final = 1_000
+"""How long to wait for a table: whoever wants it meanwhile waits behind us."""
+
+_HELD: Final = "A long read, a standby or another process holds on to the past of the database. Try again later."
+
+
+async def purge(connection: Any, rewrite_up_to_bytes: int | None) -> bool:
+    """See `Store.purge`.
+
+    VACUUM gives the place of a deleted row free, and what stood there stands there until it is used again. Only
+    VACUUM FULL writes a table and its indexes into new files, and the old ones go when it ends.
+    """
+    if rewrite_up_to_bytes is not None and await connection.fetchval(_SIZE) > rewrite_up_to_bytes:
+        return False  # the server's own autovacuum gives the places free
+    await connection.execute(f"SET statement_timeout = 0; SET lock_timeout = {_LOCK_MS}")
+    for _, table in await connection.fetch(TABLES):
+        await _rewrite(connection, table)
+    return True
+
+
+async def _rewrite(connection: Any, table: str) -> None:
+    """Write a table anew until no row is left in it that was deleted, but that somebody could still see."""
+    for _ in range(_TRIES):
+        held = 0
+
+        def count(_connection: Any, message: Any) -> None:
+            nonlocal held
+            held += _rows_held(message)
+
+        connection.add_log_listener(count)
+        try:
+            await connection.execute(f'VACUUM (FULL, VERBOSE) "{table}"', timeout=_FOR_EVER_S)
+        except asyncpg.LockNotAvailableError as error:
+            raise StoreUnavailable(_HELD) from error
+        finally:
+            connection.remove_log_listener(count)
+        if not held:
+            return
+        await asyncio.sleep(_PAUSE_S)
+    raise StoreUnavailable(_HELD)
+
+
+def _rows_held(message: Any) -> int:
+    """The number in "3 dead row versions cannot be removed yet", in whatever language the server says it."""
+    number = re.search(r"\d+", message.detail or "")
+    return int(number[0]) if number else 0
