@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import select
 import socket
 import uuid
 from dataclasses import dataclass, field
@@ -42,10 +43,14 @@ class Reply:
 
 
 class Connection:
-    """One HTTP/1.1 connection to a loopback server, opened when it is first needed and again after it broke."""
+    """One HTTP/1.1 connection to a loopback server, opened when it is first needed and again after it broke.
+
+    `timeout_s` may be changed between two calls.
+    """
 
     def __init__(self, base_url: str) -> None:
         parts = urlsplit(base_url)
+        self.timeout_s = TIMEOUT_S
         self._address = (str(parts.hostname), int(parts.port or 80))
         self._host = parts.netloc
         self._socket: socket.socket | None = None
@@ -64,11 +69,22 @@ class Connection:
         elif method in {"POST", "PUT"}:
             lines.append("Content-Length: 0")
         try:
+            self._open().settimeout(self.timeout_s)
             self._open().sendall("\r\n".join([*lines, "", ""]).encode() + (body or b""))
             return self._reply(method)
         except OSError as lost:
             self.close()
             raise ConnectionError(str(lost)) from lost
+
+    def can_open(self) -> bool:
+        """Whether it is open, or can be opened: somebody listens. Nothing is sent."""
+        try:
+            if self._socket is not None and select.select([self._socket], [], [], 0)[0]:
+                self.close()  # nothing was asked, so what came is its end
+            self._open()
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         if self._socket is not None:
@@ -251,6 +267,9 @@ class Api:
         body = {"external_id": external_id} | ({"link_ticket": ticket} if ticket is not None else {})
         path = f"/v2/users/{quote(install_id, safe='')}/link"
         return self.send("POST", path, auth, body, key=key, dry_run="true" if dry_run else None)
+
+    def undo(self, auth: str | None, link_id: str, *, key: str | None = None) -> Reply:
+        return self.send("POST", f"/v3/links/{link_id}/undo", auth, key=key)
 
     def mint(self, auth: str | None, external_id: Any, *, key: str | None = None) -> Reply:
         return self.send("POST", "/users/auth-code", auth, {"external_id": external_id}, key=key)

@@ -31,6 +31,7 @@ from unbroken.store import answers, identity, ledger, saving, timelines
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, InstallId
     from unbroken.domain.ledger.people import Span
+    from unbroken.domain.user import User
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.flow.repeat import Repeatable
@@ -104,13 +105,10 @@ class _Undo:
         rewritten = await self._write(replace(blank, said=undone.said), undone, reason)
         after = await look(self.tx, self.app_id, undone.after.installs)
         install = undone.after.installs[link.said.install_id]
-        account = undone.before.resolve(undone.before.installs[link.said.install_id].user)
-        if isinstance(self.subject.said, Unlinked):
-            account = undone.after.resolve(install.user)
         answer = wire.Undone(
             undo_id=blank.fact_id.hex(),
             link_id=link.fact_id.hex(),
-            user_id=account.user_id.hex(),
+            user_id=_account(undone, link.said).user_id.hex(),
             own_user_id=install.own_user.hex(),
             summary=summary_of(before, after, rewritten),
         )
@@ -164,6 +162,17 @@ class _Undo:
                 await timelines.add_change(self.tx, install_id, standing.value, now_ms)
         changed = _changed_from(undone).items()
         return {user_id: await compute_within(self.tx, user_id, from_ms) for user_id, from_ms in changed}
+
+
+def _account(undone: Undone, link: Linked) -> User:
+    """Who carries the external id of the link; with the last link to it gone, who did; else the install's own user.
+
+    Where somebody carries it before and after, they have one id: the undo moves nobody's.
+    """
+    for people in (undone.before, undone.after):
+        if link.external_id in people.carriers:
+            return people.resolve(people.carriers[link.external_id])
+    return undone.after.resolve(undone.after.installs[link.install_id].user)
 
 
 def _touched(undone: Undone, at: int) -> People:

@@ -300,3 +300,17 @@ def test_undoing_twice_gets_the_first_answer_and_adds_no_fact(tmp_path):
             assert again.undo_id != first.undo_id
 
     asyncio.run(story())
+
+
+def test_taking_a_restored_link_back_names_the_account_of_the_link(tmp_path):
+    async def story() -> None:
+        async with InProcess(tmp_path) as platform:
+            first, second = await platform.register(), await platform.register()
+            anna = (await platform.link(first, "anna")).id
+            undone = await platform.undo((await platform.link(second, "anna")).link_id)
+            restored = await platform.undo(undone.undo_id)
+            again = await platform.undo(restored.undo_id)
+            assert [undone.user_id, restored.user_id, again.user_id] == [anna, anna, anna]
+            assert again.own_user_id == second.own_user_id
+
+    asyncio.run(story())
