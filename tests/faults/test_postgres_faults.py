@@ -351,6 +351,9 @@ async def test_a_process_that_stops_within_a_write_holds_the_others_up_for_a_mom
         (lambda url: url.replace("place_", "no_place_"), "no schema"),
         (lambda _: "mysql://unbroken:not-a-secret@127.0.0.1/x", "postgresql://ACCOUNT"),
         (lambda _: "nonsense", "postgresql://ACCOUNT"),
+        (lambda url: url.replace("not-a-secret", "wrong-pass/1"), "%2F"),
+        (lambda url: url.replace("not-a-secret", "1/wrong-pass"), "%2F"),
+        (lambda _: "postgresql://unbroken@127.0.0.1:wrong-port/x", "%2F"),
     ],
 )
 async def test_a_database_that_cannot_be_had_is_refused_with_what_to_do(url: str, change: Any, says: str) -> None:
