@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from pathlib import Path
@@ -278,26 +279,34 @@ async def test_a_call_that_meets_a_table_that_stays_locked_is_lost_alone(url: st
 
 
 async def test_the_victim_of_a_deadlock_is_run_again(url: str, admin: Any) -> None:
+    """The server breaks off whom it likes: on a busy machine it may be the other one, so they meet until it is ours."""
     store = await opened(url)
     await store.write(lambda tx: tx.many(ADD, [("a", 0), ("b", 0)]))
-    raised = "UPDATE things SET number = number + $2 WHERE name = $1"
-    runs = itertools.count()
+    expected, runs = 0, 0
 
     async def call(tx: Transaction) -> None:
-        next(runs)
-        await tx.run(raised, "a", 1)
-        await tx.run(raised, "b", 1)
+        nonlocal runs
+        runs += 1
+        await tx.run(RAISE, "a", 1)
+        await tx.run(RAISE, "b", 1)
 
-    async with admin.transaction():
-        await admin.execute(raised, "b", 10)
-        ours = asyncio.create_task(store.write(call))
-        await until(lambda: _somebody_waits(store))
-        await admin.execute(raised, "a", 10)  # ours waits longer, so it is ours that finds the circle out
-    await ours
+    while runs < 2:
+        runs = 0
+        with contextlib.suppress(asyncpg.DeadlockDetectedError):
+            async with admin.transaction():
+                await admin.execute(RAISE, "b", 10)
+                ours = asyncio.create_task(store.write(call))
+                await until(lambda: _somebody_waits(store))
+                await admin.execute(RAISE, "a", 10)
+            expected += 10
+        await ours
+        expected += 1
 
-    assert next(runs) == 2
-    assert await store.read(lambda tx: tx.all("SELECT number FROM things")) == [(11,), (11,)]
+    assert await store.read(lambda tx: tx.all("SELECT number FROM things")) == [(expected,), (expected,)]
     await store.close()
+
+
+RAISE = "UPDATE things SET number = number + $2 WHERE name = $1"
 
 
 async def _somebody_waits(store: Store) -> bool:
@@ -351,6 +360,9 @@ async def test_a_process_that_stops_within_a_write_holds_the_others_up_for_a_mom
         (lambda url: url.replace("place_", "no_place_"), "no schema"),
         (lambda _: "mysql://unbroken:not-a-secret@127.0.0.1/x", "postgresql://ACCOUNT"),
         (lambda _: "nonsense", "postgresql://ACCOUNT"),
+        (lambda url: url.replace("not-a-secret", "wrong-pass/1"), "%2F"),
+        (lambda url: url.replace("not-a-secret", "1/wrong-pass"), "%2F"),
+        (lambda _: "postgresql://unbroken@127.0.0.1:wrong-port/x", "%2F"),
     ],
 )
 async def test_a_database_that_cannot_be_had_is_refused_with_what_to_do(url: str, change: Any, says: str) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import asyncpg
 
 from unbroken.store.contract import ConstraintViolation, StoreRefused, StoreUnavailable, UniqueViolation
+from unbroken.store.postgres.connection import UNREADABLE
 
 _UNIQUE: Final = "23505"
 READ_ONLY: Final = "25006"
@@ -58,6 +59,8 @@ def trouble(error: Exception) -> Exception:
 def refusal(error: BaseException, place: str) -> StoreRefused:
     """What stands in the way of opening the database at `place`, which is a URL without its secrets."""
     code = sqlstate(error)
+    if isinstance(error, ValueError):  # its words may quote a piece of the password
+        return StoreRefused(UNREADABLE)
     advice = _WHEN_OPENING.get(code) or _ADVICE.get(code) or _ADVICE.get(code[:2])
     if advice is None:
         advice = _UNREACHABLE if is_lost(error) else "Look at the server's log, or name another database."
