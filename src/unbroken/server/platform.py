@@ -19,12 +19,15 @@ from unbroken.server.lab import CLOCK_FILE, LabClock
 from unbroken.server.trouble import CannotStart
 from unbroken.store.contract import StoreRefused
 from unbroken.store.sqlite import SqliteStore
+from unbroken.store.sqlite.moving import MovableSqlite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from unbroken.clock import Clock
+    from unbroken.server.places import Place
+    from unbroken.store.movable import Movable
 
 
 @dataclass(slots=True)
@@ -82,6 +85,29 @@ async def open_for_command(data: Path, *, create: bool = False) -> AsyncIterator
         yield opened.context
     finally:
         await opened.close()
+
+
+async def open_movable(place: Place, *, make: bool) -> Movable:
+    """The database at a place, as it is.
+
+    Args:
+        make: make an empty file where there is none.
+
+    Raises:
+        CannotStart: with a sentence for the operator, and without the URL's password.
+    """
+    try:
+        if place.directory is not None:
+            return await MovableSqlite.open(place.database, make=make)
+        try:
+            from unbroken.store.postgres.moving import MovablePostgres  # noqa: PLC0415 - its driver is an extra
+        except ModuleNotFoundError as error:
+            if error.name != "asyncpg":
+                raise
+            raise CannotStart("PostgreSQL needs its driver. Run: pip install 'unbroken[server,postgres]'") from error
+        return await MovablePostgres.open(place.url)
+    except StoreRefused as error:
+        raise CannotStart(str(error)) from error
 
 
 async def _with_seed(context: Context, mode: Mode) -> Context:

@@ -11,6 +11,7 @@ refused. So: decide inside, act on the outside world after it.
     StoreError
     ├── StoreRefused           at opening: this place cannot be a store, and what to do about it
     ├── StoreUnavailable       now: disk full, locked, read-only, I/O error, closed; the same call may succeed later
+    │   └── StoreDeparted      ... elsewhere: the platform was moved to another database
     ├── ConstraintViolation    a statement contradicts a constraint
     │   └── UniqueViolation    ... a unique one: somebody else was faster
     └── CallRefused            a call broke the rules above: a mistake of the program
@@ -39,6 +40,10 @@ class StoreRefused(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store cannot do this now; nothing of the call stays. The message says what the operator can do."""
+
+
+class StoreDeparted(StoreUnavailable):
+    """The platform was moved away from this database; nothing of the call stays."""
 
 
 class ConstraintViolation(StoreError):
