@@ -1,8 +1,7 @@
 """Moving a platform from place to place: what its data directory holds goes along, then `flow/move` moves its tables.
 
-The keys are in a data directory, not in a database. Servers on a PostgreSQL database have one too; where the database
-goes to PostgreSQL, the directory stays where it is and in use. In another directory there must be the same keys, or
-none yet.
+The keys are in a data directory, not in a database. Servers on a PostgreSQL database have one too: where the database
+goes there, the directory stays where it is and in use. In another directory there must be the same keys, or none yet.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from unbroken.flow import move as step
 from unbroken.randomness import SystemRandomness
 from unbroken.server import data_directory, keys
 from unbroken.server.data_directory import Mode
-from unbroken.server.platform import open_movable
+from unbroken.server.platform import open_movable, seal_of
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
@@ -74,8 +73,10 @@ async def move(wanted: Wanted, tell: Progress) -> Report:
     if wanted.target.directory is not None:
         data_directory.prepare(wanted.target.directory, Mode(lab=False))
         keys.carry(wanted.keys_of_source, wanted.target.directory)
+    randomness = SystemRandomness()
+    seal = seal_of(keys.open_vault(wanted.keys_of_source, randomness), Mode(lab=False))
     async with _opened(wanted.source) as source, _opened(wanted.target, make=True) as target:
-        return await step.move(source, target, SystemRandomness(), tell)
+        return await step.move(source, target, seal, randomness, tell)
 
 
 def _refuse_unfit(wanted: Wanted) -> None:

@@ -43,7 +43,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreDeparted(StoreUnavailable):
-    """The platform was moved away from this database; nothing of the call stays."""
+    """The platform is not in this database, but in another one; nothing of the call stays."""
 
 
 class ConstraintViolation(StoreError):

@@ -26,6 +26,7 @@ OF_NOBODY: Final = frozenset(
         "log_partitions",
         "receipts",  # signed, and with keyed hashes only
         "schema_migrations",
+        "seal",
         "sqlite_sequence",
         "tombstones",
     }

@@ -60,11 +60,14 @@ def refuse_elsewhere(tables: Collection[str], place: str) -> None:
 
 def name_missing_table(error: Exception, tables: Collection[str]) -> Exception:
     """What it means that a statement found a table missing in a database in which there are `tables`."""
-    return StoreDeparted(_MOVED) if whereabouts(tables) is Whereabouts.DEPARTED else error
+    said = _NOT_NOW.get(whereabouts(tables))
+    return error if said is None else StoreDeparted(said)
 
 
-_MOVED: Final = "The platform was moved to another database. Ask again where it is now."
-
+_NOT_NOW: Final = {
+    Whereabouts.DEPARTED: "The platform was moved to another database. Ask again where it is now.",
+    Whereabouts.ARRIVING: "The platform is being moved to this database, and is still where it was. Ask there.",
+}
 _WHY_NOT: Final = {
     Whereabouts.DEPARTED: (
         "The platform was moved away from {place} (`unbroken move`). Name the database that it was moved to."

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unbroken.flow.move.sides import Side
     from unbroken.randomness import Randomness
     from unbroken.store.movable import Movable
+    from unbroken.store.seal import Seal
 
 __all__ = ["Progress", "Report", "TableReport", "look_before", "move"]
 
@@ -49,15 +50,20 @@ async def look_before(source: Movable, target: Movable | None) -> Report:
     return Report(source.place, place, was_done=found is beginning.Stage.DONE, is_dry=True, tables=tables)
 
 
-async def move(source: Movable, target: Movable, randomness: Randomness, tell: Progress) -> Report:
+async def move(source: Movable, target: Movable, seal: Seal, randomness: Randomness, tell: Progress) -> Report:
     """Move the platform, or go on where an earlier run ended.
+
+    Args:
+        source: where it is.
+        target: where it is to be.
+        seal: what the target bears afterwards: which keys it was written with.
 
     Raises:
         Conflict: one of the databases is not fit for it, or another run took over.
         StoreUnavailable: as the engines say; the same command goes on.
     """
     run = randomness.secret(8)
-    ours, theirs, stage = await beginning.begin(source, target, run, randomness)
+    ours, theirs, stage = await beginning.begin(source, target, seal, run, randomness)
     report = Report(source.place, target.place, was_done=stage is beginning.Stage.DONE)
     if report.was_done:
         return report
@@ -67,13 +73,13 @@ async def move(source: Movable, target: Movable, randomness: Randomness, tell: P
     for tries_left in reversed(range(_TRIES)):
         began_s = get_running_loop().time()
         try:
-            await switch.switch(ours, theirs, run, report, tell)
+            await switch.switch(ours, theirs, seal, run, report, tell)
             break
         except StoreUnavailable:
             if not tries_left:
                 raise
         report.stood_still_s += get_running_loop().time() - began_s
-        ours, theirs, stage = await beginning.begin(source, target, run, randomness)
+        ours, theirs, stage = await beginning.begin(source, target, seal, run, randomness)
         if stage is beginning.Stage.DONE:  # only the answer was lost
             break
     return report

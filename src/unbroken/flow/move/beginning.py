@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from unbroken.domain.errors import Conflict
 from unbroken.flow.move.sides import Side, as_one, look_at
 from unbroken.store import moves, table_rows
+from unbroken.store import seal as seals
 from unbroken.store.moves import Mark, Role
 from unbroken.store.whereabouts import ARRIVING, Whereabouts
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from unbroken.randomness import Randomness
     from unbroken.store.contract import Transaction
     from unbroken.store.movable import Movable
+    from unbroken.store.seal import Seal
 
 SEEDED: Final = frozenset({"log_head", "log_partitions", "seal"})
 """Tables in which a database has rows that nobody has brought in."""
@@ -29,7 +31,9 @@ class Stage(StrEnum):
     DONE = "done"
 
 
-async def begin(source: Movable, target: Movable, run: bytes, randomness: Randomness) -> tuple[Side, Side, Stage]:
+async def begin(
+    source: Movable, target: Movable, seal: Seal, run: bytes, randomness: Randomness
+) -> tuple[Side, Side, Stage]:
     """Begin a move, or take over one that was begun; afterwards `run` alone may fill the target.
 
     Raises:
@@ -42,6 +46,8 @@ async def begin(source: Movable, target: Movable, run: bytes, randomness: Random
             await target.make_tables()
             theirs = await look_at(target)
         as_one(ours, theirs)
+        for side in (ours, theirs):
+            await _refuse_other_keys(side, seal)
         erasures = await count(ours, "receipts")
         await _mark_new(ours, theirs, Mark(randomness.secret(12), Role.FILLING, run, source.place, erasures))
     elif stage is Stage.BEGUN:
@@ -65,6 +71,16 @@ async def _mark_new(source: Side, target: Side, mark: Mark) -> None:
 
     await source.movable.store.write(mark_source)
     await target.movable.store.write(mark_target)
+
+
+async def _refuse_other_keys(side: Side, seal: Seal) -> None:
+    """A database in use may bear another seal, as servers with other keys work on it."""
+    found = await side.movable.store.read_long(seals.find)
+    if found is not None and found != seal:
+        raise Conflict(
+            f"{side.movable.place} was written with other keys than the platform's.",
+            hint="Name the platform's data directory with --data, and an empty database with --to.",
+        )
 
 
 async def _take_over(tx: Transaction, run: bytes) -> None:

@@ -11,6 +11,7 @@ from unbroken.flow.move.report import TableReport
 from unbroken.flow.move.rounds import without_writers
 from unbroken.flow.move.sides import SourceRows, TargetRows, as_one, refuse_replaced
 from unbroken.store import moves, table_rows, tombstones
+from unbroken.store import seal as seals
 from unbroken.store.moves import Role
 from unbroken.store.whereabouts import ARRIVING, DEPARTED, Whereabouts
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from unbroken.flow.move.report import Progress, Report
     from unbroken.flow.move.sides import Side
     from unbroken.store.contract import Transaction
+    from unbroken.store.seal import Seal
 
 
-async def switch(source: Side, target: Side, run: bytes, report: Report, tell: Progress) -> None:
+async def switch(source: Side, target: Side, seal: Seal, run: bytes, report: Report, tell: Progress) -> None:
     """End the move: the source has departed, then the target is the platform.
 
     Raises:
@@ -35,7 +37,7 @@ async def switch(source: Side, target: Side, run: bytes, report: Report, tell: P
         counters = await source.movable.store.read_long(lambda tx: _counters(tx, source))
     else:
         counters = await _depart(source, target, run, report, tell)
-    await target.movable.store.write(lambda tx: _arrive(tx, target, run, counters, report))
+    await target.movable.store.write(lambda tx: _arrive(tx, target, seal, run, counters, report))
 
 
 async def _depart(source: Side, target: Side, run: bytes, report: Report, tell: Progress) -> Mapping[str, int]:
@@ -87,13 +89,16 @@ async def _counters(tx: Transaction, source: Side) -> dict[str, int]:
     return {name: await source.movable.counted(tx, shape) for name, shape in counted.items()}
 
 
-async def _arrive(tx: Transaction, target: Side, run: bytes, counters: Mapping[str, int], report: Report) -> None:
+async def _arrive(
+    tx: Transaction, target: Side, seal: Seal, run: bytes, counters: Mapping[str, int], report: Report
+) -> None:
     """From here on the target is the platform."""
     mark = await refuse_replaced(tx, run)
     for name, number in counters.items():
         await target.movable.count_from(tx, target.shapes[name], number)
     report.is_to_purge = await table_rows.count(tx, target.shapes["receipts"]) != mark.receipts
     await moves.rename(tx, target.names, ARRIVING, "")
+    await seals.agree(tx, seal)
     await moves.put(tx, replace(mark, role=Role.FILLED))
     if report.is_to_purge:  # rows of an erased person may have been copied, and deleted again (linking.md, law 10)
         await tombstones.soil_all(tx)
