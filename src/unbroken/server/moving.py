@@ -58,7 +58,9 @@ async def look_before(wanted: Wanted) -> Report:
     _refuse_unfit(wanted)
     async with _opened(wanted.source) as source:
         if wanted.target.directory is not None and not wanted.target.database.exists():
-            return await step.look_before(source, None)
+            report = await step.look_before(source, None)
+            report.target = str(wanted.target.database)
+            return report
         async with _opened(wanted.target) as target:
             return await step.look_before(source, target)
 

@@ -113,6 +113,8 @@ class PostgresStore:
             return await purging.purge(connection, rewrite_up_to_bytes)
         except StoreUnavailable:
             raise
+        except asyncpg.UndefinedTableError as error:
+            raise await self._named(error) from error
         except Exception as error:
             raise trouble(error) from error
         finally:
