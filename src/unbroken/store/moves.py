@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from unbroken.store.whereabouts import SIGN
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -68,6 +70,11 @@ async def find(tx: Transaction) -> Mark | None:
 async def put(tx: Transaction, mark: Mark) -> None:
     """Set the mark."""
     await tx.run(_PUT, mark.move_id, mark.role.value, mark.run, mark.place, mark.receipts)
+
+
+async def versions(tx: Transaction, prefix: str) -> list[int]:
+    """The numbers of the migrations that were applied to a database whose tables bear `prefix`."""
+    return [int(row[0]) for row in await tx.all(f'SELECT version FROM "{prefix}{SIGN}" ORDER BY version')]
 
 
 async def rename(tx: Transaction, tables: Iterable[str], before: str, after: str) -> None:

@@ -10,7 +10,7 @@ from unbroken.store import moves, table_rows
 from unbroken.store.whereabouts import SIGN, Whereabouts, whereabouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from unbroken.flow.move.differences import Difference
     from unbroken.store.contract import Row, Transaction
@@ -29,12 +29,14 @@ class Side:
     Args:
         shapes: its tables, by the platform's own names.
         mark: of the move that it has part in, or of the last one.
+        versions: of the migrations that were applied to it.
     """
 
     movable: Movable
     whereabouts: Whereabouts
     shapes: Mapping[str, Shape]
     mark: Mark | None
+    versions: Sequence[int]
 
     @property
     def names(self) -> list[str]:
@@ -49,7 +51,8 @@ async def look_at(movable: Movable) -> Side:
         shapes = {shape.name: shape for shape in await movable.shapes(tx)}
         found = whereabouts(shapes)
         mark = await moves.find(tx) if moves.TABLE in shapes else None
-        return Side(movable, found, _own_names(shapes, found), mark)
+        versions = await moves.versions(tx, found.prefix) if found.prefix + SIGN in shapes else []
+        return Side(movable, found, _own_names(shapes, found), mark, versions)
 
     return await movable.store.read_long(look)
 
@@ -57,21 +60,6 @@ async def look_at(movable: Movable) -> Side:
 def _own_names(shapes: Mapping[str, Shape], found: Whereabouts) -> dict[str, Shape]:
     own = {name.removeprefix(found.prefix): shape for name, shape in shapes.items() if name.startswith(found.prefix)}
     return {name: shape for name, shape in own.items() if name not in NOT_COPIED}
-
-
-def refuse_unlike(source: Iterable[Shape], target: Iterable[Shape]) -> None:
-    """Let two databases pass that have the same tables, as those of one version of Unbroken have.
-
-    Raises:
-        Conflict: naming a table.
-    """
-    ours, theirs = ({shape.name: frozenset(shape.all) for shape in shapes} for shapes in (source, target))
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name) != theirs.get(name):
-            raise Conflict(
-                f"The table {name} is not the same in both databases.",
-                hint="Bring the source up to date first: start its servers anew with this version of Unbroken.",
-            )
 
 
 class SourceRows:
@@ -135,16 +123,18 @@ async def refuse_replaced(tx: Transaction, run: bytes) -> Mark:
 
 
 def as_one(source: Side, target: Side) -> dict[str, tuple[Shape, Shape]]:
-    """The tables of both, each with the key of the source: an engine may need a longer one."""
-    refuse_unlike(
-        [_renamed(shape, name) for name, shape in source.shapes.items()],
-        [_renamed(shape, name) for name, shape in target.shapes.items()],
-    )
+    """The tables of both, each with the key of the source: an engine may need a longer one.
+
+    Raises:
+        Conflict: they were not made by one version of Unbroken.
+    """
+    ours, theirs = ({name: {*shape.all} for name, shape in side.shapes.items()} for side in (source, target))
+    if (ours, source.versions) != (theirs, target.versions):
+        raise Conflict(
+            "The two databases were not made by the same version of Unbroken.",
+            hint="Bring the source up to date first: start its servers anew with the version that moves it.",
+        )
     return {name: (shape, _keyed(target.shapes[name], shape)) for name, shape in source.shapes.items()}
-
-
-def _renamed(shape: Shape, name: str) -> Shape:
-    return replace(shape, name=name)
 
 
 def _keyed(shape: Shape, like: Shape) -> Shape:
