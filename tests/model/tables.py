@@ -9,19 +9,24 @@ from tests.unit.flow.agreement import assert_agree
 
 from unbroken.domain.ids import AppId
 from unbroken.server.data_directory import DATABASE_FILE
+from unbroken.store.postgres import PostgresStore
 from unbroken.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from unbroken.store.contract import Store
+
 
 class Tables:
     """A second process on the database, which only reads."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, database_url: str | None) -> None:
         self._runner = asyncio.Runner()
-        self._store = self._runner.run(SqliteStore.open(data / DATABASE_FILE))
+        self._store: Store = self._runner.run(
+            PostgresStore.open(database_url) if database_url else SqliteStore.open(data / DATABASE_FILE)
+        )
 
     def __enter__(self) -> Self:
         return self

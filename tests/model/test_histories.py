@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -22,8 +22,11 @@ from unbroken.testing.process import PlatformProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.model.readings import Device
+
+    from unbroken.testing.postgres import Schemas
 
 POLICIES = {
     "plain": {},
@@ -59,9 +62,15 @@ few = st.integers(0, 5)
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    with PlatformProcess(tmp_path_factory.mktemp("model") / "data", lab=True) as platform:
+    with a_laboratory(tmp_path_factory.mktemp("model") / "data") as made:
+        yield made
+
+
+@contextmanager
+def a_laboratory(data: Path, database_url: str | None = None) -> Iterator[Laboratory]:
+    with PlatformProcess(data, lab=True, database_url=database_url) as platform:
         apps = {name: create_app(platform, name, **policies) for name, policies in POLICIES.items()}
-        with closing(Connection(platform.base_url)) as connection, Tables(platform.data) as tables:
+        with closing(Connection(platform.base_url)) as connection, Tables(data, database_url) as tables:
             yield Laboratory(Api(connection), apps, tables)
 
 
@@ -283,6 +292,14 @@ def play(laboratory: Laboratory, count: int, steps: int) -> None:
 def test_random_histories_agree_with_the_naive_model(laboratory: Laboratory) -> None:
     play(laboratory, count=60, steps=30)
     assert laboratory.seen["is the fold"] > 60
+
+
+@pytest.mark.prove
+def test_a_thousand_random_histories_on_postgresql(tmp_path: Path, schemas: Schemas) -> None:
+    with a_laboratory(tmp_path / "data", schemas.create()) as laboratory:
+        play(laboratory, count=1000, steps=30)
+        print(f"\n{laboratory.histories} histories on PostgreSQL agreed with the naive model")
+        assert laboratory.histories >= 1000
 
 
 @pytest.mark.prove

@@ -92,6 +92,7 @@ class Worker:
                 await self._tidy()
         finally:
             await self._end_retaining()
+            await self._give_back()
 
     def stop(self) -> None:
         """Let `run` end after the step it is in."""
@@ -137,6 +138,14 @@ class Worker:
             self._retaining.cancel()
             await asyncio.gather(self._retaining, return_exceptions=True)
             self._retaining = None
+
+    async def _give_back(self) -> None:
+        """Let another process have the partitions at once, instead of when the lease is over."""
+        if self._epochs and not self._is_alone:
+            now_ms = self._context.wall.now_ms()
+            with suppress(StoreUnavailable):
+                await self._context.log.lease(list(self._epochs), self._holder, now_ms, now_ms)
+        self._epochs.clear()
 
     async def _step(self) -> bool:
         """Some work, if there is any; whether there was."""

@@ -1,4 +1,9 @@
-"""Every step on every engine: a suite asks for a platform in a directory and never learns what it rests in."""
+"""Every step on every engine: a suite asks for a platform in a directory and never learns what it rests in.
+
+On PostgreSQL a test takes some seconds, as most of what it costs is a database that nobody used before. So the suites
+of `ON_BOTH` run there always, and the others with `make prove`; what goes through the command line on a directory is
+SQLite's alone.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,26 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Store
     from unbroken.testing.postgres import Schemas
 
+ON_BOTH = {
+    "test_agreement", "test_erase", "test_ingest", "test_refusals", "test_register", "test_retention",
+    "test_setting_aside", "test_summary", "test_timeline", "test_undo", "test_verify",
+}  # fmt: skip
 
-@pytest.fixture(params=["sqlite", "postgres"], autouse=True)
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if (
+        not {"tmp_path", "tmp_path_factory"} & set(metafunc.fixturenames)
+        or "command_line" in metafunc.function.__name__
+    ):
+        return
+    marks = () if metafunc.module.__name__.rpartition(".")[2] in ON_BOTH else (pytest.mark.prove,)
+    metafunc.parametrize("engine", ["sqlite", pytest.param("postgres", marks=marks)], indirect=True)
+
+
+@pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "postgres":
+    name = str(getattr(request, "param", "sqlite"))
+    if name == "postgres":
         schemas: Schemas = request.getfixturevalue("schemas")
         places: dict[Path, str] = {}
 
@@ -28,4 +49,4 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
             return await PostgresStore.open(places[directory])
 
         monkeypatch.setattr(in_process, "open_store", open_store)
-    return str(request.param)
+    return name

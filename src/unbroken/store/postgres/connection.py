@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -9,6 +10,13 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from unbroken.store.contract import StoreRefused
+
+UNREADABLE: Final = (
+    "The URL of the database cannot be read. In its account and password write % / ? # @ : and the like as %25 %2F %3F"
+    " %23 %40 %3A."
+)
+_AUTHORITY: Final = re.compile(r"[^/?#]*@[^/?#@]*([/?#][^@]*)?$")
+"""An account, a host and what follows, with no @ behind the host."""
 
 SCHEMES: Final = ("postgresql", "postgres")
 _STATEMENTS_KEPT: Final = 1024
@@ -44,15 +52,14 @@ class Url:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
-        except ValueError:
-            parts, place = None, ""  # several hosts, which are nobody's secret but hard to tell from one
-        if (parts.scheme if parts else url.partition(":")[0]) not in SCHEMES:
+        scheme, _, rest = url.partition("://")
+        if scheme not in SCHEMES:
             raise StoreRefused("The database is named by a URL: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE.")
+        if "@" in rest and not _AUTHORITY.match(rest):
+            raise StoreRefused(UNREADABLE)  # what looks like its host is a part of its password
+        parts = urlsplit(url)
         self._url = url
-        self.place = f"postgresql://{place}"
+        self.place = f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def __repr__(self) -> str:
         return f"Url({self.place!r})"

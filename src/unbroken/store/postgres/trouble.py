@@ -8,12 +8,14 @@ from typing import Final
 import asyncpg
 
 from unbroken.store.contract import ConstraintViolation, StoreRefused, StoreUnavailable, UniqueViolation
+from unbroken.store.postgres.connection import UNREADABLE
 
 _UNIQUE: Final = "23505"
 READ_ONLY: Final = "25006"
 """A statement that writes, in a transaction that only reads."""
 
 _CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
+_WAITED: Final = "55P03"
 _ENDED: Final = frozenset({"25P03", "57P01", "57P02", "57P03", "57P05"})
 _CACHE: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
@@ -26,6 +28,11 @@ def sqlstate(error: BaseException) -> str:
 def is_conflict(error: BaseException) -> bool:
     """Whether others stood in the way (deadlock, lock not had in time): running the transaction again may succeed."""
     return sqlstate(error) in _CONFLICTS
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same transaction may succeed at once: not where it has waited for long already."""
+    return is_lost(error) or (is_conflict(error) and sqlstate(error) != _WAITED)
 
 
 def is_lost(error: BaseException) -> bool:
@@ -52,6 +59,8 @@ def trouble(error: Exception) -> Exception:
 def refusal(error: BaseException, place: str) -> StoreRefused:
     """What stands in the way of opening the database at `place`, which is a URL without its secrets."""
     code = sqlstate(error)
+    if isinstance(error, ValueError):  # its words may quote a piece of the password
+        return StoreRefused(UNREADABLE)
     advice = _WHEN_OPENING.get(code) or _ADVICE.get(code) or _ADVICE.get(code[:2])
     if advice is None:
         advice = _UNREACHABLE if is_lost(error) else "Look at the server's log, or name another database."

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from unbroken.store.contract import Call, StoreUnavailable
 from unbroken.store.postgres.transaction import Outcome, PostgresTransaction
-from unbroken.store.postgres.trouble import is_conflict, is_lost, trouble
+from unbroken.store.postgres.trouble import is_conflict, is_lost, may_pass, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -30,6 +30,7 @@ GROUP_MAX: Final = 256
 TRIES: Final = 3
 """How often a group is run before its calls are run alone, and how often a call alone."""
 
+_GOODBYE_S: Final = 2.0
 _LOCK_CLASS: Final = 0x756E6272
 LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, hashtext(current_schema()))"
 """One for all who write to the tables of one schema; it goes with the transaction."""
@@ -99,6 +100,25 @@ class Writer:
 
     async def _run(self, jobs: Sequence[_Job]) -> _Told:
         """Run and commit; whatever happens, each call that still has a waiter gets an outcome."""
+        try:
+            return await self._together(jobs)
+        except _Refused as refused:
+            return await self._alone(jobs) if len(jobs) > 1 and refused.is_of_one else _all(jobs, refused.error)
+
+    async def _alone(self, jobs: Sequence[_Job]) -> _Told:
+        """What cannot be done together is done one by one, until the server is out of reach: that is nobody's fault."""
+        told: _Told = []
+        for place, job in enumerate(jobs):
+            try:
+                told += await self._together([job])
+            except _Refused as refused:
+                if refused.is_away:
+                    return told + _all(jobs[place:], refused.error)
+                told += _all([job], refused.error)
+        return told
+
+    async def _together(self, jobs: Sequence[_Job]) -> _Told:
+        """In one transaction, a few times where it may pass the next time."""
         with_savepoints = False
         tries = 0
         while True:
@@ -109,13 +129,7 @@ class Writer:
             except _Refused as refused:
                 tries += 1
                 if not refused.may_pass or tries >= TRIES:
-                    return await self._give_up(jobs, refused)
-
-    async def _give_up(self, jobs: Sequence[_Job], refused: _Refused) -> _Told:
-        """What cannot be done together is tried alone, unless the server is out of reach: then it is nobody's fault."""
-        if len(jobs) > 1 and refused.is_of_one:
-            return [told for job in jobs for told in await self._run([job])]
-        return _all(jobs, refused.error)
+                    raise
 
     async def _attempt(self, jobs: Sequence[_Job], *, with_savepoints: bool) -> _Told:
         connection = await self._begin()
@@ -133,13 +147,13 @@ class Writer:
             try:
                 self._connection = await self._connect()
             except StoreUnavailable as error:
-                raise _Refused(error, may_pass=False, is_of_one=False) from None
+                raise _Refused(error, may_pass=False, is_away=True) from None
         try:
             await self._connection.execute(BEGIN)
         except Exception as error:  # noqa: BLE001 - named for the waiters
             await self._roll_back()
             # one that was idle when the server was started again is found out only now
-            raise _Refused(_named(error), may_pass=is_lost(error), is_of_one=False) from None
+            raise _Refused(_named(error), may_pass=is_lost(error), is_away=True) from None
         return self._connection
 
     async def _calls(self, connection: Any, jobs: Sequence[_Job], *, with_savepoints: bool) -> _Told:
@@ -153,7 +167,7 @@ class Writer:
             outcome = await transaction.run_call(call)
             told.append((waiter, outcome))
             if transaction.cause is not None and (is_lost(transaction.cause) or is_conflict(transaction.cause)):
-                raise _Refused(_named(transaction.cause), may_pass=True, is_of_one=True)
+                raise _Refused(_named(transaction.cause), may_pass=may_pass(transaction.cause), is_of_one=True)
             if outcome.error is not None and not transaction.is_clean:
                 if len(jobs) == 1:
                     raise _Refused(outcome.error, may_pass=False, is_of_one=True)
@@ -170,8 +184,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - named for the waiters
             if is_lost(error):
                 unknown = StoreUnavailable(_UNKNOWN.format(error=error))
-                raise _Refused(_caused(unknown, error), may_pass=False, is_of_one=False) from None
-            raise _Refused(_named(error), may_pass=is_conflict(error), is_of_one=True) from None
+                raise _Refused(_caused(unknown, error), may_pass=False) from None
+            raise _Refused(_named(error), may_pass=may_pass(error), is_of_one=True) from None
         if done != "COMMIT":  # a failed transaction is rolled back by COMMIT, without a word
             raise _Refused(StoreUnavailable("The database took everything back."), may_pass=True, is_of_one=True)
 
@@ -193,20 +207,22 @@ class _Refused(Exception):
         error: what to tell the waiters.
         may_pass: the same may succeed when it is tried again at once.
         is_of_one: one of the calls may be the cause of it, so that the others would succeed without it.
+        is_away: no transaction could be begun at all.
     """
 
-    def __init__(self, error: BaseException, *, may_pass: bool, is_of_one: bool) -> None:
+    def __init__(self, error: BaseException, *, may_pass: bool, is_of_one: bool = False, is_away: bool = False) -> None:
         super().__init__(error)
         self.error = error
         self.may_pass = may_pass
         self.is_of_one = is_of_one
+        self.is_away = is_away
 
 
 async def _execute(connection: Any, statement: str) -> None:
     try:
         await connection.execute(statement)
     except Exception as error:  # noqa: BLE001 - named for the waiters
-        raise _Refused(_named(error), may_pass=is_lost(error) or is_conflict(error), is_of_one=True) from None
+        raise _Refused(_named(error), may_pass=may_pass(error), is_of_one=True) from None
 
 
 def _named(error: Exception) -> Exception:
@@ -241,7 +257,7 @@ async def is_idle_again(connection: Any) -> bool:
     """End the transaction that is open, if one is; False where the connection is of no more use, and was dropped."""
     try:
         if not connection.is_closed() and connection.is_in_transaction():
-            await connection.execute("ROLLBACK")
+            await connection.execute("ROLLBACK", timeout=_GOODBYE_S)
         if not connection.is_closed():
             return True
     except Exception:  # noqa: BLE001, S110 - whatever it is, what remains is to drop it
@@ -253,5 +269,5 @@ async def is_idle_again(connection: Any) -> bool:
 async def close(connection: Any) -> None:
     """Say goodbye to the server, but not for long."""
     with suppress(Exception):
-        await connection.close(timeout=1.0)
+        await connection.close(timeout=_GOODBYE_S)
     connection.terminate()
