@@ -11,6 +11,7 @@ from unbroken.cli import (
     doctor,
     erase,
     keys,
+    move,
     people,
     powers,
     purge,
@@ -43,6 +44,7 @@ program.add_typer(receipt.program, name="receipt")
 program.command("export")(archives.export)
 program.command("import")(archives.import_)
 program.command("replay")(replay.replay)
+program.command("move")(move.move)
 program.command("purge")(purge.purge)
 program.command("retention")(retention.retention)
 program.command("verify")(verify.verify)

@@ -188,7 +188,7 @@ def _fail(group: Sequence[_Waiting], error: BaseException) -> None:
 def _own(error: BaseException) -> BaseException:
     """An exception for one waiter: raised in several places, one would gather all their tracebacks."""
     if isinstance(error, StoreUnavailable):
-        own = StoreUnavailable(*error.args)
+        own = type(error)(*error.args)
         own.__cause__ = error.__cause__
         return own
     if isinstance(error, asyncio.CancelledError):

@@ -17,7 +17,7 @@ from unbroken.server.dispatch import Dispatch, Reply
 from unbroken.server.lab import LabClock, read_lab_time
 from unbroken.server.reply import CallerGone, send_parts, send_reply
 from unbroken.server.router import Router, WrongMethod
-from unbroken.store.contract import StoreUnavailable
+from unbroken.store.contract import StoreDeparted, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,7 +95,8 @@ class Application:
             await self._refuse(send, exchange, unknown, [(b"allow", wrong.allowed.encode())])
         except StoreUnavailable as error:
             log.warning("store unavailable", request_id=exchange.request_id, reason=str(error))
-            await self._refuse(send, exchange, Unavailable())
+            said = str(error) if isinstance(error, StoreDeparted) else None
+            await self._refuse(send, exchange, Unavailable(said))
         except Exception:
             log.exception("internal error", request_id=exchange.request_id, route=_name(exchange))
             await self._refuse(send, exchange, Internal())

@@ -79,6 +79,36 @@ def _with_receipt_key(path: Path, randomness: Randomness) -> Keys:
         return keys
 
 
+def refuse_others(source: Path, target: Path) -> None:
+    """Let a target directory pass that has no keys yet, or those of the source.
+
+    Raises:
+        CannotStart: it has others, or the source has none.
+    """
+    if not (source / KEYS_FILE).exists():
+        raise CannotStart(
+            f"{source / KEYS_FILE} is missing. Name the platform's data directory with --data, or restore it from a"
+            " backup."
+        )
+    if (target / KEYS_FILE).exists() and _read(target / KEYS_FILE) != _read(source / KEYS_FILE):
+        raise CannotStart(
+            f"{target / KEYS_FILE} holds other keys than {source / KEYS_FILE}: under them every key, secret and code of"
+            " the platform would be unknown. Name another directory, or move these keys out of the way."
+        )
+
+
+def carry(source: Path, target: Path) -> None:
+    """Give a target directory the keys of the source, where it does not have them yet.
+
+    Raises:
+        CannotStart: as `refuse_others`.
+    """
+    refuse_others(source, target)
+    if not (target / KEYS_FILE).exists():
+        create_once(target / KEYS_FILE, (source / KEYS_FILE).read_bytes())
+        refuse_others(source, target)  # another process may have been faster with others
+
+
 def is_readable_by_others(path: Path) -> bool:
     """Whether the mode lets anyone but the owner in."""
     return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))

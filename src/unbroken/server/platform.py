@@ -5,7 +5,7 @@ A data directory holds the keys, the mark of a lab and, unless a PostgreSQL data
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -23,15 +23,18 @@ from unbroken.server.trouble import CannotStart
 from unbroken.store import seal
 from unbroken.store.contract import StoreError, StoreRefused
 from unbroken.store.sqlite import SqliteStore
+from unbroken.store.sqlite.moving import MovableSqlite
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from unbroken.clock import Clock
     from unbroken.credentials import Vault
     from unbroken.randomness import Randomness
+    from unbroken.server.places import Place
     from unbroken.store.contract import Store
+    from unbroken.store.movable import Movable
 
 
 @dataclass(slots=True)
@@ -86,12 +89,17 @@ async def _open_store(data: Path, mode: Mode, url: str, randomness: Randomness) 
     store = await _open_postgres(url)
     try:
         vault = open_vault(data, randomness, is_new=await store.read(seal.find) is None)
-        mark = seal.Seal(vault.tombstone(_SEAL), mode.lab)
+        mark = seal_of(vault, mode)
         _refuse_other(await store.write(lambda tx: seal.agree(tx, mark)), mark, data)
     except BaseException:
         await store.close()
         raise
     return store, vault
+
+
+def seal_of(vault: Vault, mode: Mode) -> seal.Seal:
+    """What a database bears that is written with these keys."""
+    return seal.Seal(vault.tombstone(_SEAL), mode.lab)
 
 
 def _refuse_other(found: seal.Seal, mark: seal.Seal, data: Path) -> None:
@@ -102,13 +110,19 @@ def _refuse_other(found: seal.Seal, mark: seal.Seal, data: Path) -> None:
 
 
 async def _open_postgres(url: str) -> Store:
-    try:
+    with _driver_needed():
         from unbroken.store.postgres import PostgresStore  # noqa: PLC0415 - its driver is an extra
+    return await PostgresStore.open(url)
+
+
+@contextmanager
+def _driver_needed() -> Iterator[None]:
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
             raise
         raise StoreRefused("PostgreSQL needs its driver. Run: pip install 'unbroken[server,postgres]'") from error
-    return await PostgresStore.open(url)
 
 
 @asynccontextmanager
@@ -127,6 +141,25 @@ async def open_for_command(data: Path, *, create: bool = False) -> AsyncIterator
         yield opened.context
     finally:
         await opened.close()
+
+
+async def open_movable(place: Place, *, make: bool) -> Movable:
+    """The database at a place, as it is.
+
+    Args:
+        make: make an empty file where there is none.
+
+    Raises:
+        CannotStart: with a sentence for the operator, and without the URL's password.
+    """
+    try:
+        if place.directory is not None:
+            return await MovableSqlite.open(place.database, make=make)
+        with _driver_needed():
+            from unbroken.store.postgres.moving import MovablePostgres  # noqa: PLC0415 - its driver is an extra
+        return await MovablePostgres.open(place.url)
+    except StoreRefused as error:
+        raise CannotStart(str(error)) from error
 
 
 async def _with_seed(context: Context, mode: Mode) -> Context:

@@ -15,6 +15,7 @@ inside, act on the outside world after it.
     StoreError
     ├── StoreRefused           at opening: this place cannot be a store, and what to do about it
     ├── StoreUnavailable       now: disk full, locked, read-only, I/O error, closed; the same call may succeed later
+    │   └── StoreDeparted      ... elsewhere: the platform was moved to another database
     ├── ConstraintViolation    a statement contradicts a constraint
     │   └── UniqueViolation    ... a unique one: somebody else was faster
     └── CallRefused            a call broke the rules above: a mistake of the program
@@ -48,6 +49,10 @@ class StoreUnavailable(StoreError):
     while a group is made durable leaves all of it or nothing, and nobody can tell which. Whoever tells the outside
     world must be able to ask, or to say the same again (`Idempotency-Key`, the ids of payloads).
     """
+
+
+class StoreDeparted(StoreUnavailable):
+    """The platform is not in this database, but in another one; nothing of the call stays."""
 
 
 class ConstraintViolation(StoreError):

@@ -19,6 +19,7 @@ _ADD_RECEIPT: Final = "INSERT INTO receipts (receipt_id, app_id, body, is_purged
 _RECEIPT: Final = "SELECT body FROM receipts WHERE receipt_id = $1"
 _UNPURGED: Final = "SELECT receipt_id FROM receipts WHERE NOT is_purged"
 _SOILED: Final = "UPDATE receipts SET is_purged = FALSE WHERE receipt_id = $1"
+_ALL_SOILED: Final = "UPDATE receipts SET is_purged = FALSE WHERE is_purged"
 _PURGED: Final = "UPDATE receipts SET is_purged = TRUE WHERE receipt_id = $1"
 
 
@@ -68,6 +69,11 @@ async def unpurged(tx: Transaction) -> list[bytes]:
 async def soil(tx: Transaction, receipt_id: bytes) -> None:
     """Something late of what was erased went through the files: they are to be purged once more."""
     await tx.run(_SOILED, receipt_id)
+
+
+async def soil_all(tx: Transaction) -> None:
+    """The files were filled anew, and may hold something of anybody: they are to be purged."""
+    await tx.run(_ALL_SOILED)
 
 
 async def purged(tx: Transaction, receipt_ids: Sequence[bytes]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unbroken.store import migrate
 from unbroken.store.contract import StoreRefused
 from unbroken.store.postgres.writer import LOCK
+from unbroken.store.whereabouts import refuse_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,17 +28,21 @@ TABLES: Final = """
 _SYNCED: Final = frozenset({"on", "remote_apply"})
 
 
-async def prepare(connection: Any, known: Sequence[migrate.Migration], place: str) -> None:
+async def prepare(connection: Any, known: Sequence[migrate.Migration] | None, place: str) -> None:
     """Bring the database up to date, all in one transaction: whoever opens it at the same time waits.
+
+    With None in the place of migrations only what holds for every database is asked.
 
     Raises:
         StoreRefused: it cannot be a store, and what to do.
         Exception: as PostgreSQL says it.
     """
     await _refuse_unfit(connection, place)
+    if known is None:
+        return
     async with connection.transaction(isolation="read_committed"):
         await connection.execute(LOCK)
-        await _refuse_foreign(connection, place)
+        await _refuse_elsewhere(connection, place)
         await connection.execute(migrate.VERSION_TABLE)
         for migration in migrate.pending(known, await _applied(connection)):
             for statement in migration.statements(migrate.POSTGRESQL):
@@ -73,10 +78,8 @@ async def _refuse_unfit(connection: Any, place: str) -> None:
         )
 
 
-async def _refuse_foreign(connection: Any, place: str) -> None:
-    tables = {name for _, name in await connection.fetch(TABLES)}
-    if tables and "schema_migrations" not in tables:
-        raise StoreRefused(f"{place} holds tables of another program. Name another database, or a schema of its own.")
+async def _refuse_elsewhere(connection: Any, place: str) -> None:
+    refuse_elsewhere({name for _, name in await connection.fetch(TABLES)}, place)
 
 
 async def _applied(connection: Any) -> list[migrate.Applied]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+import asyncpg
+
 from unbroken.store import migrate
 from unbroken.store.contract import Call, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import opening, purging
@@ -12,6 +14,7 @@ from unbroken.store.postgres.connection import Limits, Url
 from unbroken.store.postgres.readers import LongReaders, Readers
 from unbroken.store.postgres.trouble import refusal, trouble
 from unbroken.store.postgres.writer import Writer, close
+from unbroken.store.whereabouts import name_missing_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +53,7 @@ class PostgresStore:
         *,
         migrations: Sequence[migrate.Migration] | None = None,
         limits: Limits | None = None,
+        as_it_is: bool = False,
     ) -> Self:
         """Open the database at `url` and bring it up to date.
 
@@ -57,16 +61,17 @@ class PostgresStore:
             url: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE, with any option of the server's sessions after a ?.
             migrations: instead of those that ship with Unbroken.
             limits: how long things may take.
+            as_it_is: for a move: change nothing, and open also one that is not in use (`whereabouts`).
 
         Raises:
             StoreRefused: with a sentence that says what to do, and without the password.
         """
         known = migrate.packaged(migrate.POSTGRESQL) if migrations is None else migrations
         store = cls(Url(url), limits or Limits())
-        await store._prepare(known)
+        await store._prepare(None if as_it_is else known)
         return store
 
-    async def _prepare(self, known: Sequence[migrate.Migration]) -> None:
+    async def _prepare(self, known: Sequence[migrate.Migration] | None) -> None:
         place = self._url.place
         try:
             connection = await self._url.connect(self._limits, is_long=True)
@@ -81,15 +86,28 @@ class PostgresStore:
 
     async def write(self, call: Call[T]) -> T:
         """See `Store.write`."""
-        return await self._writer.write(call)
+        try:
+            return await self._writer.write(call)
+        except asyncpg.UndefinedTableError as error:
+            raise await self._named(error) from error
 
     async def read(self, call: Call[T]) -> T:
         """See `Store.read`."""
-        return await self._readers.run(call)
+        try:
+            return await self._readers.run(call)
+        except asyncpg.UndefinedTableError as error:
+            raise await self._named(error) from error
 
     async def read_long(self, call: Call[T]) -> T:
         """See `Store.read_long`."""
-        return await self._long.run(call)
+        try:
+            return await self._long.run(call)
+        except asyncpg.UndefinedTableError as error:
+            raise await self._named(error) from error
+
+    async def _named(self, error: asyncpg.UndefinedTableError) -> Exception:
+        """A table that is not there was moved away, or is a mistake in the statement."""
+        return name_missing_table(error, await self.catalogue())
 
     async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:
         """See `Store.purge`. Every table is written anew with its indexes; the server's own log is the server's."""
@@ -100,6 +118,8 @@ class PostgresStore:
             return await purging.purge(connection, rewrite_up_to_bytes)
         except StoreUnavailable:
             raise
+        except asyncpg.UndefinedTableError as error:
+            raise await self._named(error) from error
         except Exception as error:
             raise trouble(error) from error
         finally:

@@ -35,7 +35,7 @@ _LOCK_CLASS: Final = 0x756E6272
 LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, hashtext(current_schema()))"
 """One for all who write to the tables of one schema; it goes with the transaction."""
 
-_BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LOCK}"
+BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LOCK}"
 _UNKNOWN: Final = (
     "The connection to the database was lost while a change was being made durable ({error}). It is not known whether"
     " it was: ask, or try again with the same Idempotency-Key."
@@ -149,7 +149,7 @@ class Writer:
             except StoreUnavailable as error:
                 raise _Refused(error, may_pass=False, is_away=True) from None
         try:
-            await self._connection.execute(_BEGIN)
+            await self._connection.execute(BEGIN)
         except Exception as error:  # noqa: BLE001 - named for the waiters
             await self._roll_back()
             # one that was idle when the server was started again is found out only now

@@ -16,6 +16,7 @@ from unbroken.store.sql import positional
 from unbroken.store.sqlite.connection import OLDEST, connect, make_file, refusal, trouble
 from unbroken.store.sqlite.transaction import SqliteTransaction
 from unbroken.store.sqlite.writer import Writer
+from unbroken.store.whereabouts import name_missing_table, refuse_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,7 @@ class SqliteStore:
         *,
         migrations: Sequence[migrate.Migration] | None = None,
         busy_timeout_s: float = _BUSY_TIMEOUT_S,
+        as_it_is: bool = False,
     ) -> Self:
         """Open the database in the file `path` and bring it up to date.
 
@@ -59,31 +61,47 @@ class SqliteStore:
             path: the file; made with its directory, for its owner only, if it is not there.
             migrations: instead of those that ship with Unbroken.
             busy_timeout_s: how long a write waits for another process that writes.
+            as_it_is: for a move: change nothing, and open also one that is not in use (`whereabouts`).
 
         Raises:
             StoreRefused: with a sentence that says what to do.
         """
         path = Path(os.path.abspath(path))  # noqa: PTH100, ASYNC240 - asks nothing but the working directory
         known = migrate.packaged() if migrations is None else migrations
-        writer = Writer(partial(_open_for_writing, path, known, busy_timeout_s))
+        writer = Writer(partial(_open_for_writing, path, None if as_it_is else known, busy_timeout_s))
         await writer.start()
         return cls(path, writer)
 
     async def write(self, call: Call[T]) -> T:
         """See `Store.write`."""
-        return await self._writer.write(call)
+        try:
+            return await self._writer.write(call)
+        except sqlite3.OperationalError as error:
+            raise await self._named(error) from error
 
     async def read(self, call: Call[T]) -> T:
         """See `Store.read`."""
         self._refuse_if_closed()
         if self._reader is None:
             self._reader = _Reader(self._path)
-        return self._reader.run(call)
+        try:
+            return self._reader.run(call)
+        except sqlite3.OperationalError as error:
+            raise await self._named(error) from error
 
     async def read_long(self, call: Call[T]) -> T:
         """See `Store.read_long`."""
         self._refuse_if_closed()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, call)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, call)
+        except sqlite3.OperationalError as error:
+            raise await self._named(error) from error
+
+    async def _named(self, error: sqlite3.OperationalError) -> Exception:
+        """A table that is not there was moved away, or is a mistake in the statement."""
+        if not str(error).startswith("no such table"):
+            return error
+        return name_missing_table(error, await self.catalogue())
 
     async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:
         """See `Store.purge`. The write-ahead log is emptied into the file and cut; then the file is written anew."""
@@ -192,14 +210,18 @@ def _is_attempt_to_write(error: sqlite3.Error) -> bool:
     return error.sqlite_errorcode == sqlite3.SQLITE_READONLY
 
 
-def _open_for_writing(path: Path, known: Sequence[migrate.Migration], busy_timeout_s: float) -> sqlite3.Connection:
+def _open_for_writing(
+    path: Path, known: Sequence[migrate.Migration] | None, busy_timeout_s: float
+) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < OLDEST:
         raise StoreRefused(f"SQLite {sqlite3.sqlite_version} is too old. Use a Python with SQLite 3.35 or newer.")
-    make_file(path)
+    if known is not None:
+        make_file(path)
     try:
         connection = connect(path, busy_timeout_s=busy_timeout_s, writes=True)
         try:
-            _bring_up_to_date(connection, known)
+            if known is not None:
+                _bring_up_to_date(connection, known, path)
         except BaseException:
             connection.close()
             raise
@@ -229,14 +251,14 @@ def _rewrite(connection: sqlite3.Connection) -> None:
     connection.execute("VACUUM")
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, known: Sequence[migrate.Migration]) -> None:
+def _bring_up_to_date(connection: sqlite3.Connection, known: Sequence[migrate.Migration], path: Path) -> None:
     """Apply what the database lacks, each migration in a transaction of its own.
 
     What is lacking is asked anew each time, as another process may do the same. The last of the transactions finds
     that nothing is: it is taken even so, because it tells now whether the file can be written.
     """
     connection.execute("BEGIN IMMEDIATE")
-    _refuse_foreign(connection)
+    refuse_elsewhere(_tables(connection), str(path))
     connection.execute(migrate.VERSION_TABLE)
     connection.execute("DELETE FROM schema_migrations WHERE FALSE")  # BEGIN alone is content with a read-only file
     while lacking := migrate.pending(known, _applied(connection)):
@@ -257,7 +279,5 @@ def _applied(connection: sqlite3.Connection) -> list[migrate.Applied]:
     return [migrate.Applied(*row) for row in connection.execute(migrate.APPLIED).fetchall()]
 
 
-def _refuse_foreign(connection: sqlite3.Connection) -> None:
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
-    if tables and "schema_migrations" not in tables:
-        raise StoreRefused("The database was made by another program. Name another file.")
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}

@@ -1,0 +1,97 @@
+"""What a move needs of an engine beside the contract: what its tables are like, their counters, and to stand still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from unbroken.store.contract import Store, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A table as the engine says it.
+
+    Args:
+        name: as it is called now, with the prefix of `whereabouts`.
+        key: the columns of the primary key, in its order.
+        columns: the others, by name.
+        truths: which of all columns are BOOLEAN.
+        counter: the column whose numbers the database counts up itself, or None.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    truths: frozenset[str]
+    counter: str | None
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The key, then the others: a row in this order is one that this package's functions take and give."""
+        return (*self.key, *self.columns)
+
+
+def shape(name: str, columns: Sequence[tuple[str, bool, bool, int | None]]) -> Shape:
+    """A table of (column, is it BOOLEAN, does the database count it up, place in the primary key)."""
+    keyed = sorted((place, column) for column, _, _, place in columns if place is not None)
+    return Shape(
+        name=name,
+        key=tuple(column for _, column in keyed),
+        columns=tuple(sorted(column for column, _, _, place in columns if place is None)),
+        truths=frozenset(column for column, is_truth, _, _ in columns if is_truth),
+        counter=next((column for column, _, is_counted, _ in columns if is_counted), None),
+    )
+
+
+class Movable(Protocol):
+    """A database of one engine, opened for a move: also one that no server would open (`whereabouts`)."""
+
+    @property
+    def store(self) -> Store:
+        """Its calls."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people, without a password."""
+        ...
+
+    @property
+    def overriding(self) -> str:
+        """What an INSERT says between columns and VALUES to bring the numbers of a counter along."""
+        ...
+
+    async def make_tables(self) -> None:
+        """Make the tables of this version of Unbroken in an empty database."""
+        ...
+
+    async def shapes(self, tx: Transaction) -> list[Shape]:
+        """The tables, by name."""
+        ...
+
+    async def counted(self, tx: Transaction, table: Shape) -> int:
+        """The last number that the counter of a table gave out, also to rows that are gone; 0 where none."""
+        ...
+
+    async def count_from(self, tx: Transaction, table: Shape, number: int) -> None:
+        """Let the counter go on behind `number`."""
+        ...
+
+    async def get_to_know(self, tx: Transaction, tables: Sequence[Shape]) -> None:
+        """Let the engine count what was brought in, so that it plans its first reads well."""
+        ...
+
+    def standing_still(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction beside which nobody writes, in no process, while others read on.
+
+        Its owner may await anything between its statements. Committed at the end; any error takes all of it back.
+
+        Raises:
+            StoreUnavailable: another writer did not make way in time, or nothing of it stays.
+        """
+        ...
