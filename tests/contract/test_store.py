@@ -115,20 +115,17 @@ async def test_a_waiter_that_is_cancelled_before_its_turn_takes_its_call_with_it
     assert await names(store) == ["kept"]
 
 
-async def test_the_effect_of_a_call_stands_if_its_waiter_is_cancelled_during_its_turn(store: Store) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
+async def test_the_effect_of_a_call_stands_if_its_waiter_is_cancelled_during_its_turn(store: Store, gate: Any) -> None:
     async def call(tx: Transaction) -> None:
-        begun.set()
-        assert go_on.wait(30)
+        await gate(tx)
         await tx.run(ADD, "a", 1)
 
     waiting = asyncio.create_task(store.write(call))
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(gate.entered.wait)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    go_on.set()
+    gate.opened.set()
     await store.write(add("b"))
 
     assert await names(store) == ["a", "b"]
@@ -416,18 +413,15 @@ async def test_a_read_is_one_snapshot(store: Store, opener: Any, how: str) -> No
     assert await names(store) == ["a", "b"]
 
 
-async def test_a_read_sees_nothing_of_a_write_that_is_not_durable_yet(store: Store) -> None:
-    written, go_on = threading.Event(), threading.Event()
-
+async def test_a_read_sees_nothing_of_a_write_that_is_not_durable_yet(store: Store, gate: Any) -> None:
     async def call(tx: Transaction) -> None:
         await tx.run(ADD, "a", 1)
-        written.set()
-        assert go_on.wait(30)
+        await gate(tx)
 
     writing = asyncio.create_task(store.write(call))
-    await asyncio.to_thread(written.wait)
+    await asyncio.to_thread(gate.entered.wait)
     during = await names(store)
-    go_on.set()
+    gate.opened.set()
     await writing
 
     assert during == []

@@ -1,8 +1,9 @@
 """Numbered migrations: which there are, which a database still lacks, and which database is not ours to touch.
 
-A migration is one SQL file, `NNNN_name.sql`, written once for both databases with the tokens of `Dialect`. It is
-applied in one transaction together with its row in `schema_migrations`, and never changed afterwards. Nothing here
-talks to a database; each engine applies what `pending` answers.
+A migration is one SQL file, `NNNN_name.sql`, written once for both databases with the tokens of `Dialect`; what only
+one of them has stands in `NNNN_name.DIALECT.sql` and follows it. A migration is applied in one transaction together
+with its row in `schema_migrations`, and never changed afterwards. Nothing here talks to a database; each engine
+applies what `pending` answers.
 """
 
 from __future__ import annotations
@@ -37,20 +38,26 @@ class Dialect:
     """What a database calls the things that differ.
 
     Args:
+        name: in the name of a file with what only this database has.
         identity: `{identity}`, an integer primary key that the database counts up itself.
         without_rowid: `{without_rowid}`, after the closing bracket of a table that is read by its primary key only.
+        text: the type TEXT, ordered by its bytes: an order that depends on the machine's language would not be
+            Python's, and other after an upgrade of the machine.
     """
 
+    name: str
     identity: str
     without_rowid: str
+    text: str
 
     def say(self, text: str) -> str:
         """`text` with its tokens replaced."""
-        return text.replace("{identity}", self.identity).replace("{without_rowid}", self.without_rowid)
+        said = text.replace("{identity}", self.identity).replace("{without_rowid}", self.without_rowid)
+        return re.sub(r"\bTEXT\b", self.text, said)
 
 
-SQLITE: Final = Dialect("INTEGER PRIMARY KEY AUTOINCREMENT", "WITHOUT ROWID")
-POSTGRESQL: Final = Dialect("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "")
+SQLITE: Final = Dialect("sqlite", "INTEGER PRIMARY KEY AUTOINCREMENT", "WITHOUT ROWID", "TEXT")
+POSTGRESQL: Final = Dialect("postgresql", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "", 'TEXT COLLATE "C"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +96,12 @@ class Migration:
         return found
 
 
-def packaged() -> list[Migration]:
-    """The migrations that ship with this version of Unbroken."""
-    return load(files("unbroken.store") / "migrations")
+def packaged(dialect: Dialect = SQLITE) -> list[Migration]:
+    """The migrations that ship with this version of Unbroken, with what only `dialect` has."""
+    return load(files("unbroken.store") / "migrations", dialect)
 
 
-def load(folder: Traversable) -> list[Migration]:
+def load(folder: Traversable, dialect: Dialect = SQLITE) -> list[Migration]:
     """The migrations in `folder`, in the order of their numbers; other files are ignored.
 
     Raises:
@@ -103,13 +110,20 @@ def load(folder: Traversable) -> list[Migration]:
     found = []
     for file in folder.iterdir():
         if (name := _FILE_NAME.fullmatch(file.name)) is not None:
-            # a checkout may turn the line ends of a text file; that is no change of the migration
-            text = file.read_text(encoding="utf-8").replace("\r\n", "\n")
+            text = _read(file)
+            own = folder / file.name.replace(".sql", f".{dialect.name}.sql")
+            if own.is_file():
+                text += _read(own)
             found.append(Migration(int(name["version"]), name["name"], text))
     found.sort(key=lambda migration: migration.version)
     if len({migration.version for migration in found}) != len(found):
         raise ValueError("Two migrations have the same number.")
     return found
+
+
+def _read(file: Traversable) -> str:
+    """A checkout may turn the line ends of a text file; that is no change of the migration."""
+    return file.read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
 def pending(known: Sequence[Migration], applied: Iterable[Applied]) -> list[Migration]:

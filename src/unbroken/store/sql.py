@@ -1,8 +1,8 @@
-"""One text for every database: how a statement written with `$n` parameters is said to SQLite.
+"""One text for every database: how a statement written with `$n` parameters is said to each.
 
 SQLite knows `$1` only as a name, and Python warns where a name meets a sequence (from 3.12; an error from 3.14). So
-each parameter becomes a plain `?`, and the values are put into the order in which the parameters occur. `FOR UPDATE`
-goes: SQLite's writing transactions are serial, so every row stays as it was read.
+each parameter becomes a plain `?`, and the values are put into the order in which the parameters occur. PostgreSQL
+takes `$1` as it is. `FOR UPDATE` goes on both: writing transactions are serial, so every row stays as it was read.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_READS: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 _ENDS_TRANSACTION: Final = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 
@@ -55,14 +56,57 @@ class Positional:
         return values if self.order is None else [values[place] for place in self.order]
 
 
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A statement with `$n` parameters.
+
+    Args:
+        text: what PostgreSQL is told.
+        count: how many values the statement takes.
+        only_reads: it is a plain SELECT, which leaves nothing that would have to be taken back.
+    """
+
+    text: str
+    count: int
+    only_reads: bool
+
+    def refuse_unless_fitting(self, values: Sequence[Value]) -> None:
+        """Let `count` values pass.
+
+        Raises:
+            ValueError: there are not `count` values.
+        """
+        if len(values) != self.count:
+            raise ValueError(f"The statement takes {self.count} values, {len(values)} were given: {self.text}")
+
+
 @lru_cache(maxsize=4096)  # statements are written, not made; the bound only guards against one that is
 def positional(statement: str) -> Positional:
-    """Rewrite `statement`; once, as the answer is kept.
+    """Rewrite `statement` for SQLite; once, as the answer is kept.
 
     Raises:
         ValueError: the parameters are not `$1` to `$n` with none left out.
         CallRefused: it would begin or end a transaction, which is the engine's business.
     """
+    text, order = _said(statement, "?")
+    count = _count(statement, order)
+    return Positional(text, count, None if order == list(range(count)) else tuple(order))
+
+
+@lru_cache(maxsize=4096)
+def numbered(statement: str) -> Numbered:
+    """Rewrite `statement` for PostgreSQL; once, as the answer is kept.
+
+    Raises:
+        ValueError: the parameters are not `$1` to `$n` with none left out.
+        CallRefused: it would begin or end a transaction, which is the engine's business.
+    """
+    text, order = _said(statement, None)
+    return Numbered(text, _count(statement, order), _READS.match(statement) is not None)
+
+
+def _said(statement: str, parameter: str | None) -> tuple[str, list[int]]:
+    """The statement without locks, each parameter as `parameter` or as it is; which value each stands for, from 0."""
     if _ENDS_TRANSACTION.match(statement):
         raise CallRefused(f"A call may not begin or end a transaction: {statement}")
     order: list[int] = []
@@ -73,10 +117,13 @@ def positional(statement: str) -> Positional:
         if token["lock"] is not None:
             return ""
         order.append(int(token["parameter"]) - 1)
-        return "?"
+        return parameter or token[0]
 
-    text = _TOKEN.sub(say, statement)
+    return _TOKEN.sub(say, statement), order
+
+
+def _count(statement: str, order: Sequence[int]) -> int:
     count = max(order, default=-1) + 1
     if set(order) != set(range(count)):
         raise ValueError(f"The parameters must be $1 to ${count} with none left out: {statement}")
-    return Positional(text, count, None if order == list(range(count)) else tuple(order))
+    return count

@@ -85,6 +85,20 @@ def test_line_ends_are_no_change(tmp_path: Path) -> None:
     assert windows.applied == unix.applied
 
 
+def test_what_only_one_database_has_follows_the_migration_there(tmp_path: Path) -> None:
+    (tmp_path / "0001_a.sql").write_text("CREATE TABLE a (b TEXT);\n")
+    (tmp_path / "0001_a.postgresql.sql").write_text("CREATE TYPE c AS RANGE (SUBTYPE = BYTEA);\n")
+    (plain,) = load(tmp_path, SQLITE)
+    (more,) = load(tmp_path, POSTGRESQL)
+
+    assert plain.statements(SQLITE) == ["CREATE TABLE a (b TEXT);"]
+    assert more.statements(POSTGRESQL) == [
+        'CREATE TABLE a (b TEXT COLLATE "C");',
+        "CREATE TYPE c AS RANGE (SUBTYPE = BYTEA);",
+    ]
+    assert plain.applied != more.applied
+
+
 def test_a_new_database_lacks_everything_and_a_current_one_nothing() -> None:
     assert pending([FIRST, SECOND], []) == [FIRST, SECOND]
     assert pending([FIRST, SECOND], [FIRST.applied]) == [SECOND]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unbroken.store.contract import CallRefused
-from unbroken.store.sql import Positional, positional
+from unbroken.store.sql import Positional, numbered, positional
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,23 @@ def test_the_number_of_values_must_fit() -> None:
     for values in [(), ("a",), ("a", "b", "c")]:
         with pytest.raises(ValueError, match="takes 2 values"):
             known.arrange(values)
+
+
+@pytest.mark.parametrize(
+    ("statement", "text", "count", "only_reads"),
+    [
+        ("SELECT $2, $1, '$3'", "SELECT $2, $1, '$3'", 2, True),
+        ("\n select a FROM t FOR UPDATE OF t", "\n select a FROM t", 0, True),
+        ("INSERT INTO t (a) VALUES ($1) RETURNING a", "INSERT INTO t (a) VALUES ($1) RETURNING a", 1, False),
+        ("WITH x AS (SELECT 1) DELETE FROM t", "WITH x AS (SELECT 1) DELETE FROM t", 0, False),
+    ],
+)
+def test_a_statement_with_numbers_keeps_them(statement: str, text: str, count: int, only_reads: bool) -> None:
+    known = numbered(statement)
+
+    assert (known.text, known.count, known.only_reads) == (text, count, only_reads)
+    with pytest.raises(ValueError, match=f"takes {count} values"):
+        known.refuse_unless_fitting(["a"] * (count + 1))
 
 
 def test_values_that_are_in_order_are_passed_on_as_they_are() -> None:

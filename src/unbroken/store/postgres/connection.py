@@ -1,0 +1,97 @@
+"""How a connection is made: from which URL, with which settings of the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from unbroken.store.contract import StoreRefused
+
+SCHEMES: Final = ("postgresql", "postgres")
+_STATEMENTS_KEPT: Final = 1024
+_SLACK_S: Final = 5.0
+"""How much longer than the server we wait for an answer: then nobody is there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long things may take, in seconds.
+
+    Args:
+        connect_s: to reach the server.
+        statement_s: one statement.
+        long_statement_s: one statement of a long read, or of a migration.
+        lock_s: to wait for another process that writes. Longer than `idle_s`, so that one that was stopped in the
+            middle of a write is waited out.
+        idle_s: the time between two statements of a transaction, after which the server ends it.
+    """
+
+    connect_s: float = 5.0
+    statement_s: float = 30.0
+    long_statement_s: float = 600.0
+    lock_s: float = 15.0
+    idle_s: float = 10.0
+
+
+class Url:
+    """A database by its URL, which is kept out of sight: it may hold a password.
+
+    Raises:
+        StoreRefused: it is no URL of PostgreSQL.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        except ValueError:
+            parts, place = None, ""  # several hosts, which are nobody's secret but hard to tell from one
+        if (parts.scheme if parts else url.partition(":")[0]) not in SCHEMES:
+            raise StoreRefused("The database is named by a URL: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE.")
+        self._url = url
+        self.place = f"postgresql://{place}"
+
+    def __repr__(self) -> str:
+        return f"Url({self.place!r})"
+
+    async def connect(self, limits: Limits, *, is_long: bool = False, **settings: str) -> Any:
+        """A connection of asyncpg; its transactions begin and end by statements.
+
+        Args:
+            is_long: the longer limit holds for each statement.
+            settings: of the session, beside those that every one has.
+
+        Raises:
+            Exception: as asyncpg, the system or the server say it; see `trouble`.
+        """
+        statement_s = limits.long_statement_s if is_long else limits.statement_s
+        return await asyncpg.connect(
+            self._url,
+            timeout=limits.connect_s,
+            command_timeout=statement_s + _SLACK_S,
+            statement_cache_size=_STATEMENTS_KEPT,
+            max_cached_statement_lifetime=0,
+            server_settings=_session(limits, statement_s) | settings,
+        )
+
+
+def _session(limits: Limits, statement_s: float) -> dict[str, str]:
+    return {
+        "application_name": "unbroken",
+        "client_encoding": "UTF8",
+        "timezone": "UTC",
+        "jit": "off",  # it compiles for longer than our statements run
+        "statement_timeout": _ms(statement_s),
+        "lock_timeout": _ms(limits.lock_s),
+        "idle_in_transaction_session_timeout": _ms(limits.idle_s),
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+    }
+
+
+def _ms(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

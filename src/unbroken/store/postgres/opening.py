@@ -1,0 +1,83 @@
+"""Opening: whether a database can be a store, and what it lacks of its tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from unbroken.store import migrate
+from unbroken.store.contract import StoreRefused
+from unbroken.store.postgres.writer import LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OLDEST: Final = 15
+"""The first PostgreSQL that is tested."""
+
+_FACTS: Final = """
+    SELECT current_schema(), current_setting('server_encoding'), current_setting('fsync'),
+        current_setting('synchronous_commit'), pg_is_in_recovery()"""
+TABLES: Final = """
+    SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
+        AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+    ORDER BY c.relname"""
+"""Those of the schema, without those of extensions."""
+
+_SYNCED: Final = frozenset({"on", "remote_apply"})
+
+
+async def prepare(connection: Any, known: Sequence[migrate.Migration], place: str) -> None:
+    """Bring the database up to date, all in one transaction: whoever opens it at the same time waits.
+
+    Raises:
+        StoreRefused: it cannot be a store, and what to do.
+        Exception: as PostgreSQL says it.
+    """
+    await _refuse_unfit(connection, place)
+    async with connection.transaction(isolation="read_committed"):
+        await connection.execute(LOCK)
+        await _refuse_foreign(connection, place)
+        await connection.execute(migrate.VERSION_TABLE)
+        for migration in migrate.pending(known, await _applied(connection)):
+            for statement in migration.statements(migrate.POSTGRESQL):
+                await connection.execute(statement)
+            row = migration.applied
+            await connection.execute(migrate.RECORD, row.version, row.name, row.checksum)
+
+
+async def be_durable(connection: Any) -> None:
+    """What a COMMIT has answered is on the disk, whatever the server's settings say of others."""
+    if await connection.fetchval("SELECT current_setting('synchronous_commit')") not in _SYNCED:
+        await connection.execute("SET synchronous_commit = on")
+
+
+async def _refuse_unfit(connection: Any, place: str) -> None:
+    major = connection.get_server_version().major
+    if major < OLDEST:
+        raise StoreRefused(f"{place} is PostgreSQL {major}. Use PostgreSQL {OLDEST} or newer.")
+    schema, encoding, fsync, _, is_standby = await connection.fetchrow(_FACTS)
+    if is_standby:
+        raise StoreRefused(f"{place} is a standby, which only reads. Name the primary.")
+    if encoding != "UTF8":
+        raise StoreRefused(
+            f"{place} keeps text as {encoding}. Create a database for Unbroken: createdb --encoding=UTF8 "
+            "--template=template0 NAME."
+        )
+    if schema is None:
+        raise StoreRefused(f"{place} has no schema to make tables in. Create one, or set the account's search_path.")
+    if fsync != "on":
+        raise StoreRefused(
+            f"The server of {place} runs with fsync off: what it has acknowledged is lost with the power. "
+            "Set fsync = on in postgresql.conf."
+        )
+
+
+async def _refuse_foreign(connection: Any, place: str) -> None:
+    tables = {name for _, name in await connection.fetch(TABLES)}
+    if tables and "schema_migrations" not in tables:
+        raise StoreRefused(f"{place} holds tables of another program. Name another database, or a schema of its own.")
+
+
+async def _applied(connection: Any) -> list[migrate.Applied]:
+    return [migrate.Applied(*row) for row in await connection.fetch(migrate.APPLIED)]

@@ -1,0 +1,164 @@
+"""Reads, each on one snapshot: short ones on the event loop, long ones in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from unbroken.store.contract import Call, CallRefused, StoreUnavailable
+from unbroken.store.postgres.transaction import Outcome, PostgresTransaction
+from unbroken.store.postgres.trouble import READ_ONLY, is_lost, sqlstate, trouble
+from unbroken.store.postgres.writer import close, is_idle_again
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_LONG_READS: Final = 4
+_CLOSED: Final = "The store is closed."
+
+
+class Readers:
+    """Connections for short reads: at most `room` at a time, the others wait for one. Belongs to the event loop.
+
+    Args:
+        connect: opens a connection; raises StoreUnavailable.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]], room: int) -> None:
+        self._connect = connect
+        self._room = asyncio.Semaphore(room)
+        self._idle: list[Any] = []
+        self._is_closed = False
+
+    async def run(self, call: Call[T]) -> T:
+        """Run `call` on one snapshot."""
+        async with self._room:
+            while True:
+                if self._is_closed:
+                    raise StoreUnavailable(_CLOSED)
+                is_new = not self._idle
+                connection = await self._connect() if is_new else self._idle.pop()
+                outcome, error = await self._on(connection, call)
+                # one that was idle when the server was started again is found out only now; a read can be repeated
+                if error is None or is_new or not is_lost(error):
+                    return _answer(outcome, error)
+
+    async def _on(self, connection: Any, call: Call[T]) -> tuple[Outcome[T], Exception | None]:
+        try:
+            outcome, error = await read(connection, call)
+        except BaseException:
+            connection.terminate()  # the reader was cancelled, and an answer may be on its way
+            raise
+        if await is_idle_again(connection):
+            if self._is_closed:
+                await close(connection)
+            else:
+                self._idle.append(connection)
+        return outcome, error
+
+    async def close(self) -> None:
+        """Let go of every connection; those in use when their read is done."""
+        self._is_closed = True
+        while self._idle:
+            await close(self._idle.pop())
+
+
+class LongReaders:
+    """Threads, each with a connection and an event loop of its own, so that what a read decodes holds up nobody.
+
+    Args:
+        connect: opens a connection, in whichever event loop runs; raises StoreUnavailable.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+        self._connect = connect
+        self._threads = ThreadPoolExecutor(_LONG_READS, "unbroken-long-read")
+        self._idle: list[_LongReader] = []
+        self._all: set[_LongReader] = set()
+        self._is_closed = False
+
+    async def run(self, call: Call[T]) -> T:
+        """Run `call` on one snapshot."""
+        if self._is_closed:
+            raise StoreUnavailable(_CLOSED)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
+
+    def _run(self, call: Call[T]) -> T:
+        if self._is_closed:  # it may have waited for a thread
+            raise StoreUnavailable(_CLOSED)
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = _LongReader(self._connect)
+            self._all.add(reader)
+        try:
+            return reader.run(call)
+        finally:
+            self._idle.append(reader)
+
+    async def close(self) -> None:
+        """Break off what still runs, then let go of every connection."""
+        self._is_closed = True
+        if not self._all:
+            return
+        ending = asyncio.create_task(asyncio.to_thread(self._threads.shutdown))
+        while not ending.done():
+            for reader in list(self._all):
+                reader.interrupt()  # is lost on one that is between two reads, so say it again
+            await asyncio.wait([ending], timeout=0.02)
+        while self._all:
+            await asyncio.to_thread(self._all.pop().close)
+
+
+class _LongReader:
+    """One connection and its loop, used by one thread at a time."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+        self._readers = Readers(connect, room=1)
+        self._loop = asyncio.new_event_loop()
+        self._running: asyncio.Task[Any] | None = None
+
+    def run(self, call: Call[T]) -> T:
+        return self._loop.run_until_complete(self._read(call))
+
+    async def _read(self, call: Call[T]) -> T:
+        self._running = asyncio.current_task()
+        try:
+            return await self._readers.run(call)
+        except asyncio.CancelledError:
+            raise StoreUnavailable(_CLOSED) from None
+        finally:
+            self._running = None
+
+    def interrupt(self) -> None:
+        """Break off the read that runs, if one does; from any thread."""
+        with suppress(RuntimeError):  # its loop is closed
+            self._loop.call_soon_threadsafe(lambda: self._running and self._running.cancel())
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._readers.close())
+        self._loop.close()
+
+
+async def read(connection: Any, call: Call[T]) -> tuple[Outcome[T], Exception | None]:
+    """Run `call` in a transaction that only reads and is left open; with what the server or the connection said."""
+    try:
+        await connection.execute(_BEGIN)
+    except Exception as error:  # noqa: BLE001 - the caller tells what it means
+        return Outcome(None, trouble(error)), error
+    transaction = PostgresTransaction(connection)
+    outcome = await transaction.run_call(call)
+    return outcome, transaction.cause
+
+
+def _answer(outcome: Outcome[T], cause: Exception | None) -> T:
+    if outcome.error is None:
+        return outcome.answer  # type: ignore[return-value]
+    if cause is not None and sqlstate(cause) == READ_ONLY:
+        raise CallRefused("A read may not write.") from cause
+    raise outcome.error

@@ -1,0 +1,145 @@
+"""The store of one database and several processes. See `unbroken.store.contract` for what it promises."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from unbroken.store import migrate
+from unbroken.store.contract import Call, StoreRefused, StoreUnavailable
+from unbroken.store.postgres import opening, purging
+from unbroken.store.postgres.connection import Limits, Url
+from unbroken.store.postgres.readers import LongReaders, Readers
+from unbroken.store.postgres.trouble import refusal, trouble
+from unbroken.store.postgres.writer import Writer, close
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
+
+_READERS: Final = 8
+_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+"""Between the attempts to reach the server again; then whoever waits is told, and the next one tries anew."""
+
+_CATALOGUE: Final = f"""
+    SELECT t.relname, a.attname FROM ({opening.TABLES}) t JOIN pg_attribute a ON a.attrelid = t.oid
+    WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum"""
+
+
+class PostgresStore:
+    """A `Store` in a PostgreSQL database. Made by `open`, and used in the event loop that did."""
+
+    def __init__(self, url: Url, limits: Limits) -> None:
+        self._url = url
+        self._limits = limits
+        self._writer = Writer(self._connect_for_writing)
+        self._readers = Readers(self._connect, _READERS)
+        self._long = LongReaders(self._connect_for_long)
+        self._is_closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        migrations: Sequence[migrate.Migration] | None = None,
+        limits: Limits | None = None,
+    ) -> Self:
+        """Open the database at `url` and bring it up to date.
+
+        Args:
+            url: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE, with any option of the server's sessions after a ?.
+            migrations: instead of those that ship with Unbroken.
+            limits: how long things may take.
+
+        Raises:
+            StoreRefused: with a sentence that says what to do, and without the password.
+        """
+        known = migrate.packaged(migrate.POSTGRESQL) if migrations is None else migrations
+        store = cls(Url(url), limits or Limits())
+        await store._prepare(known)
+        return store
+
+    async def _prepare(self, known: Sequence[migrate.Migration]) -> None:
+        place = self._url.place
+        try:
+            connection = await self._url.connect(self._limits, is_long=True)
+            try:
+                await opening.prepare(connection, known, place)
+            finally:
+                await close(connection)
+        except StoreRefused:
+            raise
+        except Exception as error:
+            raise refusal(error, place) from error
+
+    async def write(self, call: Call[T]) -> T:
+        """See `Store.write`."""
+        return await self._writer.write(call)
+
+    async def read(self, call: Call[T]) -> T:
+        """See `Store.read`."""
+        return await self._readers.run(call)
+
+    async def read_long(self, call: Call[T]) -> T:
+        """See `Store.read_long`."""
+        return await self._long.run(call)
+
+    async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:
+        """See `Store.purge`. Every table is written anew with its indexes; the server's own log is the server's."""
+        if self._is_closed:
+            raise StoreUnavailable("The store is closed.")
+        connection = await self._connect(is_long=True)
+        try:
+            return await purging.purge(connection, rewrite_up_to_bytes)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            raise trouble(error) from error
+        finally:
+            await close(connection)
+
+    async def catalogue(self) -> dict[str, list[str]]:
+        """See `Store.catalogue`. Those of the schema that Unbroken has."""
+        tables: dict[str, list[str]] = {}
+        for table, column in await self.read(lambda tx: tx.all(_CATALOGUE)):
+            tables.setdefault(table, []).append(column)
+        return tables
+
+    async def close(self) -> None:
+        """See `Store.close`. A long read that still runs is broken off."""
+        self._is_closed = True
+        await self._long.close()
+        await self._writer.stop()
+        await self._readers.close()
+
+    async def _connect(self, *, is_long: bool = False) -> Any:
+        try:
+            return await self._url.connect(self._limits, is_long=is_long)
+        except Exception as error:
+            named = trouble(error)
+            if not isinstance(named, StoreUnavailable):
+                named = StoreUnavailable(f"The database cannot be reached ({error}).")
+            raise named from error
+
+    async def _connect_for_long(self) -> Any:
+        return await self._connect(is_long=True)
+
+    async def _connect_for_writing(self) -> Any:
+        """A connection whose COMMIT waits for the disk; a server that is being started again is waited for."""
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                connection = await self._connect()
+                try:
+                    await opening.be_durable(connection)
+                except Exception as error:
+                    connection.terminate()
+                    raise StoreUnavailable(str(trouble(error))) from error
+            except StoreUnavailable:
+                if pause_s is None or self._is_closed:
+                    raise
+                await asyncio.sleep(pause_s)
+            else:
+                return connection
+        raise AssertionError

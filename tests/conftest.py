@@ -1,0 +1,31 @@
+"""One PostgreSQL server for all tests of a process, started by the first that asks for it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from unbroken.testing.postgres import SERVER_VARIABLE, PostgresServer, Schemas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[str]:
+    """The URL of a database from which others can be created."""
+    if named := os.environ.get(SERVER_VARIABLE):
+        yield named
+        return
+    with PostgresServer() as server:
+        yield server.url()
+
+
+@pytest.fixture(scope="session")
+def schemas(database_server: str) -> Iterator[Schemas]:
+    """Makes places for stores, and drops them at the end."""
+    made = Schemas(database_server)
+    yield made
+    made.drop()
