@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 CHILD = Path(__file__).with_name("store_child.py")
-MIGRATIONS = [*load(Path(__file__).parents[1] / "contract" / "migrations"), *(m for m in packaged() if m.name == "log")]
+MIGRATIONS = [
+    *load(Path(__file__).parents[1] / "contract" / "migrations"),
+    *(m for m in packaged() if m.name.startswith("log")),
+]
 ADD = "INSERT INTO things (name, number) VALUES ($1, $2)"
 
 

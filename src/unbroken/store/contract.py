@@ -85,6 +85,17 @@ class Transaction(Protocol):
         """Run a statement without an answer once for each of `rows`, in their order."""
         ...
 
+    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
+        """Await a look at another system that holds a part of the data, as a payload log outside the database does.
+
+        The transaction stays open meanwhile, so a short one; and whatever it changes there is not taken back. `look`
+        may be run in another event loop than the one that the call came from.
+
+        Raises:
+            CallRefused: the engine's calls may not suspend: it keeps all data itself.
+        """
+        ...
+
 
 Call: TypeAlias = Callable[[Transaction], Awaitable[T]]
 """See the module's text."""
