@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -16,6 +17,8 @@ from unbroken.testing.process import PlatformProcess
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from unbroken.testing.postgres import Schemas
+
 INSTALLS = 16
 
 
@@ -29,14 +32,29 @@ def test_sixteen_installs_linked_at_once_become_one_user_two_hundred_times(tmp_p
     print("\n200 times sixteen installs linked at once became one user")
 
 
-def link_at_once(tmp_path: Path, times: int) -> None:
-    with (
-        PlatformProcess(tmp_path / "data", lab=False) as platform,
-        ThreadPoolExecutor(INSTALLS) as pool,
-        ExitStack() as held,
-    ):
-        app = create_app(platform, "at once")
-        connections = [held.enter_context(closing(Connection(platform.base_url))) for _ in range(INSTALLS)]
+def test_sixteen_installs_linked_at_once_through_two_servers_become_one_user(tmp_path: Path, schemas: Schemas) -> None:
+    link_at_once(tmp_path, times=10, database_url=schemas.create())
+
+
+@pytest.mark.prove
+def test_two_servers_two_hundred_times(tmp_path: Path, schemas: Schemas) -> None:
+    link_at_once(tmp_path, times=200, database_url=schemas.create())
+    print("\n200 times sixteen installs linked at once through two servers became one user")
+
+
+def link_at_once(tmp_path: Path, times: int, database_url: str | None = None) -> None:
+    """On one server; on two with data directories of their own where they share a database."""
+    with ThreadPoolExecutor(INSTALLS) as pool, ExitStack() as held:
+        servers = [PlatformProcess(tmp_path / "data", lab=False, database_url=database_url)]
+        app = create_app(held.enter_context(servers[0]), "at once")
+        if database_url is not None:
+            (tmp_path / "other").mkdir()
+            for name in ("keys.json", "mode.json"):
+                shutil.copy(tmp_path / "data" / name, tmp_path / "other" / name)
+            servers.append(PlatformProcess(tmp_path / "other", lab=False, database_url=database_url))
+            held.enter_context(servers[1])
+        urls = [servers[place % len(servers)].base_url for place in range(INSTALLS)]
+        connections = [held.enter_context(closing(Connection(url))) for url in urls]
         for time in range(times):
             one_rush([Api(connection, lab=False) for connection in connections], pool, app, time)
 

@@ -36,6 +36,9 @@ class Standings:
         self._seq = 0
         self._purged_at = 0
         self._is_fresh = False
+        self._turn = 0
+        self._reading: asyncio.Future[None] | None = None
+        self._next: asyncio.Task[None] | None = None
 
     async def load(self, context: Context) -> None:
         """Read everything that still matters; once, before the first upload is taken."""
@@ -45,32 +48,56 @@ class Standings:
     async def refresh(self, context: Context) -> None:
         """Read what changed since the last time: once for all requests that the loop has in hand.
 
-        Whatever runs before the loop looks at its sockets again was received before this read, so nobody can have been
-        told of a change that the read does not know.
+        A read that began after a request was received knows everything that anybody can have been told before it. On
+        an engine whose reads do not suspend that is any read before the loop looks at its sockets again. Where one is
+        on its way already, all who come meanwhile share the next.
         """
         if self._is_fresh:
             return
-        now_ms = context.clock.now_ms()
+        if self._reading is None:
+            await self._read(context)
+            return
+        if self._next is None:
+            self._next = asyncio.create_task(self._read_next(context))
+        await asyncio.shield(self._next)
+
+    async def _read_next(self, context: Context) -> None:
+        while self._reading is not None:
+            await asyncio.wait([self._reading])
+        self._next = None
+        await self._read(context)
+
+    async def _read(self, context: Context) -> None:
+        loop = asyncio.get_running_loop()
+        began, now_ms = self._turn, context.clock.now_ms()
+        loop.call_soon(self._age)
+        self._reading = reading = loop.create_future()
+        try:
+            changes, stopped_apps = await context.store.read(_Changes(self._seq, now_ms - USER_TOKEN_LIFE_MS))
+        finally:
+            self._reading = None
+            reading.set_result(None)
         self._digest = context.vault.tombstone
-
-        async def changes(tx: Transaction) -> list[timelines.Change]:
-            return await timelines.changes_after(tx, self._seq, now_ms - USER_TOKEN_LIFE_MS)
-
-        for change in await context.store.read(changes):
-            self._seq = change.seq
-            if change.install_id is None:
-                self._stopped_apps = await context.store.read(_stopped_apps)
-            elif change.standing == timelines.ERASED:
-                self._erased[change.install_id] = change.at
-                self._uploaded.clear()  # one of these is the erased one; the others cost a statement to know again
-            else:
-                self._changed[change.install_id] = (Standing(change.standing), change.at)
+        if stopped_apps is not None:
+            self._stopped_apps = stopped_apps
+        for change in changes:
+            self._apply(change)
         self._purge(now_ms)
-        self._is_fresh = True
-        asyncio.get_running_loop().call_soon(self._age)
+        self._is_fresh = self._turn == began
 
     def _age(self) -> None:
+        self._turn += 1
         self._is_fresh = False
+
+    def _apply(self, change: timelines.Change) -> None:
+        self._seq = change.seq
+        if change.install_id is None:
+            return
+        if change.standing == timelines.ERASED:
+            self._erased[change.install_id] = change.at
+            self._uploaded.clear()  # one of these is the erased one; the others cost a statement to know again
+        else:
+            self._changed[change.install_id] = (Standing(change.standing), change.at)
 
     def of(self, install_id: InstallId, signed: Standing) -> Standing:
         """How an install stands now; `signed` is what its token says."""
@@ -110,6 +137,19 @@ class Standings:
         self._changed = {install: change for install, change in self._changed.items() if change[1] >= expired}
         if self._erased:
             self.forget([one for one in self._changed if self._digest(one) in self._erased])
+
+
+class _Changes:
+    """The call that reads what changed, and which apps are stopped if that did."""
+
+    def __init__(self, seq: int, since_ms: int) -> None:
+        self._seq = seq
+        self._since_ms = since_ms
+
+    async def __call__(self, tx: Transaction) -> tuple[list[timelines.Change], frozenset[AppId] | None]:
+        changes = await timelines.changes_after(tx, self._seq, self._since_ms)
+        is_of_apps = any(change.install_id is None for change in changes)
+        return changes, await _stopped_apps(tx) if is_of_apps else None
 
 
 async def _stopped_apps(tx: Transaction) -> frozenset[AppId]:

@@ -1,10 +1,13 @@
-"""The composition root: the one place that names engines, and opens a data directory with them."""
+"""The composition root: the one place that names engines, and opens a data directory with them.
+
+A data directory holds the keys, the mark of a lab and, unless a PostgreSQL database is named, the database.
+"""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unbroken.clock import SystemClock
 from unbroken.flow import administer
@@ -12,12 +15,13 @@ from unbroken.flow.context import Context
 from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SeededRandomness, SystemRandomness
-from unbroken.server import data_directory
+from unbroken.server import data_directory, settings
 from unbroken.server.data_directory import DATABASE_FILE, Mode
-from unbroken.server.keys import open_vault
+from unbroken.server.keys import KEYS_FILE, open_vault
 from unbroken.server.lab import CLOCK_FILE, LabClock
 from unbroken.server.trouble import CannotStart
-from unbroken.store.contract import StoreRefused
+from unbroken.store import seal
+from unbroken.store.contract import StoreError, StoreRefused
 from unbroken.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -25,15 +29,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unbroken.clock import Clock
+    from unbroken.credentials import Vault
+    from unbroken.randomness import Randomness
+    from unbroken.store.contract import Store
 
 
 @dataclass(slots=True)
 class Opened:
-    """A data directory in use."""
+    """A data directory in use.
+
+    Args:
+        is_shared: other processes may serve on the same database.
+    """
 
     context: Context
     mode: Mode
     lab_clock: LabClock | None
+    is_shared: bool
 
     async def close(self) -> None:
         """Let go of it; closing twice is harmless."""
@@ -43,27 +55,60 @@ class Opened:
             self.lab_clock = None
 
 
-async def open_data(data: Path, mode: Mode, *, serving: bool) -> Opened:
-    """Open what `data_directory.prepare` found.
+async def open_data(data: Path, mode: Mode, database_url: str, *, serving: bool) -> Opened:
+    """Open what `data_directory.prepare` found, and the database.
 
     `serving` is False for one command beside a server: it looks at a lab's clock, and never moves it.
 
     Raises:
-        CannotStart: with a sentence for the operator.
+        CannotStart: with a sentence for the operator, and without the URL's password.
     """
     randomness = SystemRandomness()
     try:
-        vault = open_vault(data, randomness, is_new=not (data / DATABASE_FILE).exists())
+        store, vault = await _open_store(data, mode, database_url, randomness)
         lab_clock = LabClock(data / CLOCK_FILE, writable=serving) if mode.lab else None
-        store = await SqliteStore.open(data / DATABASE_FILE)
     except OSError as error:
         raise CannotStart(f"{data} cannot be used: {error.strerror or error}.") from error
-    except StoreRefused as error:
+    except StoreError as error:
         raise CannotStart(str(error)) from error
     wall = SystemClock()
     clock: Clock = wall if lab_clock is None else lab_clock
     context = Context(store, EmbeddedLog(store), clock, wall, randomness, vault, Standings(), mode.lab)
-    return Opened(await _with_seed(context, mode) if serving else context, mode, lab_clock)
+    is_shared = bool(database_url)
+    return Opened(await _with_seed(context, mode) if serving else context, mode, lab_clock, is_shared)
+
+
+async def _open_store(data: Path, mode: Mode, url: str, randomness: Randomness) -> tuple[Store, Vault]:
+    """The database with the keys it was written with. Keys are made only where nothing was ever stored under some."""
+    if not url:
+        vault = open_vault(data, randomness, is_new=not (data / DATABASE_FILE).exists())
+        return await SqliteStore.open(data / DATABASE_FILE), vault
+    store = await _open_postgres(url)
+    try:
+        vault = open_vault(data, randomness, is_new=await store.read(seal.find) is None)
+        mark = seal.Seal(vault.tombstone(_SEAL), mode.lab)
+        _refuse_other(await store.write(lambda tx: seal.agree(tx, mark)), mark, data)
+    except BaseException:
+        await store.close()
+        raise
+    return store, vault
+
+
+def _refuse_other(found: seal.Seal, mark: seal.Seal, data: Path) -> None:
+    if found.keys_digest != mark.keys_digest:
+        raise CannotStart(_OTHER_KEYS.format(path=data / KEYS_FILE))
+    if found.is_lab != mark.is_lab:
+        raise CannotStart(_OTHER_MODE[found.is_lab].format(data=data))
+
+
+async def _open_postgres(url: str) -> Store:
+    try:
+        from unbroken.store.postgres import PostgresStore  # noqa: PLC0415 - its driver is an extra
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise StoreRefused("PostgreSQL needs its driver. Run: pip install 'unbroken[server,postgres]'") from error
+    return await PostgresStore.open(url)
 
 
 @asynccontextmanager
@@ -76,7 +121,7 @@ async def open_for_command(data: Path, *, create: bool = False) -> AsyncIterator
         CannotStart: with a sentence for the operator.
     """
     mode = data_directory.prepare(data, Mode(lab=False)) if create else data_directory.read_mode(data)
-    opened = await open_data(data, mode, serving=False)
+    opened = await open_data(data, mode, settings.load().database_url, serving=False)
     try:
         await opened.context.standings.load(opened.context)
         yield opened.context
@@ -89,3 +134,14 @@ async def _with_seed(context: Context, mode: Mode) -> Context:
     if mode.seed is None:
         return context
     return replace(context, randomness=SeededRandomness(mode.seed, await administer.id_counts(context)))
+
+
+_SEAL: Final = b"the database of these keys"
+_OTHER_KEYS: Final = (
+    "The database was written with other keys than those in {path}. Copy keys.json from the data directory of a server"
+    " that works on it, or name another database with UNBROKEN_DATABASE_URL."
+)
+_OTHER_MODE: Final = {
+    True: "The database is a lab's, and {data} is none. Name another of the two.",
+    False: "{data} is a lab's, and the database is none. Name another of the two.",
+}

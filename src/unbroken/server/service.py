@@ -36,7 +36,7 @@ class Service:
     def __init__(self, opened: Opened, settings: Settings, lock: int) -> None:
         self.context = opened.context
         self.metrics = Metrics()
-        self.worker = Worker(opened.context, tell=_tell_failure)
+        self.worker = Worker(opened.context, is_alone=not opened.is_shared, tell=_tell_failure)
         self.patrol = Patrol(opened.context, self.metrics, settings.verify_every_s)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
@@ -70,7 +70,7 @@ class Service:
             )
         lock = data_directory.lock(settings.data)
         try:
-            return cls(await open_data(settings.data, mode, serving=True), settings, lock)
+            return cls(await open_data(settings.data, mode, settings.database_url, serving=True), settings, lock)
         except BaseException:
             os.close(lock)
             raise

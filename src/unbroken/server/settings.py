@@ -6,7 +6,7 @@ Precedence: what the command line says, then the environment, then the default h
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
 
@@ -35,6 +35,10 @@ class Settings:
     data: Annotated[Path, Unit("directory", "Where everything is kept: database, keys, lab clock.")] = Path(
         "unbroken-data"
     )
+    database_url: Annotated[
+        str,
+        Unit("URL", "postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE; without one, SQLite in the data directory."),
+    ] = field(default="", repr=False)  # it may hold a password
     host: Annotated[str, Unit("address", "What to listen on. A lab refuses anything but loopback.")] = "127.0.0.1"
     port: Annotated[int, Unit("port", "What to listen on; 0 takes a free one and says which.")] = 8080
     log_level: Annotated[str, Unit("level", "debug, info, warning, error. Requests are logged at info.")] = "info"

@@ -27,6 +27,7 @@ OF_NOBODY: Final = frozenset(
         "log_taken",
         "receipts",  # signed, and with keyed hashes only
         "schema_migrations",
+        "seal",
         "sqlite_sequence",
         "tombstones",
         "workers",

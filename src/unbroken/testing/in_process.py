@@ -1,4 +1,4 @@
-"""A whole platform in this process, on a real file and without HTTP, for tests that look inside.
+"""A whole platform in this process, on a real database and without HTTP, for tests that look inside.
 
 Its clock stands still until it is moved, its ids are those of a seed, and nothing is processed until `settle`. What
 is told to a customer's server goes through the same steps as over HTTP.
@@ -28,9 +28,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from unbroken.domain.app import App
+    from unbroken.store.contract import Store
 
 START_MS = 1_790_000_000_000
 PAYLOAD_ID = "019ab3f0-6f00-7000-8000-0123456789ab"
+
+
+async def open_store(directory: Path) -> Store:
+    """The store of a platform in `directory`: a file there. Tests put another engine in the place of this function."""
+    return await SqliteStore.open(directory / "unbroken.db")
 
 
 class Phone:
@@ -47,12 +53,12 @@ class InProcess:
     """See the module; an async context manager. `start_ms` is where its clock begins."""
 
     def __init__(self, directory: Path, *, start_ms: int = START_MS, seed: int = 1) -> None:
-        self._path = directory / "unbroken.db"
+        self._directory = directory
         self.clock = ManualClock(start_ms)
         self._seed = seed
 
     async def __aenter__(self) -> Self:
-        store = await SqliteStore.open(self._path)
+        store = await open_store(self._directory)
         vault = Vault(pepper=b"p" * 32, signing_key=b"s" * 32)
         chance = SeededRandomness(self._seed)
         self.context = Context(

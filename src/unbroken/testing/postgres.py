@@ -138,7 +138,7 @@ class PostgresServer:
         made = subprocess.run(  # noqa: S603 - PostgreSQL's own program
             [
                 str(self._programs / "initdb"), f"--pgdata={directory / 'data'}", f"--username={_ACCOUNT}",
-                f"--pwfile={directory / 'password'}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
+                f"--pwfile={directory / 'password'}", "--auth=password", "--encoding=UTF8", "--locale=C",
                 "--no-sync", "--no-instructions",
             ],
             capture_output=True, text=True, check=False, cwd=directory, **_account(),

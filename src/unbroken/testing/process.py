@@ -38,14 +38,18 @@ class PlatformProcess:
         data: the data directory; made if missing, never removed.
         lab: whether it runs in lab mode (http-api.md, lab mode).
         seed: makes the ids of the lab the same in every run.
+        database_url: of a PostgreSQL database; without one, SQLite in the data directory.
 
     A platform that was stopped or killed can be started again: same data, same port where that is still free.
     """
 
-    def __init__(self, data: Path, *, lab: bool = True, seed: int | None = None) -> None:
+    def __init__(
+        self, data: Path, *, lab: bool = True, seed: int | None = None, database_url: str | None = None
+    ) -> None:
         self.data = Path(data)
         self._lab = lab
         self._seed = seed
+        self._database_url = database_url
         self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -139,7 +143,8 @@ class PlatformProcess:
         return self.data.with_name(self.data.name + ".output")
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | {"UNBROKEN_DATA": str(self.data)}
+        environment = os.environ | {"UNBROKEN_DATA": str(self.data)}
+        return environment | ({"UNBROKEN_DATABASE_URL": self._database_url} if self._database_url else {})
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
