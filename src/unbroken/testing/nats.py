@@ -51,7 +51,7 @@ class NatsServer:
         self.route_port = free_port()
         self.routes: list[int] = []
         self._monitor_port = free_port()
-        self._directory = directory
+        self.directory = directory
         self._max_file_store = max_file_store
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -69,8 +69,8 @@ class NatsServer:
 
     def spawn(self) -> None:
         """Start it, and do not wait."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        config = self._directory / "nats.conf"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        config = self.directory / "nats.conf"
         config.write_text(self._config())
         with self._output_path.open("ab") as output:
             self._process = spawn([program(), "--config", str(config)], dict(os.environ), output)
@@ -105,7 +105,7 @@ class NatsServer:
 
     @property
     def _output_path(self) -> Path:
-        return self._directory / "output"
+        return self.directory / "output"
 
     def _config(self) -> str:
         routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.routes)
@@ -116,7 +116,7 @@ class NatsServer:
             f'server_name: "{self.name}"\n'
             f'listen: "127.0.0.1:{self.port}"\n'
             f'http: "127.0.0.1:{self._monitor_port}"\n'
-            f'jetstream {{ store_dir: "{self._directory / "store"}", sync_interval: always, '
+            f'jetstream {{ store_dir: "{self.directory / "store"}", sync_interval: always, '
             f"max_file_store: {self._max_file_store}, max_memory_store: 67108864 }}\n{cluster}"
         )
 
