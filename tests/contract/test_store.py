@@ -464,6 +464,38 @@ async def test_more_long_reads_than_threads_are_all_answered(store: Store) -> No
     assert answers == [[("a",)]] * 50
 
 
+# What stands in the tables
+
+
+async def test_the_catalogue_names_every_table_with_its_columns(store: Store) -> None:
+    tables = await store.catalogue()
+
+    assert tables["things"] == ["name", "number"]
+    assert {"notes", "kinds", "installs", "schema_migrations", "log_records"} <= tables.keys()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "needle", "is_whole", "count"),
+    [
+        ("words", "Zoë's", "oë".encode(), False, 1),
+        ("words", "Zoë's", "oë".encode(), True, 0),
+        ("words", "Zoë's", "Zoë's".encode(), True, 1),
+        ("raw", b"\x00\xffab", b"\xffa", False, 1),
+        ("raw", b"\x00\xffab", b"\x00\xffab", True, 1),
+        ("raw", b"\\x6162", b"ab", False, 0),
+        ("whole", 12345, b"234", False, 1),
+        ("whole", None, b"None", False, 0),
+    ],
+)
+async def test_rows_are_counted_by_the_bytes_of_a_column(
+    store: Store, column: str, value: Any, needle: bytes, count: int, *, is_whole: bool
+) -> None:
+    await store.write(lambda tx: tx.run(f"INSERT INTO kinds (kind_no, {column}) VALUES (1, $1)", value))
+    await store.write(lambda tx: tx.run("INSERT INTO kinds (kind_no) VALUES (2)"))
+
+    assert await store.count_rows("kinds", column, needle, is_whole=is_whole) == count
+
+
 # Closing
 
 

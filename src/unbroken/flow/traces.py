@@ -1,6 +1,7 @@
 """Traces: the self-test of erasure. Every table and every file is searched for what a person was called.
 
-Ids are looked for as bytes and as hex, anywhere, also in what SQLite left in a page. External ids are looked for in
+Ids are looked for as bytes and as hex, anywhere, also in what SQLite left in a page; the files of a PostgreSQL server
+are out of reach. External ids are looked for in
 tables only, as whole values: a short one stands in many places by chance. Compressed uploads are opened.
 """
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unbroken.flow.context import Context
-    from unbroken.store.contract import Transaction
+    from unbroken.store.contract import Store, Transaction
     from unbroken.store.erasure import Found
 
 _UPLOADS_AT_ONCE: Final = 200
@@ -68,7 +69,7 @@ async def _search_tables(context: Context, names: Names) -> dict[str, int]:
     found: dict[str, int] = {}
     for table, columns in (await context.store.catalogue()).items():
         for column in columns:
-            hits = await context.store.read_long(_counting(table, column, names))
+            hits = await _count(context.store, table, column, names)
             if hits:
                 found[f"{table}.{column}"] = hits
     for table, key in _OF_UPLOADS.items():
@@ -78,29 +79,18 @@ async def _search_tables(context: Context, names: Names) -> dict[str, int]:
     return found
 
 
-def _counting(table: str, column: str, names: Names) -> Any:
-    anywhere = f"SELECT count(*) FROM {table} WHERE instr(CAST({column} AS BLOB), $1) > 0"  # noqa: S608 - from the catalogue
-    whole = f"SELECT count(*) FROM {table} WHERE CAST({column} AS BLOB) = $1"  # noqa: S608
-
-    async def count(tx: Transaction) -> int:
-        hits = 0
-        for needle in [*names.anywhere(), *_quoted(names.words)]:
-            hits += await _number(tx, anywhere, needle)
-        for word in names.words:
-            hits += await _number(tx, whole, word.encode())
-        return hits
-
-    return count
+async def _count(store: Store, table: str, column: str, names: Names) -> int:
+    hits = 0
+    for needle in [*names.anywhere(), *_quoted(names.words)]:
+        hits += await store.count_rows(table, column, needle, is_whole=False)
+    for word in names.words:
+        hits += await store.count_rows(table, column, word.encode(), is_whole=True)
+    return hits
 
 
 def _quoted(words: Iterable[str]) -> set[bytes]:
     """Words as JSON writes them."""
     return {json.dumps(word, ensure_ascii=is_ascii).encode() for word in words for is_ascii in (True, False)}
-
-
-async def _number(tx: Transaction, statement: str, needle: bytes) -> int:
-    row = await tx.one(statement, needle)
-    return int(row[0]) if row is not None else 0
 
 
 def _opening(table: str, key: tuple[str, str], names: Names) -> Any:

@@ -2,11 +2,16 @@
 
 Statements are plain strings, written once for SQLite and PostgreSQL: `$1 ... $n` parameters (each may occur several
 times), `RETURNING`, `ON CONFLICT`, `FOR UPDATE` where a row must stay as it was read. Instants are whole
-milliseconds, ids 12 bytes, JSON bytes. A BOOLEAN reads as 0 and 1 on SQLite: take its truth, never compare it.
+milliseconds, ids 12 bytes, JSON bytes. A BOOLEAN reads as 0 and 1 on SQLite: take its truth, never compare it. A text
+holds no U+0000, which PostgreSQL refuses; texts are ordered by their bytes in UTF-8. Numbers that the database counts
+up (`{identity}`) have gaps, and become visible in their order.
 
 A **call** is an async function that awaits nothing but its own transaction. It touches no state of the event loop and
-can be run again from the start (the engine does so when a group of calls is lost); one that really suspends is
-refused. So: decide inside, act on the outside world after it.
+can be run again from the start (the engine does so when a group of calls is lost); one that awaits anything else is
+refused, on every engine: a call is driven step by step, and only what its transaction asks for is waited for (its one
+way out is `Transaction.elsewhere`, for a payload log outside the database). On
+SQLite a writing call runs in a thread; on PostgreSQL on the event loop, which turns while the server works. So: decide
+inside, act on the outside world after it.
 
     StoreError
     ├── StoreRefused           at opening: this place cannot be a store, and what to do about it
@@ -38,7 +43,12 @@ class StoreRefused(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot do this now; nothing of the call stays. The message says what the operator can do."""
+    """The store cannot do this now; the message says what the operator can do.
+
+    Nothing of the call stays. There is one exception, which the message names: a connection to PostgreSQL that is cut
+    while a group is made durable leaves all of it or nothing, and nobody can tell which. Whoever tells the outside
+    world must be able to ask, or to say the same again (`Idempotency-Key`, the ids of payloads).
+    """
 
 
 class ConstraintViolation(StoreError):
@@ -107,19 +117,19 @@ class Store(Protocol):
     async def write(self, call: Call[T]) -> T:
         """Run `call` in a transaction; its effect is durable when this returns.
 
-        Calls take effect one after the other. One that raises leaves nothing. It sees the calls before it, and its
-        answer is given only if they too became durable. A waiter that is cancelled before the turn of its call takes
-        the call with it; later the effect stands.
+        Calls take effect one after the other, those of all processes on the database. One that raises leaves nothing.
+        It sees the calls before it, and its answer is given only if they too became durable. A waiter that is
+        cancelled before the turn of its call takes the call with it; later the effect stands.
 
         Raises:
-            StoreUnavailable: nothing of the call stays.
+            StoreUnavailable: nothing of the call stays, or nobody knows (see there).
             CallRefused: the call suspended.
             Exception: whatever the call raised.
         """
         ...
 
     async def read(self, call: Call[T]) -> T:
-        """Run `call` on one snapshot of what is durable. For point reads: it may hold up the event loop.
+        """Run `call` on one snapshot of what is durable. For point reads: on SQLite it holds up the event loop.
 
         Raises:
             StoreUnavailable: the database cannot be read now.
@@ -135,12 +145,15 @@ class Store(Protocol):
     async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:
         """Leave nothing of what calls have deleted in any file of the database (linking.md, law 10).
 
-        What was deleted is overwritten in its place when the call is durable; this empties the engine's own log, and
-        writes anew what may hold stale copies, as the pages of an index do that was split.
+        On SQLite what was deleted is overwritten in its place when the call is durable; this empties the engine's own
+        log, and writes anew what may hold stale copies, as the pages of an index do that was split. On PostgreSQL this
+        writes every table and index into new files. Out of its reach are the server's write-ahead log, which is
+        recycled as the server is set up, and archives, standbys and backups: those are the operator's to let go of.
 
         Args:
             rewrite_up_to_bytes: the size of a database up to which it is written anew, during which no call is
-                answered (a second for about 70 MB); None: whatever its size.
+                answered (a second for about 70 MB), on PostgreSQL none that needs the table in hand; None: whatever
+                its size.
 
         Returns:
             Whether nothing is left; where not, the database is larger.
@@ -152,7 +165,16 @@ class Store(Protocol):
         ...
 
     async def catalogue(self) -> dict[str, list[str]]:
-        """Every table of the database with its columns, whoever made it."""
+        """Every table of the database (on PostgreSQL: of the store's schema) with its columns, whoever made it."""
+        ...
+
+    async def count_rows(self, table: str, column: str, needle: bytes, *, is_whole: bool) -> int:
+        """In how many rows a column, whatever its type, contains `needle` in the bytes of its text, or is that.
+
+        Args:
+            table: one of `catalogue`, and `column` one of its columns; looks through all of it.
+            is_whole: count those that are nothing else.
+        """
         ...
 
     async def close(self) -> None:

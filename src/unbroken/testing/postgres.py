@@ -2,6 +2,8 @@
 
 PostgreSQL refuses to run as root; under root it runs as `nobody`. The server's data is in a directory of its own
 below the system's temporary one, as that account must be able to reach it.
+
+`python -m unbroken.testing.postgres FILE` runs one until it is ended, and writes the URL of a database to FILE.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +66,12 @@ class PostgresServer:
             raise ProcessFailed("The PostgreSQL server does not run.")
         return self._process.pid
 
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        assert self._directory is not None, "the server was started"
+        return self._directory / "data"
+
     def url(self, database: str = "postgres") -> str:
         """Of one of its databases."""
         return f"postgresql://{_ACCOUNT}:{_PASSWORD}@127.0.0.1:{self._port}/{database}"
@@ -105,7 +114,7 @@ class PostgresServer:
         """Stop it, breaking off what is under way, and throw its data away."""
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGQUIT)  # at once, without writing what nobody will read
             process.wait(START_TIMEOUT_S)
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -154,6 +163,9 @@ class PostgresServer:
             "port": str(port),
             "max_connections": "200",
             "shared_buffers": "32MB",
+            "checkpoint_timeout": "1h",  # one that falls into a test would sync the files of all tests before it
+            "max_wal_size": "4GB",
+            "autovacuum": "off",
         } | self._settings
         words = [str(self._programs / "postgres"), "-D", str(directory / "data")]
         for name, value in settings.items():
@@ -263,3 +275,19 @@ def _reachable(programs: Path, directory: Path) -> Path:
         shutil.copytree(programs.parent, copy)
         return copy / "bin"
     return programs
+
+
+def main(file: Path) -> None:
+    """Run a server until SIGTERM or SIGINT; once it is ready, `file` holds the URL of a database, for its owner."""
+    ended = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ended)
+    with PostgresServer() as server:
+        draft = file.with_name(f"{file.name}.new")
+        draft.touch(mode=0o600)
+        draft.write_text(f"{server.url()}\n")
+        draft.replace(file)
+        signal.sigwait(ended)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

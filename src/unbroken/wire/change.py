@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+Reason = Annotated[str, Meta(max_length=500, pattern="^[^\\x00]*$")]
+"""In the operator's words; no database keeps U+0000 in a text."""
+
 
 class Link(Struct, frozen=True):
     """POST /v2/users/{install_id}/link. The external id is checked by row 1, not here."""
@@ -86,20 +89,20 @@ class Rename(Struct, frozen=True):
 
     external_id: Any = None
     release_old: bool = False
-    reason: Annotated[str, Meta(max_length=500)] | None = None
+    reason: Reason | None = None
 
 
 class SetState(Struct, frozen=True):
     """PUT /v3/users/{user_id}/state and /v3/installs/{install_id}/state."""
 
     state: Literal["enabled", "disabled"]
-    reason: Annotated[str, Meta(max_length=500)] | None = None
+    reason: Reason | None = None
 
 
 class Why(Struct, frozen=True):
     """A body that only says why."""
 
-    reason: Annotated[str, Meta(max_length=500)] | None = None
+    reason: Reason | None = None
 
 
 class Changed(Struct, frozen=True, omit_defaults=True):

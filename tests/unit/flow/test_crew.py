@@ -41,9 +41,7 @@ def test_each_piece_of_work_is_somebodys_and_all_have_about_as_much():
 def test_when_one_goes_only_its_own_work_changes_hands():
     before = {work: owner(["one", "two", "three"], work) for work in WORK}
     after = {work: owner(["one", "three"], work) for work in WORK}
-    assert {work for work in WORK if before[work] != after[work]} == {
-        work for work in WORK if before[work] == "two"
-    }
+    assert {work for work in WORK if before[work] != after[work]} == {work for work in WORK if before[work] == "two"}
 
 
 async def test_a_crew_learns_who_comes_who_leaves_and_who_is_heard_of_no_more(platform):
@@ -76,7 +74,7 @@ async def test_what_a_killed_worker_has_begun_another_takes_over_when_its_lease_
     await killed.settle()  # it takes what is its own, and is never heard of again
     platform.worker = heir
     done = [phone for phone in phones if await platform.items(phone.own_user_id)]
-    assert 0 < len(done)
+    assert len(done) > 0
 
     platform.wall.advance_to(T + ALIVE_MS + 1)
     for phone in phones:

@@ -99,7 +99,7 @@ def test_everything_goes_and_only_keyed_hashes_stay(tmp_path):
     in_platform(tmp_path, story)
 
 
-def test_every_table_is_looked_after(tmp_path):
+def test_every_table_is_looked_after(tmp_path, engine):
     async def story(platform):
         return await platform.context.store.catalogue()
 
@@ -107,7 +107,7 @@ def test_every_table_is_looked_after(tmp_path):
     text = Path(erasure.__file__).read_text()
     known = {table for table in tables if f"FROM {table} " in text or f"UPDATE {table} " in text}
     assert tables - known - erasure.OF_NOBODY == set()
-    assert tables >= erasure.OF_NOBODY
+    assert tables >= erasure.OF_NOBODY - (set() if engine == "sqlite" else {"sqlite_sequence"})
 
 
 def test_a_dry_run_tells_what_would_go_and_changes_nothing(tmp_path):

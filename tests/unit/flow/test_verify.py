@@ -190,13 +190,13 @@ def test_what_retention_let_go_of_is_no_finding(tmp_path):
     [
         ("UPDATE floors SET state = substr(state, 1, 5)", False),
         ("UPDATE floors SET at_ms = 1", False),
-        ("UPDATE floors SET user_id = x'eeeeeeeeeeeeeeeeeeeeeeee'", False),
+        ("UPDATE floors SET user_id = substr(state, 1, 12)", False),
         ("DELETE FROM floors", False),
         ("UPDATE events SET end_ms = end_ms + 1 WHERE start_ms = (SELECT min(start_ms) FROM events)", False),
-        ("UPDATE chunks SET body = x'00' WHERE day = (SELECT min(day) FROM chunks)", False),
+        ("UPDATE chunks SET body = substr(body, 1, 1) WHERE day = (SELECT min(day) FROM chunks)", False),
         ("DELETE FROM events WHERE start_ms = (SELECT min(start_ms) FROM events)", False),
-        ("UPDATE chunks SET body = x'00' WHERE day = (SELECT max(day) FROM chunks)", True),
-        ("UPDATE timelines SET places = x'00'", True),
+        ("UPDATE chunks SET body = substr(body, 1, 1) WHERE day = (SELECT max(day) FROM chunks)", True),
+        ("UPDATE timelines SET places = substr(places, 1, 1)", True),
         ("DELETE FROM chunks WHERE day = (SELECT max(day) FROM chunks)", True),
     ],
 )

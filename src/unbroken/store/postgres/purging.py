@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import asyncpg
 
 from unbroken.store.contract import StoreUnavailable
 from unbroken.store.postgres.opening import TABLES
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _SIZE: Final = f"SELECT coalesce(sum(pg_total_relation_size(t.oid)), 0)::bigint FROM ({TABLES}) t"
 _TRIES: Final = 100
 _PAUSE_S: Final = 0.05
+_FOR_EVER_S: Final = 86_400.0
+_LOCK_MS: Final = 1_000
+"""How long to wait for a table: whoever wants it meanwhile waits behind us."""
+
 _HELD: Final = "A long read, a standby or another process holds on to the past of the database. Try again later."
 
 
@@ -24,13 +27,10 @@ async def purge(connection: Any, rewrite_up_to_bytes: int | None) -> bool:
     VACUUM gives the place of a deleted row free, and what stood there stands there until it is used again. Only
     VACUUM FULL writes a table and its indexes into new files, and the old ones go when it ends.
     """
-    await connection.execute("SET statement_timeout = 0")
-    tables = [name for _, name in await connection.fetch(TABLES)]
     if rewrite_up_to_bytes is not None and await connection.fetchval(_SIZE) > rewrite_up_to_bytes:
-        for table in tables:
-            await connection.execute(f'VACUUM "{table}"', timeout=None)
-        return False
-    for table in tables:
+        return False  # the server's own autovacuum gives the places free
+    await connection.execute(f"SET statement_timeout = 0; SET lock_timeout = {_LOCK_MS}")
+    for _, table in await connection.fetch(TABLES):
         await _rewrite(connection, table)
     return True
 
@@ -44,8 +44,13 @@ async def _rewrite(connection: Any, table: str) -> None:
             nonlocal held
             held += _rows_held(message)
 
-        with _listening(connection, count):
-            await connection.execute(f'VACUUM (FULL, VERBOSE) "{table}"', timeout=None)
+        connection.add_log_listener(count)
+        try:
+            await connection.execute(f'VACUUM (FULL, VERBOSE) "{table}"', timeout=_FOR_EVER_S)
+        except asyncpg.LockNotAvailableError as error:
+            raise StoreUnavailable(_HELD) from error
+        finally:
+            connection.remove_log_listener(count)
         if not held:
             return
         await asyncio.sleep(_PAUSE_S)
@@ -56,15 +61,3 @@ def _rows_held(message: Any) -> int:
     """The number in "3 dead row versions cannot be removed yet", in whatever language the server says it."""
     number = re.search(r"\d+", message.detail or "")
     return int(number[0]) if number else 0
-
-
-class _listening:  # noqa: N801 - used as a function
-    def __init__(self, connection: Any, listener: Callable[[Any, Any], None]) -> None:
-        self._connection = connection
-        self._listener = listener
-
-    def __enter__(self) -> None:
-        self._connection.add_log_listener(self._listener)
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.remove_log_listener(self._listener)

@@ -25,6 +25,11 @@ _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 _CATALOGUE: Final = f"""
     SELECT t.relname, a.attname FROM ({opening.TABLES}) t JOIN pg_attribute a ON a.attrelid = t.oid
     WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum"""
+_CONTENT: Final = (
+    "CASE WHEN pg_typeof({column}) = 'bytea'::regtype THEN decode(substr({column}::text, 3), 'hex')"
+    " ELSE convert_to({column}::text, 'UTF8') END"
+)
+"""The bytes of a column of any type; as text, PostgreSQL writes bytes in hex behind two characters."""
 
 
 class PostgresStore:
@@ -106,6 +111,13 @@ class PostgresStore:
         for table, column in await self.read(lambda tx: tx.all(_CATALOGUE)):
             tables.setdefault(table, []).append(column)
         return tables
+
+    async def count_rows(self, table: str, column: str, needle: bytes, *, is_whole: bool) -> int:
+        """See `Store.count_rows`."""
+        content = _CONTENT.format(column=column)
+        found = f"{content} = $1" if is_whole else f"position($1 IN {content}) > 0"
+        row = await self.read_long(lambda tx: tx.one(f"SELECT count(*) FROM {table} WHERE {found}", needle))
+        return int(row[0]) if row else 0
 
     async def close(self) -> None:
         """See `Store.close`. A long read that still runs is broken off."""

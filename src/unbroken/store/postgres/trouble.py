@@ -14,6 +14,7 @@ READ_ONLY: Final = "25006"
 """A statement that writes, in a transaction that only reads."""
 
 _CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
+_WAITED: Final = "55P03"
 _ENDED: Final = frozenset({"25P03", "57P01", "57P02", "57P03", "57P05"})
 _CACHE: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
@@ -26,6 +27,11 @@ def sqlstate(error: BaseException) -> str:
 def is_conflict(error: BaseException) -> bool:
     """Whether others stood in the way (deadlock, lock not had in time): running the transaction again may succeed."""
     return sqlstate(error) in _CONFLICTS
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same transaction may succeed at once: not where it has waited for long already."""
+    return is_lost(error) or (is_conflict(error) and sqlstate(error) != _WAITED)
 
 
 def is_lost(error: BaseException) -> bool:

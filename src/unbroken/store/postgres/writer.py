@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from unbroken.store.contract import Call, StoreUnavailable
 from unbroken.store.postgres.transaction import Outcome, PostgresTransaction
-from unbroken.store.postgres.trouble import is_conflict, is_lost, trouble
+from unbroken.store.postgres.trouble import is_conflict, is_lost, may_pass, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -153,7 +153,7 @@ class Writer:
             outcome = await transaction.run_call(call)
             told.append((waiter, outcome))
             if transaction.cause is not None and (is_lost(transaction.cause) or is_conflict(transaction.cause)):
-                raise _Refused(_named(transaction.cause), may_pass=True, is_of_one=True)
+                raise _Refused(_named(transaction.cause), may_pass=may_pass(transaction.cause), is_of_one=True)
             if outcome.error is not None and not transaction.is_clean:
                 if len(jobs) == 1:
                     raise _Refused(outcome.error, may_pass=False, is_of_one=True)
@@ -171,7 +171,7 @@ class Writer:
             if is_lost(error):
                 unknown = StoreUnavailable(_UNKNOWN.format(error=error))
                 raise _Refused(_caused(unknown, error), may_pass=False, is_of_one=False) from None
-            raise _Refused(_named(error), may_pass=is_conflict(error), is_of_one=True) from None
+            raise _Refused(_named(error), may_pass=may_pass(error), is_of_one=True) from None
         if done != "COMMIT":  # a failed transaction is rolled back by COMMIT, without a word
             raise _Refused(StoreUnavailable("The database took everything back."), may_pass=True, is_of_one=True)
 
@@ -206,7 +206,7 @@ async def _execute(connection: Any, statement: str) -> None:
     try:
         await connection.execute(statement)
     except Exception as error:  # noqa: BLE001 - named for the waiters
-        raise _Refused(_named(error), may_pass=is_lost(error) or is_conflict(error), is_of_one=True) from None
+        raise _Refused(_named(error), may_pass=may_pass(error), is_of_one=True) from None
 
 
 def _named(error: Exception) -> Exception:

@@ -111,6 +111,13 @@ class SqliteStore:
             tables.setdefault(table, []).append(column)
         return tables
 
+    async def count_rows(self, table: str, column: str, needle: bytes, *, is_whole: bool) -> int:
+        """See `Store.count_rows`."""
+        content = f"CAST({column} AS BLOB)"
+        found = f"{content} = $1" if is_whole else f"instr({content}, $1) > 0"
+        row = await self.read_long(lambda tx: tx.one(f"SELECT count(*) FROM {table} WHERE {found}", needle))
+        return int(row[0]) if row else 0
+
     async def close(self) -> None:
         """See `Store.close`. A long read that still runs is broken off."""
         self._closed = True
