@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -226,3 +227,18 @@ async def delete_stream(url: str, name: str) -> None:
             await connection.ask(f"STREAM.DELETE.{name}")
     finally:
         await connection.close()
+
+
+def main(file: Path) -> None:
+    """Run a server until SIGTERM or SIGINT; once it is ready, `file` holds its URL."""
+    ended = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ended)
+    with NatsCluster() as cluster:
+        draft = file.with_name(f"{file.name}.new")
+        draft.write_text(f"{cluster.url}\n")
+        draft.replace(file)
+        signal.sigwait(ended)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

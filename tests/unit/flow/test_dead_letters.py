@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from unbroken.domain.errors import NotFound
@@ -9,9 +11,11 @@ from unbroken.flow import dead_letters, erase, take
 from unbroken.flow.process import Worker
 from unbroken.log.contract import Record
 from unbroken.store.contract import StoreUnavailable
-from unbroken.store.dead_letters import DeadLetter
 from unbroken.testing.in_process import START_MS as T
 from unbroken.testing.in_process import InProcess, Phone
+
+if TYPE_CHECKING:
+    from unbroken.store.dead_letters import DeadLetter
 
 pytestmark = pytest.mark.anyio
 
