@@ -76,6 +76,16 @@ class PayloadLog(Protocol):
         """The partition of an install's uploads."""
         ...
 
+    @property
+    def unanswered(self) -> int:
+        """How many records of this process wait to become durable."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """How many appends of this process ended in StoreUnavailable."""
+        ...
+
     async def append(self, record: Arrival, *, first_of_install: bool) -> None:
         """Add `record`; it is durable when this returns. What waits together is written together.
 

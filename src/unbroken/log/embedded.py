@@ -31,6 +31,8 @@ class EmbeddedLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.unanswered = 0
+        self.refused = 0
         self._waiting: list[_Waiting] = []
         self._flushing: asyncio.Task[None] | None = None
         self._appended = asyncio.Event()
@@ -50,7 +52,14 @@ class EmbeddedLog:
             self._flushing = asyncio.create_task(self._flush())  # does not begin before this suspends
         stored: asyncio.Future[None] = self._flushing.get_loop().create_future()
         self._waiting.append((record, first_of_install, stored))
-        await stored
+        self.unanswered += 1
+        try:
+            await stored
+        except StoreUnavailable:
+            self.refused += 1
+            raise
+        finally:
+            self.unanswered -= 1
 
     async def behind(self) -> list[int]:
         """See `PayloadLog.behind`."""

@@ -50,6 +50,9 @@ class Service:
         self._role = settings.role
         failures = "Times that a timeline could not be computed."
         self.metrics.counter("unbroken_timeline_failures", failures, lambda: self.worker.failures)
+        log_name, payload_log = "unbroken_payload_log", opened.context.log
+        self.metrics.gauge(f"{log_name}_unanswered", "Uploads that wait to be stored.", lambda: payload_log.unanswered)
+        self.metrics.counter(f"{log_name}_refused", "Uploads that could not be stored.", lambda: payload_log.refused)
         self.metrics.counter("unbroken_dead_letters", "Uploads set aside.", lambda: self.worker.dead)
         own = [*health.routes(self._checks(), self.metrics), *(lab.routes(self.worker) if opened.mode.lab else [])]
         self.application = Application(

@@ -104,6 +104,16 @@ class JetStreamLog:
 
     # Appending
 
+    @property
+    def unanswered(self) -> int:
+        """See `PayloadLog.unanswered`."""
+        return self.publisher.waiting_records
+
+    @property
+    def refused(self) -> int:
+        """See `PayloadLog.refused`."""
+        return self.publisher.refused
+
     async def append(self, record: Arrival, *, first_of_install: bool) -> None:
         """See `PayloadLog.append`.
 

@@ -59,6 +59,11 @@ class Tails:
         """The partitions that reach beyond their cursors, in rising order."""
         return sorted(number for number, sequence in self._known.items() if sequence > cursors.get(number, 0))
 
+    async def told(self) -> None:
+        """Return when others were told of everything so far."""
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
+
     async def close(self) -> None:
         """Tell nobody any more."""
         if self._telling is not None:
