@@ -49,8 +49,10 @@ class Worker:
         is_alone: no other process may work on the same log.
         tell: called with whose timeline cannot be computed, and why; once until it could be, or a process begins.
         tell_dead: called with every upload that is set aside.
+        seconds: counts them, for the crew.
 
     Attributes:
+        holder: its name among the workers; another in every run.
         failures: how often a timeline could not be computed.
         dead: how many uploads were set aside.
     """
@@ -62,15 +64,16 @@ class Worker:
         is_alone: bool = True,
         tell: Callable[[UserId, Exception], None] | None = None,
         tell_dead: Callable[[DeadLetter], None] | None = None,
+        seconds: Callable[[], float] | None = None,
     ) -> None:
         self.failures = 0
         self.dead = 0
         self._context = context
         self._tell = tell
         self._tell_dead = tell_dead
-        holder = context.randomness.secret(8).hex()
-        self._crew = Crew(context, holder, is_alone=is_alone)
-        self._taker = Taker(context, self._crew, holder, is_alone=is_alone, tell=self._count_dead)
+        self.holder = context.randomness.secret(8).hex()
+        self._crew = Crew(context, self.holder, is_alone=is_alone, seconds=seconds)
+        self._taker = Taker(context, self._crew, self.holder, tell=self._count_dead)
         self._tidied_at = 0
         self._retaining: asyncio.Task[object] | None = None
         self._turn = asyncio.Lock()

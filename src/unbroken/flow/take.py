@@ -43,22 +43,20 @@ class _Read:
 
 
 class Taker:
-    """Takes what the log holds, under leases that it renews.
+    """Takes what the log holds of the partitions that are its own in the crew.
+
+    It leases them whoever had them: by the crew's word that one is alive no more, or will find out in a moment that
+    they are not its own. The former holder's epoch is past, and whatever it still tries to commit is refused.
 
     Args:
         holder: the name of one run of one worker.
-        is_alone: no other process may work on the same log, so the lease of one that was killed need not run out: its
-            epoch is past, and whatever it might still try to commit is refused.
         tell: called with every dead letter once it is set aside.
     """
 
-    def __init__(
-        self, context: Context, crew: Crew, holder: str, *, is_alone: bool, tell: Callable[[DeadLetter], None]
-    ) -> None:
+    def __init__(self, context: Context, crew: Crew, holder: str, *, tell: Callable[[DeadLetter], None]) -> None:
         self._context = context
         self._crew = crew
         self._holder = holder
-        self._is_alone = is_alone
         self._tell = tell
         self._epochs: dict[int, int] = {}
         self._leased_until = 0
@@ -98,8 +96,7 @@ class Taker:
         if missing:
             if not self._epochs:
                 self._leased_until = now_ms + LEASE_MS
-            free_by = _FOR_EVER_MS if self._is_alone else now_ms
-            self._epochs |= await self._context.log.lease(missing, self._holder, free_by, self._leased_until)
+            self._epochs |= await self._context.log.lease(missing, self._holder, _FOR_EVER_MS, self._leased_until)
         return {partition: self._epochs[partition] for partition in partitions if partition in self._epochs}
 
     async def _read(self, partition: int, epoch: int) -> _Read:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
-from unbroken.clock import ManualClock
-from unbroken.flow.crew import ALIVE_MS, Crew, owner
+from unbroken.flow.crew import BEAT_S, SILENT_S, Crew, owner
 from unbroken.flow.process import Worker
 from unbroken.testing.in_process import START_MS as T
 from unbroken.testing.in_process import InProcess
@@ -27,8 +25,6 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def platform(tmp_path):
     async with InProcess(tmp_path) as platform:
-        platform.wall = ManualClock(T)
-        platform.context = replace(platform.context, wall=platform.wall)
         yield platform
 
 
@@ -44,40 +40,76 @@ def test_when_one_goes_only_its_own_work_changes_hands():
     assert {work for work in WORK if before[work] != after[work]} == {work for work in WORK if before[work] == "two"}
 
 
+class Seconds:
+    """A count of seconds that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 async def test_a_crew_learns_who_comes_who_leaves_and_who_is_heard_of_no_more(platform):
-    one, two, three = (Crew(platform.context, name, is_alone=False) for name in ("one", "two", "three"))
+    seconds = Seconds()
+    one, two, three = (
+        Crew(platform.context, name, is_alone=False, seconds=seconds) for name in ("one", "two", "three")
+    )
     for crew in (one, two, three):
         await crew.meet()
-    platform.wall.advance_to(T + 3_000)
+    seconds.now = 3
     await one.meet()
     assert one.members == ["one", "three", "two"]
-    assert [sum(crew.has(work) for crew in (one, one)) in {0, 2} for work in WORK]
 
     await three.leave()
-    platform.wall.advance_to(T + 6_000)
+    seconds.now = 6
+    await two.meet()
     await one.meet()
     assert one.members == ["one", "two"]
 
-    platform.wall.advance_to(T + ALIVE_MS + 1_000)
+    seconds.now = 6 + SILENT_S
     await one.meet()
     assert one.members == ["one"]
 
+    await two.meet()  # it was only asleep
+    seconds.now += BEAT_S
+    await one.meet()
+    assert one.members == ["one", "two"]
 
-async def test_what_a_killed_worker_has_begun_another_takes_over_when_its_lease_ends(platform):
-    phones = [await platform.register() for _ in range(20)]
-    killed, heir = (Worker(platform.context, is_alone=False) for _ in range(2))
-    await killed._step()
-    await heir._step()
-    await killed._step()  # both are there, and each has its part
+
+async def test_what_a_killed_worker_has_not_done_another_takes_over(platform):
+    seconds = Seconds()
+    killed, heir = two_with_a_part_each(platform, seconds)
+    await killed.settle()
+    await heir.settle()
+    seconds.now = BEAT_S
+    await killed.settle()  # both know each other
+    phones = [await platform.register() for _ in range(40)]
     for phone in phones:
         await platform.upload(phone, [FIX])
-    await killed.settle()  # it takes what is its own, and is never heard of again
-    platform.worker = heir
-    done = [phone for phone in phones if await platform.items(phone.own_user_id)]
-    assert len(done) > 0
+    await killed.settle()
+    assert 0 < await kept(platform) < 40
+    await heir.settle()
+    assert await kept(platform) == 40
 
-    platform.wall.advance_to(T + ALIVE_MS + 1)
-    for phone in phones:
-        await platform.upload(phone, [FIX | {"t": T + 1}])
+    for phone in phones:  # the one is never heard of again
+        await platform.upload(phone, [FIX])
+    await heir.settle()
+    assert 40 < await kept(platform) < 80
+    seconds.now += SILENT_S
+    await heir.settle()
+    assert await kept(platform) == 80
 
-    assert [len(await platform.items(phone.own_user_id)) for phone in phones] == [2] * len(phones)
+
+def two_with_a_part_each(platform: InProcess, seconds: Seconds) -> tuple[Worker, Worker]:
+    work = [b"%d" % number for number in range(platform.context.log.partitions)]
+    while True:
+        two = [Worker(platform.context, is_alone=False, seconds=seconds) for _ in range(2)]
+        names = [one.holder for one in two]
+        if len({owner(names, one) for one in work}) == 2:
+            return two[0], two[1]
+
+
+async def kept(platform: InProcess) -> int:
+    row = await platform.context.store.read(lambda tx: tx.one("SELECT count(*) FROM payloads"))
+    return int(row[0])

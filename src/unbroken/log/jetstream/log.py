@@ -149,10 +149,10 @@ class JetStreamLog:
         """See `PayloadLog.read`."""
         cursor, gone = await self._store.read(lambda tx: _cursor_and_taken(tx, partition))
         tail = self._tails.of(partition)
-        found = await self._reader.after(self._wanted.of_partition(partition), _sequence(cursor), limit)
+        found = await self._reader.after(self._wanted.of_partition(partition), _sequence(cursor), limit + len(gone))
         if not found:
             self._tails.forget(partition, tail)
-        return _records(found, gone)
+        return _records(found, gone)[:limit]
 
     async def head(self, tx: Transaction) -> int:
         """See `PayloadLog.head`."""
@@ -212,12 +212,12 @@ class JetStreamLog:
 
     async def _firsts(self, found: dict[int, int]) -> dict[int, Stored]:
         """The first record behind each cursor, where there is one."""
-        firsts = {}
-        for number, position in found.items():
-            first = await self._reader.first_after(self._wanted.of_partition(number), _sequence(position))
-            if first is not None:
-                firsts[number] = first
-        return firsts
+        looks = [
+            self._reader.first_after(self._wanted.of_partition(number), _sequence(position))
+            for number, position in found.items()
+        ]
+        firsts = zip(found, await asyncio.gather(*looks), strict=True)
+        return {number: first for number, first in firsts if first is not None}
 
     async def _last_sequence(self) -> int:
         return int((await self._ask(f"STREAM.INFO.{self._wanted.name}"))["state"]["last_seq"])

@@ -155,11 +155,15 @@ async def _settle(
         else:
             return Home(wanted.name, mark, PARTITIONS)
         found = await connection.ask(f"STREAM.INFO.{wanted.name}")
-    if found["state"]["messages"]:
+    if (known := await store.read(home.find)) is not None:
+        return known  # another process was there between the looks
+    made_for = found["config"].get("metadata", {}).get(MARK, "")
+    if found["state"]["messages"] or not made_for:
         raise StoreRefused(
-            f"The stream {wanted.name} holds records, and this database knows nothing of it. Name another stream."
+            f"There is a stream {wanted.name}, and this database knows nothing of it. Name another with"
+            " UNBROKEN_NATS_STREAM: it is made by the first process that starts."
         )
-    return Home(wanted.name, found["config"].get("metadata", {}).get(MARK, ""), PARTITIONS)
+    return Home(wanted.name, made_for, PARTITIONS)
 
 
 def _refuse_foreign(found: Mapping[str, Any] | None, known: Home) -> None:

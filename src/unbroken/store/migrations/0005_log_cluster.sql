@@ -32,6 +32,6 @@ CREATE TABLE dead_letters (
 -- Who works on the log, to share its partitions out.
 CREATE TABLE workers (
     holder TEXT NOT NULL,
-    alive_until BIGINT NOT NULL,
+    beats BIGINT NOT NULL,
     CONSTRAINT workers_pk PRIMARY KEY (holder)
 );
