@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from unbroken.testing.postgres import Schemas
 
 INSTALLS = 12
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 NOW_MS = SystemClock().now_ms()
 
 
