@@ -37,6 +37,7 @@ class Cluster:
             "nats_replicas": "1",
             "nats_stream": stream,
             "nats_max_mib": "64",
+            "keep_alive_s": "3600",
         }
         self.api = self.process("api", "api")
 
