@@ -1,4 +1,4 @@
-"""One PostgreSQL server for all tests of a process, started by the first that asks for it."""
+"""One PostgreSQL server, and one NATS server, for all tests of a process, started by the first that asks for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from unbroken.testing.nats import SERVER_VARIABLE as NATS_VARIABLE
+from unbroken.testing.nats import NatsCluster
 from unbroken.testing.postgres import SERVER_VARIABLE, PostgresServer, Schemas
 
 if TYPE_CHECKING:
@@ -29,3 +31,13 @@ def schemas(database_server: str) -> Iterator[Schemas]:
     made = Schemas(database_server)
     yield made
     made.drop()
+
+
+@pytest.fixture(scope="session")
+def nats_url() -> Iterator[str]:
+    """The URL of a NATS server with JetStream."""
+    if named := os.environ.get(NATS_VARIABLE):
+        yield named
+        return
+    with NatsCluster() as cluster:
+        yield cluster.url

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from unbroken.log.contract import PayloadLog
+from unbroken.log.embedded import EmbeddedLog
+from unbroken.log.jetstream import JetStreamLog
+from unbroken.log.jetstream.stream import Wanted
+from unbroken.randomness import SystemRandomness
 from unbroken.store.contract import Store, Transaction
 from unbroken.store.migrate import Migration, load, packaged
 from unbroken.store.postgres import PostgresStore
 from unbroken.store.sqlite import SqliteStore
+from unbroken.testing.nats import delete_stream
 
 if TYPE_CHECKING:
     from unbroken.testing.postgres import Schemas
 
 Open = Callable[[], Awaitable[Store]]
+OpenLog = Callable[..., Awaitable[PayloadLog]]
 
 
 @pytest.fixture
@@ -28,13 +35,30 @@ def anyio_backend() -> str:
 
 def migrations() -> list[Migration]:
     """The tables of the suites, then the real ones of the log."""
-    return [*load(Path(__file__).parent / "migrations"), *(m for m in packaged() if m.name == "log")]
+    return [*load(Path(__file__).parent / "migrations"), *(m for m in packaged() if m.name.startswith("log"))]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+LOGS = ("embedded on sqlite", "embedded on postgres", "jetstream on postgres")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of a log runs on every log, with the engine that belongs to it; every other one on every engine."""
+    if "log" in metafunc.fixturenames and "counted" not in metafunc.fixturenames:
+        metafunc.parametrize("engine", LOGS, indirect=True)
+    elif "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", ["sqlite", "postgres"], indirect=True)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """What the suite runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def opener(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Open:
     """Opens one and the same database, as often as it is called."""
-    if request.param == "sqlite":
+    if engine.endswith("sqlite"):
         return lambda: SqliteStore.open(tmp_path / "data" / "unbroken.db", migrations=migrations())
     schemas: Schemas = request.getfixturevalue("schemas")
     url = schemas.create()
@@ -58,6 +82,36 @@ async def reopen(opener: Open) -> AsyncIterator[Open]:
 @pytest.fixture
 async def store(reopen: Open) -> Store:
     return await reopen()
+
+
+@pytest.fixture
+async def reopen_log(request: pytest.FixtureRequest, engine: str, reopen: Open) -> AsyncIterator[OpenLog]:
+    """Opens one and the same log, on a store of its own each time, and closes it at the end."""
+    opened: list[PayloadLog] = []
+    nats_url = request.getfixturevalue("nats_url") if engine.startswith("jetstream") else ""
+    name = f"test-{SystemRandomness().secret(6).hex()}"
+
+    async def open_one(store: Store | None = None) -> PayloadLog:
+        opened.append(await _open_log(store or await reopen(), nats_url, name))
+        return opened[-1]
+
+    yield open_one
+    for log in opened:
+        await log.close()
+    if nats_url:
+        await delete_stream(nats_url, name)
+
+
+async def _open_log(store: Store, nats_url: str, name: str) -> PayloadLog:
+    if not nats_url:
+        return EmbeddedLog(store)
+    mark = SystemRandomness().secret(6).hex()
+    return await JetStreamLog.open(store, nats_url, Wanted(name, 1, 64 << 20), mark)
+
+
+@pytest.fixture
+async def log(reopen_log: OpenLog, store: Store) -> PayloadLog:
+    return await reopen_log(store)
 
 
 class Gate:

@@ -8,51 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unbroken.log.contract import PARTITIONS, LeaseLost, PayloadLog, Record, UnknownInstall, partition_of
-from unbroken.log.embedded import EmbeddedLog
+from unbroken.log.contract import LeaseLost, PayloadLog, Record, UnknownInstall, partition_of
 from unbroken.randomness import SeededRandomness
-from unbroken.store.contract import Call, ConstraintViolation, Store, T, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from unbroken.store.contract import Store, Transaction
 
 pytestmark = pytest.mark.anyio
 
 NOW = 1_790_000_000_000
 INSTALL = b"install-0001"
-HOME = partition_of(INSTALL)
-STRANGER = next(one for n in range(99) if partition_of(one := b"stranger-%03d" % n) == HOME)
-
-
-class CountedStore:
-    """A store that remembers how often it was written to."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.writes = 0
-
-    async def write(self, call: Call[T]) -> T:
-        self.writes += 1
-        return await self._store.write(call)
-
-    async def read(self, call: Call[T]) -> T:
-        return await self._store.read(call)
-
-    async def read_long(self, call: Call[T]) -> T:
-        return await self._store.read_long(call)
-
-    async def close(self) -> None:
-        await self._store.close()
-
-
-@pytest.fixture
-def counted(store: Store) -> CountedStore:
-    return CountedStore(store)
-
-
-@pytest.fixture
-def log(counted: CountedStore) -> PayloadLog:
-    return EmbeddedLog(counted)
+STRANGER = b"stranger-001"
+KNOWN_OF_256 = [111, 7, 254, 150, 77, 37]
 
 
 def record(body: bytes = b"body", install_id: bytes = INSTALL, at: int = NOW) -> Record:
@@ -64,12 +33,16 @@ async def append(log: PayloadLog, *bodies: bytes, install_id: bytes = INSTALL) -
         await log.append(record(body, install_id), first_of_install=False)
 
 
-async def bodies(log: PayloadLog, partition: int = HOME, limit: int = 1000) -> list[bytes]:
-    return [record.body for _, record in await log.read(partition, limit)]
+def home(log: PayloadLog) -> int:
+    return log.partition_of(INSTALL)
+
+
+async def bodies(log: PayloadLog, limit: int = 1000) -> list[bytes]:
+    return [record.body for _, record in await log.read(home(log), limit)]
 
 
 async def lease(log: PayloadLog, holder: str, now: int = NOW, until: int = NOW + 10_000) -> int | None:
-    return (await log.lease([HOME], holder, now, until)).get(HOME)
+    return (await log.lease([home(log)], holder, now, until)).get(home(log))
 
 
 # Appending
@@ -78,24 +51,27 @@ async def lease(log: PayloadLog, holder: str, now: int = NOW, until: int = NOW +
 async def test_a_record_comes_back_as_it_went(log: PayloadLog) -> None:
     await log.append(record(b"\x00\xff", at=NOW + 5), first_of_install=False)
 
-    ((position, read),) = await log.read(HOME, 10)
+    ((position, read),) = await log.read(home(log), 10)
 
     assert read == Record(INSTALL, NOW + 5, b"\x00\xff")
     assert position > 0
 
 
-async def test_what_was_acknowledged_is_there_after_opening_again(log: PayloadLog, store: Store, reopen: Any) -> None:
+async def test_what_was_acknowledged_is_there_after_opening_again(
+    log: PayloadLog, store: Store, reopen_log: Any
+) -> None:
     await append(log, b"a", b"b")
+    await log.close()
     await store.close()
 
-    assert await bodies(EmbeddedLog(await reopen())) == [b"a", b"b"]
+    assert await bodies(await reopen_log()) == [b"a", b"b"]
 
 
 async def test_positions_of_a_partition_grow_in_the_order_of_the_appends(log: PayloadLog) -> None:
     await asyncio.gather(*[append(log, bytes([i])) for i in range(100)])
     await append(log, b"last")
 
-    read = await log.read(HOME, 1000)
+    read = await log.read(home(log), 1000)
 
     assert [record.body for _, record in read] == [*(bytes([i]) for i in range(100)), b"last"]
     assert [p for p, _ in read] == sorted({p for p, _ in read})
@@ -104,74 +80,21 @@ async def test_positions_of_a_partition_grow_in_the_order_of_the_appends(log: Pa
 async def test_positions_go_on_after_everything_was_processed(log: PayloadLog, store: Store) -> None:
     await append(log, b"a")
     epoch = await lease(log, "worker")
-    ((first, _),) = await log.read(HOME, 1)
-    await store.write(lambda tx: log.commit(tx, HOME, epoch or 0, first))
+    ((first, _),) = await log.read(home(log), 1)
+    await store.write(lambda tx: log.commit(tx, home(log), epoch or 0, first))
     await append(log, b"b")
 
-    ((second, _),) = await log.read(HOME, 1)
+    ((second, _),) = await log.read(home(log), 1)
 
     assert second > first
 
 
-async def test_two_logs_on_one_database_never_give_a_position_twice(log: PayloadLog, reopen: Any) -> None:
-    other = EmbeddedLog(await reopen())
+async def test_two_logs_on_one_database_never_give_a_position_twice(log: PayloadLog, reopen_log: Any) -> None:
+    other = await reopen_log()
 
     await asyncio.gather(*[append((log, other)[i % 2], b"%d" % i) for i in range(100)])
 
     assert sorted(await bodies(log), key=int) == [b"%d" % i for i in range(100)]
-
-
-async def test_appends_that_wait_are_written_together(log: PayloadLog, counted: CountedStore) -> None:
-    await asyncio.gather(*[append(log, b"%d" % i, install_id=b"install-%04d" % i) for i in range(100)])
-
-    assert counted.writes == 1
-
-
-async def test_while_a_write_is_in_flight_the_next_one_gathers(
-    log: PayloadLog, counted: CountedStore, store: Store, gate: Any
-) -> None:
-    standing = asyncio.create_task(store.write(gate))
-    await asyncio.to_thread(gate.entered.wait)
-    waiting = [asyncio.create_task(append(log, b"first"))]
-    await until(lambda: counted.writes == 1)
-    waiting += [asyncio.create_task(append(log, b"%d" % i)) for i in range(50)]
-    for _ in range(10):
-        await asyncio.sleep(0)
-    gate.opened.set()
-    await asyncio.gather(standing, *waiting)
-
-    assert counted.writes == 2
-
-
-async def test_an_append_that_fails_gives_every_waiter_its_error_and_stores_nothing(log: PayloadLog) -> None:
-    unfit: Any = None
-    appends = [log.append(record(b"%d" % i if i != 3 else unfit), first_of_install=False) for i in range(6)]
-
-    answers = await asyncio.gather(*appends, return_exceptions=True)
-
-    assert all(isinstance(answer, ConstraintViolation) for answer in answers)
-    assert await bodies(log) == []
-    await append(log, b"next")
-    assert await bodies(log) == [b"next"]
-
-
-async def test_a_waiter_that_is_cancelled_before_its_turn_takes_its_record_with_it(
-    log: PayloadLog, counted: CountedStore, store: Store, gate: Any
-) -> None:
-    standing = asyncio.create_task(store.write(gate))
-    await asyncio.to_thread(gate.entered.wait)
-    first = asyncio.create_task(append(log, b"first"))
-    await until(lambda: counted.writes == 1)
-    cancelled = asyncio.create_task(append(log, b"cancelled"))
-    kept = asyncio.create_task(append(log, b"kept"))
-    await asyncio.sleep(0)  # both have taken their place
-    cancelled.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await cancelled
-    gate.opened.set()
-    await asyncio.gather(standing, first, kept)
-
-    assert await bodies(log) == [b"first", b"kept"]
 
 
 async def test_the_first_upload_marks_its_install_as_used(log: PayloadLog, store: Store) -> None:
@@ -217,23 +140,21 @@ async def test_wait_does_not_miss_an_append_from_before(log: PayloadLog) -> None
 # Reading
 
 
-def test_the_partition_of_an_install_never_changes() -> None:
+@pytest.mark.parametrize(("partitions", "known"), [(4, [3, 3, 2, 2, 1, 1]), (256, KNOWN_OF_256)])
+def test_the_partition_of_an_install_never_changes(partitions: int, known: list[int]) -> None:
     # written down, so that a changed hash is noticed: a log that exists would be read out of order
-    assert [partition_of(bytes([i]) * 12) for i in range(6)] == KNOWN_PARTITIONS
-    assert {partition_of(i.to_bytes(12, "big")) for i in range(10_000)} == set(range(PARTITIONS))
-
-
-KNOWN_PARTITIONS = [3, 3, 2, 2, 1, 1]
+    assert [partition_of(bytes([i]) * 12, partitions) for i in range(6)] == known
+    assert {partition_of(i.to_bytes(12, "big"), partitions) for i in range(10_000)} == set(range(partitions))
 
 
 async def test_there_are_as_many_partitions_as_the_log_says(log: PayloadLog) -> None:
-    assert log.partitions == PARTITIONS
-    assert len(await log.lease(range(log.partitions), "worker", NOW, NOW + 1)) == PARTITIONS
+    assert len(await log.lease(range(log.partitions + 1), "worker", NOW, NOW + 1)) == log.partitions
+    assert log.partition_of(INSTALL) == partition_of(INSTALL, log.partitions)
 
 
 async def test_behind_names_the_partitions_with_something_to_read(log: PayloadLog, store: Store) -> None:
     assert await log.behind() == []
-    installs = {partition_of(i.to_bytes(12, "big")): i.to_bytes(12, "big") for i in range(40)}
+    installs = {log.partition_of(i.to_bytes(12, "big")): i.to_bytes(12, "big") for i in range(40)}
     for install_id in installs.values():
         await append(log, b"a", b"b", install_id=install_id)
     assert await log.behind() == sorted(installs)
@@ -255,11 +176,11 @@ async def test_reading_starts_after_the_cursor_and_stops_at_the_limit(log: Paylo
     assert await bodies(log, limit=2) == [b"a", b"b"]
     assert await bodies(log, limit=2) == [b"a", b"b"]
 
-    position = (await log.read(HOME, 2))[-1][0]
-    await store.write(lambda tx: log.commit(tx, HOME, epoch, position))
+    position = (await log.read(home(log), 2))[-1][0]
+    await store.write(lambda tx: log.commit(tx, home(log), epoch, position))
 
     assert await bodies(log, limit=10) == [b"c", b"d"]
-    assert await bodies(log, partition=(HOME + 1) % PARTITIONS) == []
+    assert await log.read((home(log) + 1) % log.partitions, 10) == []
 
 
 # Leases
@@ -318,7 +239,7 @@ async def effects(store: Store) -> list[str]:
 async def process(store: Store, log: PayloadLog, epoch: int, position: int, name: str) -> None:
     async def call(tx: Transaction) -> None:
         await effect(tx, name)
-        await log.commit(tx, HOME, epoch, position)
+        await log.commit(tx, home(log), epoch, position)
 
     await store.write(call)
 
@@ -326,7 +247,7 @@ async def process(store: Store, log: PayloadLog, epoch: int, position: int, name
 async def test_the_cursor_moves_with_the_effect(log: PayloadLog, store: Store) -> None:
     await append(log, b"a")
     epoch = await lease(log, "worker")
-    ((position, _),) = await log.read(HOME, 1)
+    ((position, _),) = await log.read(home(log), 1)
 
     await process(store, log, epoch or 0, position, "a")
 
@@ -337,10 +258,10 @@ async def test_the_cursor_moves_with_the_effect(log: PayloadLog, store: Store) -
 async def test_the_cursor_stays_where_the_effect_fails(log: PayloadLog, store: Store) -> None:
     await append(log, b"a")
     epoch = await lease(log, "worker")
-    ((position, _),) = await log.read(HOME, 1)
+    ((position, _),) = await log.read(home(log), 1)
 
     async def call(tx: Transaction) -> None:
-        await log.commit(tx, HOME, epoch or 0, position)
+        await log.commit(tx, home(log), epoch or 0, position)
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -352,7 +273,7 @@ async def test_the_cursor_stays_where_the_effect_fails(log: PayloadLog, store: S
 async def test_a_zombie_leaves_nothing(log: PayloadLog, store: Store) -> None:
     await append(log, b"a", b"b")
     zombie = await lease(log, "zombie", NOW, NOW + 100)
-    (first, _), (second, _) = await log.read(HOME, 2)
+    (first, _), (second, _) = await log.read(home(log), 2)
     heir = await lease(log, "heir", NOW + 100, NOW + 200)
     await process(store, log, heir or 0, first, "by the heir")
 
@@ -368,19 +289,13 @@ async def test_the_same_records_cannot_be_processed_twice(log: PayloadLog, store
     # a worker that was cancelled while it waited for its commit, and begins again
     await append(log, b"a")
     epoch = await lease(log, "worker")
-    ((position, _),) = await log.read(HOME, 1)
+    ((position, _),) = await log.read(home(log), 1)
     await process(store, log, epoch or 0, position, "first")
 
     with pytest.raises(LeaseLost):
         await process(store, log, epoch or 0, position, "second")
 
     assert await effects(store) == ["first"]
-
-
-async def until(claim: Any) -> None:
-    async with asyncio.timeout(30):
-        while not claim():  # noqa: ASYNC110 - the claim is about a plain number
-            await asyncio.sleep(0)
 
 
 class Worker:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MIGRATIONS = [
     *load(Path(__file__).parents[1] / "contract" / "migrations"),
-    *(migration for migration in packaged() if migration.name == "log"),
+    *(migration for migration in packaged() if migration.name.startswith("log")),
 ]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unbroken.log.contract import Record, partition_of
+from unbroken.log.contract import Record
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SeededRandomness
 from unbroken.store.contract import Call, CallRefused, Store, StoreRefused, StoreUnavailable, Transaction
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 CHILD = Path(__file__).with_name("store_child.py")
-MIGRATIONS = [*load(Path(__file__).parents[1] / "contract" / "migrations"), *(m for m in packaged() if m.name == "log")]
+MIGRATIONS = [
+    *load(Path(__file__).parents[1] / "contract" / "migrations"),
+    *(m for m in packaged() if m.name.startswith("log")),
+]
 ADD = "INSERT INTO things (name, number) VALUES ($1, $2)"
 
 
@@ -290,7 +293,7 @@ async def test_appends_whose_flush_is_cancelled_are_told_that_they_may_not_be_st
 
     assert {type(answer) for answer in answers} == {StoreUnavailable}
     await append(3)
-    assert [record.received_at for _, record in await log.read(partition_of(b"install-0001"), 9)] == [3]
+    assert [record.received_at for _, record in await log.read(log.partition_of(b"install-0001"), 9)] == [3]
     await store.close()
 
 

@@ -7,6 +7,7 @@ import typer
 from unbroken.cli import (
     apps,
     archives,
+    dead_letters,
     demo,
     doctor,
     erase,
@@ -43,6 +44,7 @@ program.command("erase")(erase.erase)
 program.add_typer(receipt.program, name="receipt")
 program.command("export")(archives.export)
 program.command("import")(archives.import_)
+program.add_typer(dead_letters.program, name="dead-letter")
 program.command("replay")(replay.replay)
 program.command("move")(move.move)
 program.command("purge")(purge.purge)

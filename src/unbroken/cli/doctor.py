@@ -161,6 +161,7 @@ async def _ask_database(context: Context) -> list[Finding]:
         _well("database", "It opens, and its schema is the one this version works with."),
         *await _erasures(context),
         *await _timelines(context),
+        *await _dead_letters(context),
         *await _apps(context),
     ]
 
@@ -192,6 +193,15 @@ async def _timelines(context: Context) -> list[Finding]:
         " log says why under TIMELINE_FAILED; `unbroken verify` looks for damaged rows."
     )
     return [_problem("timelines", sentence)]
+
+
+async def _dead_letters(context: Context) -> list[Finding]:
+    from unbroken.store import dead_letters  # noqa: PLC0415
+
+    count = await context.store.read(dead_letters.count)
+    if not count:
+        return [_well("uploads", "Every upload could be processed.")]
+    return [_problem("uploads", f"{count} could not be processed, and are set aside: unbroken dead-letter list")]
 
 
 async def _apps(context: Context) -> list[Finding]:

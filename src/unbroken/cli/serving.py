@@ -17,6 +17,9 @@ def serve(
     data: Data = DATA_DEFAULT,
     host: Annotated[str | None, typer.Option(help="The address to listen on (UNBROKEN_HOST, 127.0.0.1).")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one (UNBROKEN_PORT, 8080).")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="What this process does: api, worker or all (UNBROKEN_ROLE, all).")
+    ] = None,
     lab: Annotated[bool, typer.Option("--lab", help="Take the time from Lab-Time headers; for tests only.")] = False,
     seed: Annotated[int | None, typer.Option(help="With --lab: the same ids in every run.")] = None,
     json: Json = False,
@@ -29,7 +32,7 @@ def serve(
         from unbroken.server.data_directory import Mode  # noqa: PLC0415
         from unbroken.server.serve import serve as run_server  # noqa: PLC0415
 
-        chosen = settings.load(data=data, host=host, port=port)
+        chosen = settings.load(data=data, host=host, port=port, role=role)
 
         def announce(url: str, is_lab: bool) -> None:
             if json:

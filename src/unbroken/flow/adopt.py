@@ -25,9 +25,9 @@ from unbroken.flow.administer import OPERATOR
 from unbroken.flow.arrival import Arrival, read_arrival
 from unbroken.flow.authenticate import NO_KEY, KeyCaller
 from unbroken.flow.export import export
-from unbroken.flow.process import keep_with_rivals, upload_of
 from unbroken.flow.proof import in_order, prove
 from unbroken.flow.settling import Settling, policies_there, refuse_taken
+from unbroken.flow.take import keep_with_rivals, upload_of
 from unbroken.flow.unseal import Numbered, read, refused
 from unbroken.flow.uploads import compress, take
 from unbroken.log.contract import Record

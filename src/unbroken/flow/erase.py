@@ -16,10 +16,9 @@ from unbroken.domain.ledger.forget import forget
 from unbroken.flow.authenticate import InstallCaller, KeyCaller
 from unbroken.flow.dry_run import DryRun, unless_dry
 from unbroken.flow.person_facts import facts_of_installs
-from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge
+from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.receipts import signed
 from unbroken.flow.whose import person, writer
-from unbroken.log.contract import partition_of
 from unbroken.store import erasure, ledger, timelines, tombstones
 from unbroken.store.ledger import Entry
 
@@ -55,6 +54,7 @@ async def erase(context: Context, caller: Reader, user_id: str, *, dry_run: bool
         return dry.answer_as(wire.Receipt)
     if found is not None:
         context.standings.forget(found.installs)
+        await scrub(context, found.installs)
     await purge(context, rewrite_up_to_bytes=IN_A_MOMENT_BYTES)
     return receipt
 
@@ -155,7 +155,9 @@ async def _erase(erasing: Erasing, found: erasure.Found) -> wire.Receipt:
     receipt_id = context.randomness.secret(12)
     await _bury(context, tx, app_id, found, receipt_id)
     told = await _forget(context, tx, app_id, found)
-    deleted = await erasure.delete(tx, app_id, found, partition_of)
+    waiting = [await context.log.take(tx, install_id) for install_id in found.installs]
+    deleted = await erasure.delete(tx, app_id, found)
+    deleted["waiting uploads"] = sum(map(len, waiting))
     for install_id in found.installs:
         await timelines.add_erased(tx, digest(install_id), now_ms)
     fields = {"users": [digest(user_id).hex() for user_id in found.users]}

@@ -22,15 +22,14 @@ from unbroken.domain.standing import Standing
 from unbroken.flow.dry_run import DryRun
 from unbroken.flow.erase import Erasing, kept_receipt
 from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
-from unbroken.flow.process import keep_upload, upload_of
-from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge
+from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.recording import Recording
 from unbroken.flow.retention import is_kept_since
+from unbroken.flow.take import keep_upload, upload_of
 from unbroken.flow.timeline import compute_within
 from unbroken.flow.tokens import leave
 from unbroken.flow.uploads import compress, decompress, identity_of, item_of, times_of
 from unbroken.flow.whose import install_of_app, person
-from unbroken.log.contract import partition_of
 from unbroken.store import erasure, identity, payloads, tombstones
 from unbroken.store.ledger import Entry
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 _NOTHING_REPORTED: Final = wire.encode(
     {"device": wire.Device("other"), "sdk": wire.SdkVersion("", ""), "app_version": None, "restored_from": None}
 ).decode()
-_ALL_WAITING: Final = 1_000_000
 _EXPIRED: Final = "Payloads that this timeline was made from are no longer kept, so a part of it cannot be erased."
 _ERASE_ALL: Final = "Erase the whole user instead."
 
@@ -61,16 +59,18 @@ async def erase_install(context: Context, caller: KeyCaller, install_id: str, *,
         NotFound: no such install, or one of an erased user.
         HistoryExpired.
     """
+    touched: list[InstallId] = []
 
     async def run(tx: Transaction) -> wire.Receipt:
         install = await install_of_app(tx, caller, install_id)
+        touched[:] = [install.install_id]
         before = await tombstones.find(tx, context.vault.tombstone(install.install_id), "install")
         if before is not None:
             return await kept_receipt(tx, before[1])
         await _refuse_expired(tx, [install.install_id], install.registered_at)
         return await _erase_install(Erasing(context, tx, caller.app.app_id, caller.actor, dry_run), caller, install)
 
-    return await _run(context, run)
+    return await _run(context, run, touched)
 
 
 async def _erase_install(erasing: Erasing, caller: KeyCaller, install: Install) -> wire.Receipt:
@@ -79,7 +79,9 @@ async def _erase_install(erasing: Erasing, caller: KeyCaller, install: Install) 
     await recording.load_install(install.install_id)
     if recording.standing(install.install_id) is not Standing.DELETED:
         await leave(recording, install.install_id)
-    deleted = await erasure.empty_install(tx, install.install_id, _NOTHING_REPORTED, partition_of)
+    waiting = await context.log.take(tx, install.install_id)
+    deleted = await erasure.empty_install(tx, install.install_id, _NOTHING_REPORTED)
+    deleted["waiting uploads"] = len(waiting)
     await _tell_anew(tx, install.user, deleted, (install.registered_at, LATEST_MS))
     receipt_id = context.randomness.secret(12)
     digest = context.vault.tombstone(install.install_id)
@@ -108,9 +110,12 @@ async def erase_items(
         message = "The end must lie after the beginning."
         raise InvalidRequest(message, details=(("to", message),))
 
+    touched: list[InstallId] = []
+
     async def run(tx: Transaction) -> wire.Receipt:
         of = await person(tx, caller, user_id)
         installs = [one.install_id for one in await identity.read_installs_of(tx, of.app_id, of.user_id)]
+        touched[:] = installs
         await _refuse_expired(tx, installs, from_ms)
         erasing = Erasing(context, tx, of.app_id, caller.actor, dry_run)
         deleted: erasure.Deleted = dict(await _erase_items(erasing, of.user_id, installs, (from_ms, to_ms)))
@@ -120,7 +125,7 @@ async def erase_items(
         await _record(erasing, receipt, of.user_id, None)
         return await erasing.finish(receipt, receipt_id)
 
-    return await _run(context, run)
+    return await _run(context, run, touched)
 
 
 async def _erase_items(
@@ -145,12 +150,10 @@ async def _take_waiting(erasing: Erasing, installs: Iterable[InstallId]) -> set[
     """Keep what waits in the log, so that a copy there and a copy kept are found together; returns the positions."""
     tx, log = erasing.tx, erasing.context.log
     taken: set[int] = set()
-    until = await log.head(tx)
     for install_id in installs:
-        records = await log.waiting(tx, install_id, 0, until, _ALL_WAITING)
+        records = await log.take(tx, install_id)
         for position, record in records:
             await keep_upload(tx, record, upload_of(position, record))
-        await log.rewrite(tx, install_id, {position: None for position, _ in records})
         taken |= {position for position, _ in records}
     return taken
 
@@ -224,11 +227,15 @@ async def _set_reach(tx: Transaction, install_id: InstallId, before: Upload) -> 
 # Both
 
 
-async def _run(context: Context, run: Callable[[Transaction], Awaitable[wire.Receipt]]) -> wire.Receipt:
+async def _run(
+    context: Context, run: Callable[[Transaction], Awaitable[wire.Receipt]], touched: list[InstallId]
+) -> wire.Receipt:
+    """`touched` are the installs that `run` has taken from, once it has run."""
     try:
         receipt = await context.store.write(run)
     except DryRun as dry:
         return dry.answer_as(wire.Receipt)
+    await scrub(context, touched)
     await purge(context, rewrite_up_to_bytes=IN_A_MOMENT_BYTES)
     return receipt
 

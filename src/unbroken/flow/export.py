@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from unbroken.domain.errors import Conflict
 from unbroken.flow import archive, encoding, held
-from unbroken.flow.process import upload_of
+from unbroken.flow.take import upload_of
 from unbroken.flow.uploads import decompress
 from unbroken.flow.whose import person
 from unbroken.store import holdings, identity, timelines

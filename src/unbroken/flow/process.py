@@ -11,34 +11,27 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from unbroken.domain.ids import InstallId
-from unbroken.domain.payload import clock_offset_ms
-from unbroken.flow.items import corrected
+from unbroken.flow.crew import Crew
 from unbroken.flow.retention import retain
 from unbroken.flow.setting_aside import set_aside
+from unbroken.flow.take import Taker
 from unbroken.flow.tidy import tidy
 from unbroken.flow.timeline import compute
-from unbroken.flow.uploads import times_of
-from unbroken.log.contract import LeaseLost, Record
-from unbroken.store import payloads, timelines, tombstones
 from unbroken.store import set_aside as aside
+from unbroken.store import timelines
 from unbroken.store.contract import StoreUnavailable
-from unbroken.store.payloads import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from unbroken.domain.ids import UserId
     from unbroken.flow.context import Context
-    from unbroken.store.contract import Transaction
+    from unbroken.store.dead_letters import DeadLetter
     from unbroken.store.timelines import Due
 
-LEASE_MS: Final = 30_000
-_RENEWED_EARLY_MS: Final = 10_000
-_FOR_EVER_MS: Final = 2**62
-_RECORDS_AT_ONCE: Final = 32
-_PARTITIONS_AT_ONCE: Final = 8
 _TIMELINES_AT_ONCE: Final = 8
+_LOOKED_AT: Final = 4
+"""So many times what would be ours of the timelines that are due, if chance shared them out evenly."""
 _BUSY_S: Final = 0.000_5
 """A turn of the loop that takes longer has others to serve."""
 _SHARE_WHEN_BUSY: Final = 19
@@ -48,32 +41,39 @@ _TIDIED_EVERY_MS: Final = 3_600_000
 _LOOK_EVERY_S: Final = 0.2
 """Facts and other processes mark timelines without a sound."""
 
-Batch = dict[int, list[tuple[int, Record]]]
-"""By partition: (position, record)."""
-
 
 class Worker:
     """See the module. Belongs to the event loop; `run` and `settle` may go on side by side.
 
     Args:
-        is_alone: no other process may work on the same log, so the lease of one that was killed need not run out: its
-            epoch is past, and whatever it might still try to commit is refused.
+        is_alone: no other process may work on the same log.
         tell: called with whose timeline cannot be computed, and why; once until it could be, or a process begins.
+        tell_dead: called with every upload that is set aside.
+        seconds: counts them, for the crew.
 
     Attributes:
+        holder: its name among the workers; another in every run.
         failures: how often a timeline could not be computed.
+        dead: how many uploads were set aside.
     """
 
     def __init__(
-        self, context: Context, *, is_alone: bool = True, tell: Callable[[UserId, Exception], None] | None = None
+        self,
+        context: Context,
+        *,
+        is_alone: bool = True,
+        tell: Callable[[UserId, Exception], None] | None = None,
+        tell_dead: Callable[[DeadLetter], None] | None = None,
+        seconds: Callable[[], float] | None = None,
     ) -> None:
         self.failures = 0
+        self.dead = 0
         self._context = context
         self._tell = tell
-        self._is_alone = is_alone
-        self._holder = context.randomness.secret(8).hex()
-        self._epochs: dict[int, int] = {}
-        self._leased_until = 0
+        self._tell_dead = tell_dead
+        self.holder = context.randomness.secret(8).hex()
+        self._crew = Crew(context, self.holder, is_alone=is_alone, seconds=seconds)
+        self._taker = Taker(context, self._crew, self.holder, tell=self._count_dead)
         self._tidied_at = 0
         self._retaining: asyncio.Task[object] | None = None
         self._turn = asyncio.Lock()
@@ -92,7 +92,7 @@ class Worker:
                 await self._tidy()
         finally:
             await self._end_retaining()
-            await self._give_back()
+            await self._leave()
 
     def stop(self) -> None:
         """Let `run` end after the step it is in."""
@@ -127,8 +127,9 @@ class Worker:
         if self._retaining is not None and self._retaining.done():
             done, self._retaining = self._retaining, None
             await done
+        await self._context.log.trim()
         now_ms = self._context.wall.now_ms()
-        if now_ms >= self._tidied_at + _TIDIED_EVERY_MS:
+        if now_ms >= self._tidied_at + _TIDIED_EVERY_MS and self._crew.has(b"tidy"):
             self._tidied_at = now_ms
             await tidy(self._context)
             self._retaining = self._retaining or asyncio.create_task(retain(self._context))
@@ -139,80 +140,32 @@ class Worker:
             await asyncio.gather(self._retaining, return_exceptions=True)
             self._retaining = None
 
-    async def _give_back(self) -> None:
-        """Let another process have the partitions at once, instead of when the lease is over."""
-        if self._epochs and not self._is_alone:
-            now_ms = self._context.wall.now_ms()
-            with suppress(StoreUnavailable):
-                await self._context.log.lease(list(self._epochs), self._holder, now_ms, now_ms)
-        self._epochs.clear()
+    async def _leave(self) -> None:
+        """Another may go on at once, instead of when the lease ends."""
+        with suppress(StoreUnavailable):
+            await self._taker.give_back()
+            await self._crew.leave()
+
+    def _count_dead(self, letter: DeadLetter) -> None:
+        self.dead += 1
+        if self._tell_dead is not None:
+            self._tell_dead(letter)
 
     async def _step(self) -> bool:
         """Some work, if there is any; whether there was."""
         async with self._turn:
-            took = await self._take()
+            await self._crew.meet()
+            took = await self._taker.step()
             computed = await self._compute()
         return took or computed
-
-    # Taking
-
-    async def _take(self) -> bool:
-        behind = (await self._context.log.behind())[:_PARTITIONS_AT_ONCE]
-        if not behind:
-            return False
-        epochs = await self._lease(behind)
-        batch: Batch = {}
-        for partition in epochs:
-            batch[partition] = await self._context.log.read(partition, _RECORDS_AT_ONCE)
-        batch = {partition: records for partition, records in batch.items() if records}
-        if not batch:
-            return False
-        try:
-            await self._keep(batch, epochs)
-        except LeaseLost:
-            self._epochs.clear()  # an erasure changed what was read, or somebody else works on it: look again
-        return True
-
-    async def _lease(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """The epochs of the partitions that are ours, renewed in good time."""
-        now_ms = self._context.wall.now_ms()
-        if now_ms > self._leased_until - _RENEWED_EARLY_MS:
-            self._epochs.clear()
-        missing = [partition for partition in partitions if partition not in self._epochs]
-        if missing:
-            if not self._epochs:
-                self._leased_until = now_ms + LEASE_MS
-            free_by = _FOR_EVER_MS if self._is_alone else now_ms
-            self._epochs |= await self._context.log.lease(missing, self._holder, free_by, self._leased_until)
-        return {partition: self._epochs[partition] for partition in partitions if partition in self._epochs}
-
-    async def _keep(self, batch: Batch, epochs: Mapping[int, int]) -> None:
-        uploads = {
-            partition: [(record, upload_of(position, record)) for position, record in records]
-            for partition, records in batch.items()
-        }
-
-        async def keep(tx: Transaction) -> None:
-            for partition, kept in uploads.items():
-                for record, upload in kept:
-                    if not await self._is_of_nobody(tx, record):
-                        await keep_upload(tx, record, upload)
-                await self._context.log.commit(tx, partition, epochs[partition], batch[partition][-1][0])
-
-        await self._context.store.write(keep)
-
-    async def _is_of_nobody(self, tx: Transaction, record: Record) -> bool:
-        """Whether its install was erased while the upload waited: then it is dropped, and its traces are purged."""
-        erased = await tombstones.find(tx, self._context.vault.tombstone(record.install_id), "install")
-        if erased is not None:
-            await tombstones.soil(tx, erased[1])
-        return erased is not None
 
     # Computing
 
     async def _compute(self) -> bool:
         now_ms = self._context.wall.now_ms()
-        marked = await self._context.store.read(lambda tx: timelines.due(tx, now_ms, _TIMELINES_AT_ONCE))
+        limit = _TIMELINES_AT_ONCE * (1 if len(self._crew.members) == 1 else _LOOKED_AT * len(self._crew.members))
+        found = await self._context.store.read(lambda tx: timelines.due(tx, now_ms, limit))
+        marked = [due for due in found if self._crew.has(due.user_id)][:_TIMELINES_AT_ONCE]
         await asyncio.gather(*map(self._compute_one, marked))  # their writes share a commit
         return bool(marked)
 
@@ -230,36 +183,3 @@ class Worker:
 
 def _loop_s() -> float:
     return asyncio.get_running_loop().time()
-
-
-def upload_of(position: int, record: Record) -> Upload:
-    """A record of the log as a row of payloads."""
-    sent_at, first_t, last_t = times_of(record.body)
-    offset_ms = clock_offset_ms(record.received_at, sent_at)
-    reach_ms = corrected(last_t, offset_ms)
-    return Upload(position, record.received_at, offset_ms, first_t, last_t, reach_ms, record.body)
-
-
-async def keep_upload(tx: Transaction, record: Record, upload: Upload) -> None:
-    """Keep an upload and mark the timeline it changes, from the earliest item whose place in time it may change.
-
-    A copy of an item under another clock offset moves that item, so both uploads must be read wherever one of them
-    reaches. An install that was erased in the meantime has nothing to keep.
-    """
-    install_id = InstallId(record.install_id)
-    rivals = await payloads.rivals(tx, install_id, upload)
-    from_ms = min(
-        [corrected(upload.first_t, upload.offset_ms), *(corrected(first_t, offset) for _, offset, first_t, _ in rivals)]
-    )
-    if not await timelines.mark_upload_due(tx, install_id, from_ms):
-        return
-    await keep_with_rivals(tx, install_id, upload, rivals)
-
-
-async def keep_with_rivals(
-    tx: Transaction, install_id: InstallId, upload: Upload, rivals: Sequence[tuple[int, int, int, int]]
-) -> None:
-    """Keep an upload; it and each of `rivals` (`payloads.rivals`) will be read wherever one of them reaches."""
-    reach_ms = max([upload.reach_ms, *(corrected(last_t, offset_ms) for _, offset_ms, _, last_t in rivals)])
-    await payloads.add(tx, install_id, upload, reach_ms)
-    await payloads.extend(tx, install_id, [seq for seq, *_ in rivals], upload.reach_ms)

@@ -7,12 +7,15 @@ meanwhile, a large database waits for its operator: `unbroken purge`, in a quiet
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from unbroken.store import tombstones
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from unbroken.flow.context import Context
 
 
@@ -21,6 +24,12 @@ IN_A_MOMENT_BYTES: Final = 32 << 20
 
 BY_ITSELF_BYTES: Final = 256 << 20
 """Of this size in four: by the worker, at most once an hour."""
+
+
+async def scrub(context: Context, install_ids: Collection[bytes]) -> None:
+    """Leave nothing in the payload log's own files of what an erasure took; what fails, the worker makes up for."""
+    with suppress(StoreUnavailable):
+        await context.log.scrub(install_ids)
 
 
 async def purge(context: Context, *, rewrite_up_to_bytes: int | None) -> bool:

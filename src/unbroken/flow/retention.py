@@ -135,7 +135,7 @@ async def _retain_app(context: Context, app: App, windows: LateWindows, pace: Pa
 
 async def _now_ms(context: Context) -> int:
     """Now; but what waits in the payload log must still find its place, so the oldest of that holds the time back."""
-    waiting = await context.store.read_long(retention.oldest_waiting)
+    waiting = await context.store.read_long(context.log.oldest)
     return min([context.clock.now_ms(), *([] if waiting is None else [waiting])])
 
 

@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import zstandard
+
 from unbroken.flow.uploads import decompress
 
 if TYPE_CHECKING:
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
     from unbroken.store.erasure import Found
 
 _UPLOADS_AT_ONCE: Final = 200
-_OF_UPLOADS: Final = {"payloads": ("install_id", "seq"), "log_records": ("partition_no", "position")}
+_OF_UPLOADS: Final = {
+    "payloads": ("install_id", "seq"),
+    "log_records": ("partition_no", "position"),
+    "dead_letters": ("install_id", "position"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +100,21 @@ def _opening(table: str, key: tuple[str, str], names: Names) -> Any:
 
     async def count(tx: Transaction) -> int:
         hits = 0
-        after: tuple[Any, Any] = (b"", -1) if table == "payloads" else (-1, -1)
+        after: tuple[Any, Any] = (b"", -1) if key[0] == "install_id" else (-1, -1)
         while rows := await tx.all(page, *after, _UPLOADS_AT_ONCE):
-            hits += sum(decompress(row[2]).count(needle) for row in rows for needle in needles)
+            hits += sum(_opened(row[2]).count(needle) for row in rows for needle in needles)
             after = (rows[-1][0], rows[-1][1])
         return hits
 
     return count
+
+
+def _opened(body: bytes) -> bytes:
+    """An upload as it was sent; a damaged one as it is."""
+    try:
+        return decompress(body)
+    except zstandard.ZstdError:
+        return body
 
 
 async def _search_files(data: Path, needles: Sequence[bytes]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,9 +16,13 @@ class _Reported(msgspec.Struct):
     device: wire.Device
 
 
+_REPORTED: Final = msgspec.json.Decoder(_Reported)
+"""Made here, and not at the first use: two threads that use a type for the first time at once end the process."""
+
+
 def zone_of(device: str) -> tzinfo:
     """The zone in what an install reported (`installs.device`)."""
-    return _zone(msgspec.json.decode(device, type=_Reported).device.time_zone)
+    return _zone(_REPORTED.decode(device).device.time_zone)
 
 
 @lru_cache(maxsize=1024)

@@ -8,17 +8,13 @@ effect, and only for the worker whose epoch is the partition's own (architecture
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from unbroken.store.contract import Transaction
-
-PARTITIONS: Final = 4
-"""Fixed for the life of a log: another number would send an install's next upload past its earlier ones. Few, as each
-that a commit touches costs the embedded log a page of its index: with 256, thirty uploads wrote thirty-four pages."""
 
 
 class LeaseLost(Exception):
@@ -63,9 +59,9 @@ class Arrival(Protocol):
         ...
 
 
-def partition_of(install_id: bytes) -> int:
-    """The partition of an install's uploads, in [0, PARTITIONS). By install: its user changes, its id never does."""
-    return crc32(install_id) % PARTITIONS
+def partition_of(install_id: bytes, partitions: int) -> int:
+    """The partition of an install's uploads, one of `partitions`. By install: its user changes, its id never does."""
+    return crc32(install_id) % partitions
 
 
 class PayloadLog(Protocol):
@@ -73,7 +69,21 @@ class PayloadLog(Protocol):
 
     @property
     def partitions(self) -> int:
-        """How many partitions there are, numbered from 0."""
+        """How many there are, numbered from 0; for ever, as another number would let an install's uploads overtake."""
+        ...
+
+    def partition_of(self, install_id: bytes) -> int:
+        """The partition of an install's uploads."""
+        ...
+
+    @property
+    def unanswered(self) -> int:
+        """How many records of this process wait to become durable."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """How many appends of this process ended in StoreUnavailable."""
         ...
 
     async def append(self, record: Arrival, *, first_of_install: bool) -> None:
@@ -113,7 +123,7 @@ class PayloadLog(Protocol):
         ...
 
     async def commit(self, tx: Transaction, partition: int, epoch: int, position: int) -> None:
-        """Move the cursor to `position` inside the caller's transaction and drop the records up to there.
+        """Move the cursor to `position` inside the caller's transaction; the records up to there are never read again.
 
         Raises:
             LeaseLost: the epoch is not the partition's own any more, or the cursor is there already.
@@ -134,8 +144,12 @@ class PayloadLog(Protocol):
         """How many records of an install were not processed yet."""
         ...
 
-    async def rewrite(self, tx: Transaction, install_id: bytes, bodies: Mapping[int, bytes | None]) -> None:
-        """Give waiting records of an install another body, or drop those with None, by position.
+    async def oldest(self, tx: Transaction) -> int | None:
+        """When the oldest record that was not processed was received; None where none waits."""
+        ...
+
+    async def take(self, tx: Transaction, install_id: bytes) -> list[tuple[int, Record]]:
+        """Take everything of an install that was not processed yet out of the log: nobody reads it any more.
 
         Whoever has read the partition reads it again: its epoch is past.
         """
@@ -146,5 +160,24 @@ class PayloadLog(Protocol):
         ...
 
     async def wait(self) -> None:
-        """Return when something was appended in this process since the last return. A wake-up, not a promise."""
+        """Return when something was appended since the last return. A wake-up, not a promise."""
+        ...
+
+    async def trim(self) -> None:
+        """Let go of what was processed or taken and is not needed any more; for a worker to call now and then."""
+        ...
+
+    async def scrub(self, install_ids: Collection[bytes]) -> None:
+        """Leave nothing in the log's own files of what these installs sent and what was processed or taken since.
+
+        To be called after the transaction of an erasure. What is not done now, `trim` does later.
+        """
+        ...
+
+    async def trouble(self) -> str | None:
+        """What keeps the log from taking and giving records now, for the operator; None where nothing does."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the log has opened itself; the store is not its own. Closing twice is harmless."""
         ...

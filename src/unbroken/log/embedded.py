@@ -10,14 +10,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from unbroken.log.contract import PARTITIONS, LeaseLost, Record, UnknownInstall, partition_of
+from unbroken.log import cursors
+from unbroken.log.contract import Record, UnknownInstall, partition_of
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from unbroken.log.contract import Arrival
     from unbroken.store.contract import Store, Transaction
+
+PARTITIONS: Final = 4
+"""Few, as each that a commit touches costs a page of the index: with 256, thirty uploads wrote thirty-four pages."""
 
 _Waiting = tuple["Arrival", bool, "asyncio.Future[None]"]
 
@@ -27,6 +31,8 @@ class EmbeddedLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.unanswered = 0
+        self.refused = 0
         self._waiting: list[_Waiting] = []
         self._flushing: asyncio.Task[None] | None = None
         self._appended = asyncio.Event()
@@ -36,13 +42,24 @@ class EmbeddedLog:
         """See `PayloadLog.partitions`."""
         return PARTITIONS
 
+    def partition_of(self, install_id: bytes) -> int:
+        """See `PayloadLog.partition_of`."""
+        return partition_of(install_id, PARTITIONS)
+
     async def append(self, record: Arrival, *, first_of_install: bool) -> None:
         """See `PayloadLog.append`."""
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())  # does not begin before this suspends
         stored: asyncio.Future[None] = self._flushing.get_loop().create_future()
         self._waiting.append((record, first_of_install, stored))
-        await stored
+        self.unanswered += 1
+        try:
+            await stored
+        except StoreUnavailable:
+            self.refused += 1
+            raise
+        finally:
+            self.unanswered -= 1
 
     async def behind(self) -> list[int]:
         """See `PayloadLog.behind`."""
@@ -55,20 +72,11 @@ class EmbeddedLog:
 
     async def lease(self, partitions: Sequence[int], holder: str, now_ms: int, until_ms: int) -> dict[int, int]:
         """See `PayloadLog.lease`."""
-
-        async def take(tx: Transaction) -> dict[int, int]:
-            epochs = {}
-            for partition in sorted(partitions):  # in one order, so that two workers cannot wait for each other
-                if (row := await tx.one(_LEASE, partition, holder, now_ms, until_ms)) is not None:
-                    epochs[partition] = int(row[0])
-            return epochs
-
-        return await self._store.write(take)
+        return await self._store.write(lambda tx: cursors.lease(tx, partitions, holder, now_ms, until_ms))
 
     async def commit(self, tx: Transaction, partition: int, epoch: int, position: int) -> None:
         """See `PayloadLog.commit`."""
-        if await tx.run(_MOVE, partition, epoch, position) != 1:
-            raise LeaseLost(f"Partition {partition} is not at epoch {epoch} before position {position} any more.")
+        await cursors.move(tx, partition, epoch, position)
         await tx.run(_TRIM, partition, position)
 
     async def head(self, tx: Transaction) -> int:
@@ -81,25 +89,26 @@ class EmbeddedLog:
         self, tx: Transaction, install_id: bytes, after: int, until: int, limit: int
     ) -> list[tuple[int, Record]]:
         """See `PayloadLog.waiting`."""
-        rows = await tx.all(_WAITING, partition_of(install_id), install_id, after, until, limit)
+        rows = await tx.all(_WAITING, self.partition_of(install_id), install_id, after, until, limit)
         return [(position, Record(install_id, at, body)) for position, at, body in rows]
 
     async def count_waiting(self, tx: Transaction, install_id: bytes) -> int:
         """See `PayloadLog.count_waiting`."""
-        row = await tx.one(_COUNT_WAITING, partition_of(install_id), install_id)
+        row = await tx.one(_COUNT_WAITING, self.partition_of(install_id), install_id)
         assert row is not None
         return int(row[0])
 
-    async def rewrite(self, tx: Transaction, install_id: bytes, bodies: Mapping[int, bytes | None]) -> None:
-        """See `PayloadLog.rewrite`."""
-        partition = partition_of(install_id)
-        for position, body in bodies.items():
-            if body is None:
-                await tx.run(_DROP, partition, position)
-            else:
-                await tx.run(_REWRITE, partition, position, body)
-        if bodies:
-            await tx.run(_OUTDATE, partition)
+    async def oldest(self, tx: Transaction) -> int | None:
+        """See `PayloadLog.oldest`."""
+        row = await tx.one(_OLDEST)
+        return None if row is None else row[0]
+
+    async def take(self, tx: Transaction, install_id: bytes) -> list[tuple[int, Record]]:
+        """See `PayloadLog.take`."""
+        partition = self.partition_of(install_id)
+        await cursors.outdate(tx, partition)
+        rows = await tx.all(_TAKE, partition, install_id)
+        return sorted((position, Record(install_id, at, body)) for position, at, body in rows)
 
     async def reserve(self, tx: Transaction, count: int) -> int:
         """See `PayloadLog.reserve`."""
@@ -111,6 +120,20 @@ class EmbeddedLog:
         """See `PayloadLog.wait`."""
         await self._appended.wait()
         self._appended.clear()
+
+    async def trim(self) -> None:
+        """See `PayloadLog.trim`. Committing did it."""
+
+    async def scrub(self, install_ids: Collection[bytes]) -> None:
+        """See `PayloadLog.scrub`. The files are the store's (`Store.purge`)."""
+
+    async def trouble(self) -> str | None:
+        """See `PayloadLog.trouble`."""
+        await self.behind()
+        return None
+
+    async def close(self) -> None:
+        """See `PayloadLog.close`. Everything is the store's."""
 
     async def _flush(self) -> None:
         """Write what waits until nothing does; one write in flight at a time."""
@@ -154,7 +177,7 @@ class _Append:
         self._first = {record.install_id for record, first, _ in group if first}
 
     async def __call__(self, tx: Transaction) -> set[bytes]:
-        unknown = {install_id for install_id in self._first if not await _use(tx, install_id)}
+        unknown = {install_id for install_id in self._first if not await cursors.use(tx, install_id)}
         await self._add(tx, [record for record in self._records if record.install_id not in unknown])
         return unknown
 
@@ -165,18 +188,10 @@ class _Append:
         await tx.many(
             _ADD,
             [
-                (partition_of(record.install_id), position, record.install_id, record.received_at, record.body)
-                for position, record in enumerate(records, before + 1)
+                (partition_of(one.install_id, PARTITIONS), position, one.install_id, one.received_at, one.body)
+                for position, one in enumerate(records, before + 1)
             ],
         )
-
-
-async def _use(tx: Transaction, install_id: bytes) -> bool:
-    """Mark an install as used; whether there is one."""
-    row = await tx.one(_IS_USED, install_id)
-    if row is not None and not row[0]:
-        await tx.run(_USED, install_id)
-    return row is not None
 
 
 def _fail(group: Sequence[_Waiting], error: BaseException) -> None:
@@ -202,11 +217,10 @@ _WAITING: Final = """
     SELECT position, received_at, body FROM log_records
     WHERE partition_no = $1 AND install_id = $2 AND position > $3 AND position <= $4 ORDER BY position LIMIT $5"""
 _COUNT_WAITING: Final = "SELECT count(*) FROM log_records WHERE partition_no = $1 AND install_id = $2"
+_OLDEST: Final = "SELECT min(received_at) FROM log_records"
 _ADD: Final = (
     "INSERT INTO log_records (partition_no, position, install_id, received_at, body) VALUES ($1, $2, $3, $4, $5)"
 )
-_IS_USED: Final = "SELECT used FROM installs WHERE install_id = $1"
-_USED: Final = "UPDATE installs SET used = TRUE WHERE install_id = $1"
 # A hop from partition to partition along the key: costs what is behind, not what is in the log.
 _BEHIND: Final = """
     WITH RECURSIVE behind (partition_no) AS (
@@ -220,14 +234,7 @@ _READ: Final = """
     SELECT position, install_id, received_at, body FROM log_records
     WHERE partition_no = $1 AND position > (SELECT p.position FROM log_partitions p WHERE p.partition_no = $1)
     ORDER BY position LIMIT $2"""
-_LEASE: Final = """
-    UPDATE log_partitions
-    SET epoch = CASE WHEN holder = $2 THEN epoch ELSE epoch + 1 END, holder = $2, leased_until = $4
-    WHERE partition_no = $1 AND (holder = $2 OR leased_until <= $3)
-    RETURNING epoch"""
-_MOVE: Final = """
-    UPDATE log_partitions SET position = $3 WHERE partition_no = $1 AND epoch = $2 AND position < $3"""
-_REWRITE: Final = "UPDATE log_records SET body = $3 WHERE partition_no = $1 AND position = $2"
-_DROP: Final = "DELETE FROM log_records WHERE partition_no = $1 AND position = $2"
-_OUTDATE: Final = "UPDATE log_partitions SET epoch = epoch + 1 WHERE partition_no = $1"
+_TAKE: Final = (
+    "DELETE FROM log_records WHERE partition_no = $1 AND install_id = $2 RETURNING position, received_at, body"
+)
 _TRIM: Final = "DELETE FROM log_records WHERE partition_no = $1 AND position <= $2"

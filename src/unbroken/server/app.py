@@ -71,6 +71,7 @@ class Application:
         lab_clock: LabClock | None = None,
     ) -> None:
         self._context = context
+        self._takes_uploads = ingest.ROUTE in routes
         self._router = Router(routes)
         self._dispatch = Dispatch(context, routes, metrics)
         self._metrics = metrics
@@ -112,7 +113,7 @@ class Application:
             _refuse_repeated(pairs)
         if b"lab-time" in headers or self._lab_clock is not None:
             self._move_clock(headers.get(b"lab-time"))
-        if scope["path"] == ingest.PATH and scope["method"] == "POST":
+        if scope["path"] == ingest.PATH and scope["method"] == "POST" and self._takes_uploads:
             await self._upload(scope["query_string"], headers, receive, send, exchange)
         else:
             await self._call(scope, headers, receive, send, exchange)

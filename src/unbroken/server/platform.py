@@ -13,10 +13,11 @@ from unbroken.clock import SystemClock
 from unbroken.flow import administer
 from unbroken.flow.context import Context
 from unbroken.flow.standings import Standings
-from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SeededRandomness, SystemRandomness
-from unbroken.server import data_directory, settings
+from unbroken.server import data_directory
+from unbroken.server import settings as settings_of_server
 from unbroken.server.data_directory import DATABASE_FILE, Mode
+from unbroken.server.engines import open_log
 from unbroken.server.keys import KEYS_FILE, open_vault
 from unbroken.server.lab import CLOCK_FILE, LabClock
 from unbroken.server.trouble import CannotStart
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 
     from unbroken.clock import Clock
     from unbroken.credentials import Vault
+    from unbroken.log.contract import PayloadLog
     from unbroken.randomness import Randomness
     from unbroken.server.places import Place
+    from unbroken.server.settings import Settings
     from unbroken.store.contract import Store
     from unbroken.store.movable import Movable
 
@@ -52,23 +55,25 @@ class Opened:
 
     async def close(self) -> None:
         """Let go of it; closing twice is harmless."""
+        await self.context.log.close()
         await self.context.store.close()
         if self.lab_clock is not None:
             self.lab_clock.close()
             self.lab_clock = None
 
 
-async def open_data(data: Path, mode: Mode, database_url: str, *, serving: bool) -> Opened:
-    """Open what `data_directory.prepare` found, and the database.
+async def open_data(settings: Settings, mode: Mode, *, serving: bool) -> Opened:
+    """Open what `data_directory.prepare` found, the database, and the payload log.
 
     `serving` is False for one command beside a server: it looks at a lab's clock, and never moves it.
 
     Raises:
         CannotStart: with a sentence for the operator, and without the URL's password.
     """
-    randomness = SystemRandomness()
+    randomness, data = SystemRandomness(), settings.data
     try:
-        store, vault = await _open_store(data, mode, database_url, randomness)
+        store, vault = await _open_store(data, mode, settings.database_url, randomness)
+        log = await _open_log(store, settings, randomness)
         lab_clock = LabClock(data / CLOCK_FILE, writable=serving) if mode.lab else None
     except OSError as error:
         raise CannotStart(f"{data} cannot be used: {error.strerror or error}.") from error
@@ -76,9 +81,17 @@ async def open_data(data: Path, mode: Mode, database_url: str, *, serving: bool)
         raise CannotStart(str(error)) from error
     wall = SystemClock()
     clock: Clock = wall if lab_clock is None else lab_clock
-    context = Context(store, EmbeddedLog(store), clock, wall, randomness, vault, Standings(), mode.lab)
-    is_shared = bool(database_url)
+    context = Context(store, log, clock, wall, randomness, vault, Standings(), mode.lab)
+    is_shared = bool(settings.database_url)
     return Opened(await _with_seed(context, mode) if serving else context, mode, lab_clock, is_shared)
+
+
+async def _open_log(store: Store, settings: Settings, randomness: Randomness) -> PayloadLog:
+    try:
+        return await open_log(store, settings, randomness)
+    except BaseException:
+        await store.close()
+        raise
 
 
 async def _open_store(data: Path, mode: Mode, url: str, randomness: Randomness) -> tuple[Store, Vault]:
@@ -135,7 +148,7 @@ async def open_for_command(data: Path, *, create: bool = False) -> AsyncIterator
         CannotStart: with a sentence for the operator.
     """
     mode = data_directory.prepare(data, Mode(lab=False)) if create else data_directory.read_mode(data)
-    opened = await open_data(data, mode, settings.load().database_url, serving=False)
+    opened = await open_data(settings_of_server.load(data=data), mode, serving=False)
     try:
         await opened.context.standings.load(opened.context)
         yield opened.context

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unbroken.server.data_directory import Mode
     from unbroken.server.platform import Opened
     from unbroken.server.settings import Settings
+    from unbroken.store.dead_letters import DeadLetter
 
 _WORKER_PAUSE_S: Final = 1.0
 
@@ -36,7 +37,9 @@ class Service:
     def __init__(self, opened: Opened, settings: Settings, lock: int) -> None:
         self.context = opened.context
         self.metrics = Metrics()
-        self.worker = Worker(opened.context, is_alone=not opened.is_shared, tell=_tell_failure)
+        self.worker = Worker(
+            opened.context, is_alone=not opened.is_shared, tell=_tell_failure, tell_dead=_tell_dead_letter
+        )
         self.patrol = Patrol(opened.context, self.metrics, settings.verify_every_s)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
@@ -44,12 +47,17 @@ class Service:
         self._lock = lock
         self._worker_trouble: str | None = "not started"
         self._working: asyncio.Task[None] | None = None
+        self._role = settings.role
         failures = "Times that a timeline could not be computed."
         self.metrics.counter("unbroken_timeline_failures", failures, lambda: self.worker.failures)
+        log_name, payload_log = "unbroken_payload_log", opened.context.log
+        self.metrics.gauge(f"{log_name}_unanswered", "Uploads that wait to be stored.", lambda: payload_log.unanswered)
+        self.metrics.counter(f"{log_name}_refused", "Uploads that could not be stored.", lambda: payload_log.refused)
+        self.metrics.counter("unbroken_dead_letters", "Uploads set aside.", lambda: self.worker.dead)
         own = [*health.routes(self._checks(), self.metrics), *(lab.routes(self.worker) if opened.mode.lab else [])]
         self.application = Application(
             opened.context,
-            table.all_routes(own, is_lab=opened.mode.lab),
+            own if settings.role == "worker" else table.all_routes(own, is_lab=opened.mode.lab),
             metrics=self.metrics,
             request_log=self.request_log,
             request_ids=self.request_ids,
@@ -64,13 +72,19 @@ class Service:
             CannotStart: with a sentence for the operator.
         """
         mode = data_directory.prepare(settings.data, wanted)
+        if mode.lab and settings.role != "all":
+            raise CannotStart("A lab is one process: its role is all.")
+        if settings.role != "all" and not settings.database_url:
+            raise CannotStart(
+                f"The role {settings.role} is for several processes on one database: set UNBROKEN_DATABASE_URL."
+            )
         if mode.lab and settings.is_public:
             raise CannotStart(
                 f"A lab cannot listen on {settings.host}: whoever reaches it moves its clock. Use 127.0.0.1."
             )
         lock = data_directory.lock(settings.data)
         try:
-            return cls(await open_data(settings.data, mode, settings.database_url, serving=True), settings, lock)
+            return cls(await open_data(settings, mode, serving=True), settings, lock)
         except BaseException:
             os.close(lock)
             raise
@@ -79,8 +93,9 @@ class Service:
         """Begin to work."""
         await self.context.standings.load(self.context)
         self.request_log.start(asyncio.get_running_loop())
-        self._working = asyncio.create_task(self._work())
-        self.patrol.start()
+        if self._role != "api":
+            self._working = asyncio.create_task(self._work())
+            self.patrol.start()
 
     async def stop(self) -> None:
         """Finish what is begun, then let go of everything."""
@@ -107,18 +122,24 @@ class Service:
                 return
 
     def _checks(self) -> health.Checks:
-        return {"store": self._check_store, "payload_log": self._check_log, "worker": self._check_worker}
+        checks = {"store": self._check_store, "payload_log": self._check_log}
+        return checks if self._role == "api" else checks | {"worker": self._check_worker}
 
     async def _check_store(self) -> str | None:
         await self.context.store.read(lambda tx: tx.one("SELECT 1"))
         return None
 
     async def _check_log(self) -> str | None:
-        await self.context.log.behind()
-        return None
+        return await self.context.log.trouble()
 
     async def _check_worker(self) -> str | None:
         return self._worker_trouble
+
+
+def _tell_dead_letter(letter: DeadLetter) -> None:
+    """An upload cannot be processed, and was set aside."""
+    told = {"install_id": letter.install_id.hex(), "position": letter.position, "trouble": letter.trouble}
+    log.error("upload set aside", code="DEAD_LETTER", **told)
 
 
 def _tell_failure(user_id: UserId, error: Exception) -> None:

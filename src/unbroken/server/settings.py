@@ -6,6 +6,7 @@ Precedence: what the command line says, then the environment, then the default h
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 PREFIX: Final = "UNBROKEN_"
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 LEVELS: Final = ("debug", "info", "warning", "error")
+ROLES: Final = ("all", "api", "worker")
+_STREAM: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _LONGEST_S: Final = 86_400
 
 
@@ -39,6 +42,16 @@ class Settings:
         str,
         Unit("URL", "postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE; without one, SQLite in the data directory."),
     ] = field(default="", repr=False)  # it may hold a password
+    nats_url: Annotated[
+        str,
+        Unit("URL", "nats://ACCOUNT:PASSWORD@HOST:PORT, several with commas; without one, the log is in the database."),
+    ] = field(default="", repr=False)  # it may hold a password
+    nats_replicas: Annotated[int, Unit("nodes", "On how many NATS nodes an upload is stored: 1, 3 or 5.")] = 3
+    nats_stream: Annotated[str, Unit("name", "The stream of the payload log, and its subjects' first word.")] = (
+        "unbroken"
+    )
+    nats_max_mib: Annotated[int, Unit("MiB", "How much may wait there; what comes beyond it is answered 503.")] = 10_240
+    role: Annotated[str, Unit("role", "api, worker or all: what this process does.")] = "all"
     host: Annotated[str, Unit("address", "What to listen on. A lab refuses anything but loopback.")] = "127.0.0.1"
     port: Annotated[int, Unit("port", "What to listen on; 0 takes a free one and says which.")] = 8080
     log_level: Annotated[str, Unit("level", "debug, info, warning, error. Requests are logged at info.")] = "info"
@@ -58,6 +71,7 @@ class Settings:
         """
         if not 0 <= self.port <= 65_535:
             raise CannotStart(f"The port {self.port} is not between 0 and 65535.")
+        self._check_cluster()
         if self.backlog < 1:
             raise CannotStart(f"{variable('backlog')} must be at least 1.")
         if self.log_level not in LEVELS:
@@ -67,6 +81,16 @@ class Settings:
                 raise CannotStart(f"{variable(name)} must be between 1 and {_LONGEST_S} seconds.")
         if self.verify_every_s and not 1 <= self.verify_every_s <= _LONGEST_S:
             raise CannotStart(f"{variable('verify_every_s')} must be 0, or between 1 and {_LONGEST_S} seconds.")
+
+    def _check_cluster(self) -> None:
+        if self.role not in ROLES:
+            raise CannotStart(f"The role {self.role!r} is none of {', '.join(ROLES)}.")
+        if self.nats_replicas not in {1, 3, 5}:
+            raise CannotStart(f"{variable('nats_replicas')} must be 1, 3 or 5.")
+        if not _STREAM.fullmatch(self.nats_stream):
+            raise CannotStart(f"{variable('nats_stream')} must be letters, digits, - and _, up to 32.")
+        if self.nats_max_mib < 1:
+            raise CannotStart(f"{variable('nats_max_mib')} must be at least 1.")
 
     @property
     def is_public(self) -> bool:

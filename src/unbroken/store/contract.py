@@ -8,7 +8,8 @@ up (`{identity}`) have gaps, and become visible in their order.
 
 A **call** is an async function that awaits nothing but its own transaction. It touches no state of the event loop and
 can be run again from the start (the engine does so when a group of calls is lost); one that awaits anything else is
-refused, on every engine: a call is driven step by step, and only what its transaction asks for is waited for. On
+refused, on every engine: a call is driven step by step, and only what its transaction asks for is waited for (its one
+way out is `Transaction.elsewhere`, for a payload log outside the database). On
 SQLite a writing call runs in a thread; on PostgreSQL on the event loop, which turns while the server works. So: decide
 inside, act on the outside world after it.
 
@@ -97,6 +98,17 @@ class Transaction(Protocol):
 
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """Run a statement without an answer once for each of `rows`, in their order."""
+        ...
+
+    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
+        """Await a look at another system that holds a part of the data, as a payload log outside the database does.
+
+        The transaction stays open meanwhile, so a short one; and whatever it changes there is not taken back. `look`
+        may be run in another event loop than the one that the call came from.
+
+        Raises:
+            CallRefused: the engine's calls may not suspend: it keeps all data itself.
+        """
         ...
 
 

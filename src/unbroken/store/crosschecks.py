@@ -120,6 +120,7 @@ _SEQS: Final = (
 )
 _SOMETHING_WENT: Final = (
     "SELECT 1 WHERE EXISTS (SELECT 1 FROM receipts) OR EXISTS (SELECT 1 FROM installs WHERE kept_from > 0)"
+    " OR EXISTS (SELECT 1 FROM dead_letters)"
 )
 
 
@@ -144,5 +145,5 @@ async def seqs(tx: Transaction, install_id: bytes, seq: int, limit: int) -> list
 
 
 async def something_went(tx: Transaction) -> bool:
-    """Whether uploads may be gone for a reason: an erasure, or retention."""
+    """Whether uploads may be gone for a reason: an erasure, retention, or as they cannot be processed."""
     return await tx.one(_SOMETHING_WENT) is not None

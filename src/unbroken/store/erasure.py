@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 Digest = Callable[[bytes], bytes]
-PartitionOf = Callable[[bytes], int]
 
 OF_NOBODY: Final = frozenset(
     {
         "apps",
         "api_keys",
         "log_head",
+        "log_home",
         "log_partitions",
+        "log_taken",
         "receipts",  # signed, and with keyed hashes only
         "schema_migrations",
         "seal",
         "sqlite_sequence",
         "tombstones",
+        "workers",
     }
 )
 """The tables that hold nothing of any person, in clear."""
@@ -56,12 +58,12 @@ _CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_i
 
 _OF_CAPTURES: Final = (
     ("payloads", "DELETE FROM payloads WHERE install_id = $1"),
+    ("dead letters", "DELETE FROM dead_letters WHERE install_id = $1"),
     ("registrations", "DELETE FROM registrations WHERE install_id = $1"),
     ("authentication codes", "DELETE FROM auth_codes WHERE redeemed_by = $1"),
     ("kept answers", "DELETE FROM idempotency WHERE caller = $1"),
     ("refused links", "DELETE FROM refused_links WHERE install_id = $1"),
 )
-_WAITING: Final = (("waiting uploads", "DELETE FROM log_records WHERE partition_no = $1 AND install_id = $2"),)
 _OF_INSTALL: Final = (
     *_OF_CAPTURES,
     ("activations", "DELETE FROM spans WHERE install_id = $1"),
@@ -117,16 +119,11 @@ Deleted = dict[str, int]
 """How many rows were deleted, by what they held."""
 
 
-async def delete(tx: Transaction, app_id: AppId, found: Found, partition_of: PartitionOf) -> Deleted:
-    """Delete a person from every table but the ledger.
-
-    Args:
-        partition_of: where the payload log keeps what waits of an install.
-    """
+async def delete(tx: Transaction, app_id: AppId, found: Found) -> Deleted:
+    """Delete a person from every table but the ledger; what waits in the payload log is the log's."""
     deleted: Deleted = {}
     for install_id in found.installs:
         await _delete(tx, _OF_INSTALL, (install_id,), deleted)
-        await _delete(tx, _WAITING, (partition_of(install_id), install_id), deleted)
     for user_id in found.users:
         await _delete(tx, _OF_USER, (user_id,), deleted)
     for external_id in found.external_ids:
@@ -148,7 +145,7 @@ _BARE_INSTALL: Final = "UPDATE installs SET device = $2, credential_key = NULL W
 _BARE_SPENT: Final = "UPDATE spent_credentials SET spent_key = NULL WHERE install_id = $1"
 
 
-async def empty_install(tx: Transaction, install_id: InstallId, device: str, partition_of: PartitionOf) -> Deleted:
+async def empty_install(tx: Transaction, install_id: InstallId, device: str) -> Deleted:
     """Delete what an install captured and reported; that it was there, and whose it was, stays in the ledger.
 
     Args:
@@ -156,7 +153,6 @@ async def empty_install(tx: Transaction, install_id: InstallId, device: str, par
     """
     deleted: Deleted = {}
     await _delete(tx, _OF_CAPTURES, (install_id,), deleted)
-    await _delete(tx, _WAITING, (partition_of(install_id), install_id), deleted)
     deleted["device facts"] = await tx.run(_BARE_INSTALL, install_id, device)
     await tx.run(_BARE_SPENT, install_id)
     return deleted

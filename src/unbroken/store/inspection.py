@@ -185,10 +185,7 @@ _UPLOAD_BODIES: Final = (
     "SELECT seq, received_at, offset_ms, first_t, last_t, body FROM payloads WHERE install_id = $1 AND seq > $2"
     " ORDER BY seq LIMIT $3"
 )
-_HAS_UPLOADED: Final = (
-    "SELECT 1 WHERE EXISTS (SELECT 1 FROM payloads WHERE install_id = $1)"
-    " OR EXISTS (SELECT 1 FROM log_records WHERE partition_no = $2 AND install_id = $1)"
-)
+_HAS_UPLOADS: Final = "SELECT 1 FROM payloads WHERE install_id = $1 LIMIT 1"
 _CHECKPOINTS: Final = "SELECT at_ms, state FROM checkpoints WHERE user_id = $1 ORDER BY at_ms"
 _CHUNKS: Final = "SELECT day, body FROM chunks WHERE user_id = $1 ORDER BY day"
 _EVENTS: Final = (
@@ -219,9 +216,9 @@ async def upload_bodies(tx: Transaction, install_id: InstallId, after: int, limi
     return await tx.all(_UPLOAD_BODIES, install_id, after, limit)
 
 
-async def has_uploaded(tx: Transaction, install_id: InstallId, partition: int) -> bool:
-    """Whether any upload of an install is there, processed or not."""
-    return await tx.one(_HAS_UPLOADED, install_id, partition) is not None
+async def has_uploads(tx: Transaction, install_id: InstallId) -> bool:
+    """Whether any upload of an install was processed and is kept."""
+    return await tx.one(_HAS_UPLOADS, install_id) is not None
 
 
 async def head(tx: Transaction, user_id: UserId) -> Row | None:

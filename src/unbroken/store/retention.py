@@ -26,7 +26,6 @@ _IN_FLOOR: Final = (
 )
 _RAISE_KEPT_FROM: Final = "UPDATE installs SET kept_from = $2 WHERE install_id = $1 AND kept_from < $2"
 _LATEST_KEPT_FROM: Final = "SELECT max(kept_from) FROM installs WHERE app_id = $1"
-_OLDEST_WAITING: Final = "SELECT min(received_at) FROM log_records"
 _INSTALLS: Final = (
     "SELECT i.install_id, i.user_id,"
     " (SELECT p.received_at FROM payloads p WHERE p.install_id = i.install_id ORDER BY p.seq LIMIT 1)"
@@ -102,12 +101,6 @@ async def latest_kept_from(tx: Transaction, app_id: AppId) -> int:
     """The latest of an app's installs; 0 where nothing was ever deleted."""
     row = await tx.one(_LATEST_KEPT_FROM, app_id)
     return int(row[0] or 0) if row else 0
-
-
-async def oldest_waiting(tx: Transaction) -> int | None:
-    """When the oldest upload was received that waits in the payload log."""
-    row = await tx.one(_OLDEST_WAITING)
-    return row[0] if row else None
 
 
 async def installs(tx: Transaction, app_id: AppId, after: bytes, limit: int) -> list[Held]:

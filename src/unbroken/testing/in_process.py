@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from unbroken.domain.app import App
+    from unbroken.log.contract import PayloadLog
     from unbroken.store.contract import Store
 
 START_MS = 1_790_000_000_000
@@ -37,6 +38,11 @@ PAYLOAD_ID = "019ab3f0-6f00-7000-8000-0123456789ab"
 async def open_store(directory: Path) -> Store:
     """The store of a platform in `directory`: a file there. Tests put another engine in the place of this function."""
     return await SqliteStore.open(directory / "unbroken.db")
+
+
+async def open_log(store: Store, directory: Path) -> PayloadLog:  # noqa: ARG001 - others may lie beside it
+    """The payload log of a platform in `directory`: in its store. To be replaced likewise."""
+    return EmbeddedLog(store)
 
 
 class Phone:
@@ -59,11 +65,10 @@ class InProcess:
 
     async def __aenter__(self) -> Self:
         store = await open_store(self._directory)
+        log = await open_log(store, self._directory)
         vault = Vault(pepper=b"p" * 32, signing_key=b"s" * 32)
         chance = SeededRandomness(self._seed)
-        self.context = Context(
-            store, EmbeddedLog(store), self.clock, SystemClock(), chance, vault, Standings(), lab=True
-        )
+        self.context = Context(store, log, self.clock, SystemClock(), chance, vault, Standings(), lab=True)
         await self.context.standings.load(self.context)
         self.worker = Worker(self.context)
         created = await administer.create_app(self.context, "app")
@@ -79,6 +84,7 @@ class InProcess:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.context.log.close()
         await self.context.store.close()
 
     @property

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 READY_TIMEOUT_S = 30.0
@@ -39,17 +40,24 @@ class PlatformProcess:
         lab: whether it runs in lab mode (http-api.md, lab mode).
         seed: makes the ids of the lab the same in every run.
         database_url: of a PostgreSQL database; without one, SQLite in the data directory.
+        settings: any others, by their names in `unbroken.server.settings`.
 
     A platform that was stopped or killed can be started again: same data, same port where that is still free.
     """
 
     def __init__(
-        self, data: Path, *, lab: bool = True, seed: int | None = None, database_url: str | None = None
+        self,
+        data: Path,
+        *,
+        lab: bool = True,
+        seed: int | None = None,
+        database_url: str | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.data = Path(data)
         self._lab = lab
         self._seed = seed
-        self._database_url = database_url
+        self._settings = dict(settings or {}) | ({"database_url": database_url} if database_url else {})
         self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -143,8 +151,8 @@ class PlatformProcess:
         return self.data.with_name(self.data.name + ".output")
 
     def _environment(self) -> dict[str, str]:
-        environment = os.environ | {"UNBROKEN_DATA": str(self.data)}
-        return environment | ({"UNBROKEN_DATABASE_URL": self._database_url} if self._database_url else {})
+        own = {f"UNBROKEN_{name.upper()}": value for name, value in self._settings.items()}
+        return os.environ | {"UNBROKEN_DATA": str(self.data)} | own
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -1,29 +1,39 @@
 """Every step on every engine: a suite asks for a platform in a directory and never learns what it rests in.
 
 On PostgreSQL a test takes some seconds, as most of what it costs is a database that nobody used before. So the suites
-of `ON_BOTH` run there always, and the others with `make prove`; what goes through the command line on a directory is
-SQLite's alone.
+of `ON_BOTH` run there always, and the others with `make prove`; likewise those of `ON_NATS` with the payload log on
+JetStream. What goes through the command line on a directory is SQLite's alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
+from unbroken.log.jetstream import JetStreamLog
+from unbroken.log.jetstream.stream import Wanted
+from unbroken.randomness import SystemRandomness
 from unbroken.store.postgres import PostgresStore
 from unbroken.testing import in_process
+from unbroken.testing.nats import delete_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from unbroken.log.contract import PayloadLog
     from unbroken.store.contract import Store
     from unbroken.testing.postgres import Schemas
 
 ON_BOTH = {
-    "test_agreement", "test_erase", "test_ingest", "test_refusals", "test_register", "test_retention",
-    "test_setting_aside", "test_summary", "test_timeline", "test_undo", "test_verify",
+    "test_agreement", "test_crew", "test_dead_letters", "test_erase", "test_ingest", "test_refusals", "test_register",
+    "test_retention", "test_setting_aside", "test_summary", "test_timeline", "test_undo", "test_verify",
 }  # fmt: skip
+
+ON_NATS = {"test_crew", "test_dead_letters", "test_erase", "test_ingest"}
+NATS = "postgres with jetstream"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -32,21 +42,47 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         or "command_line" in metafunc.function.__name__
     ):
         return
-    marks = () if metafunc.module.__name__.rpartition(".")[2] in ON_BOTH else (pytest.mark.prove,)
-    metafunc.parametrize("engine", ["sqlite", pytest.param("postgres", marks=marks)], indirect=True)
+    suite = metafunc.module.__name__.rpartition(".")[2]
+    others = [
+        pytest.param(name, marks=() if suite in always else (pytest.mark.prove,))
+        for name, always in (("postgres", ON_BOTH), (NATS, ON_NATS))
+    ]
+    metafunc.parametrize("engine", ["sqlite", *others], indirect=True)
 
 
 @pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = str(getattr(request, "param", "sqlite"))
-    if name == "postgres":
-        schemas: Schemas = request.getfixturevalue("schemas")
-        places: dict[Path, str] = {}
+    if name != "sqlite":
+        put_postgres(monkeypatch, request.getfixturevalue("schemas"))
+    if name != NATS:
+        yield name
+        return
+    nats_url = request.getfixturevalue("nats_url")
+    streams = put_jetstream(monkeypatch, nats_url)
+    yield name
+    for stream in streams.values():
+        asyncio.run(delete_stream(nats_url, stream))
 
-        async def open_store(directory: Path) -> Store:
-            if directory not in places:
-                places[directory] = schemas.create()
-            return await PostgresStore.open(places[directory])
 
-        monkeypatch.setattr(in_process, "open_store", open_store)
-    return name
+def put_postgres(monkeypatch: pytest.MonkeyPatch, schemas: Schemas) -> None:
+    places: dict[Path, str] = {}
+
+    async def open_store(directory: Path) -> Store:
+        if directory not in places:
+            places[directory] = schemas.create()
+        return await PostgresStore.open(places[directory])
+
+    monkeypatch.setattr(in_process, "open_store", open_store)
+
+
+def put_jetstream(monkeypatch: pytest.MonkeyPatch, nats_url: str) -> dict[Path, str]:
+    streams: dict[Path, str] = {}
+
+    async def open_log(store: Store, directory: Path) -> PayloadLog:
+        name = streams.setdefault(directory, f"flow-{SystemRandomness().secret(6).hex()}")
+        wanted, mark = Wanted(name, 1, 16 << 20), SystemRandomness().secret(6).hex()
+        return await JetStreamLog.open(store, nats_url, wanted, mark)
+
+    monkeypatch.setattr(in_process, "open_log", open_log)
+    return streams

@@ -6,13 +6,12 @@ import asyncio
 
 import pytest
 
+from unbroken.log import embedded
 from unbroken.store import access, erasure
 from unbroken.store.sqlite import SqliteStore
 
 ERASING = [
-    statement
-    for group in (erasure._OF_INSTALL, erasure._OF_USER, erasure._WAITING, erasure._OF_EXTERNAL_ID)
-    for _, statement in group
+    statement for group in (erasure._OF_INSTALL, erasure._OF_USER, erasure._OF_EXTERNAL_ID) for _, statement in group
 ]
 
 
@@ -26,7 +25,7 @@ async def plan(path, statement: str) -> list[str]:
         await store.close()
 
 
-@pytest.mark.parametrize("statement", [access._VOID_MINTED, *ERASING])
+@pytest.mark.parametrize("statement", [access._VOID_MINTED, embedded._TAKE, *ERASING])
 def test_no_table_is_searched_from_end_to_end(tmp_path, statement):
     steps = asyncio.run(plan(tmp_path / "unbroken.db", statement))
     assert steps

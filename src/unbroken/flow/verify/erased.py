@@ -13,8 +13,8 @@ from unbroken.domain.ids import AppId, InstallId, UserId
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.flow import receipts
 from unbroken.flow.verify.finding import Finding, Rule, key_of, shown
+from unbroken.flow.verify.laws import has_uploaded
 from unbroken.flow.verify.tables import TEXTS
-from unbroken.log.contract import partition_of
 from unbroken.store import crosschecks, inspection
 from unbroken.store.timelines import ERASED
 
@@ -85,7 +85,7 @@ class Erased:
         install_id = InstallId(bytes(row.key[0]))  # type: ignore[arg-type]
         if await self._buried(self._context.vault.tombstone(install_id)) is None:
             return []
-        if not await inspection.has_uploaded(self._tx, install_id, partition_of(install_id)):
+        if not await has_uploaded(self._tx, self._context.log, install_id):
             return []
         return [_finding("payloads", row, "", install_id, "no upload: the install was erased")]
 

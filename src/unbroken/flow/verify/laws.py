@@ -8,11 +8,11 @@ import msgspec
 
 from unbroken.domain.install import form_of
 from unbroken.flow.verify.finding import Finding, Rule, key_of, shown
-from unbroken.log.contract import partition_of
 from unbroken.store import inspection
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import InstallId, UserId
+    from unbroken.log.contract import PayloadLog
     from unbroken.store.contract import Transaction
 
 
@@ -28,16 +28,21 @@ async def of_user(tx: Transaction, user_id: UserId) -> list[Finding]:
     return findings
 
 
-async def of_install(tx: Transaction, install_id: InstallId) -> list[Finding]:
+async def of_install(tx: Transaction, log: PayloadLog, install_id: InstallId) -> list[Finding]:
     """One install: its spans tile its life, it is used if it has uploaded, its form is that of its device."""
     row = await inspection.beside(tx, install_id)
     if row is None:
         return []  # the fold misses it
     used, form, device, _ = row
     findings = await _tiling(tx, install_id)
-    if not used and await inspection.has_uploaded(tx, install_id, partition_of(install_id)):
+    if not used and await has_uploaded(tx, log, install_id):
         findings.append(Finding(Rule.USED_IS_TOLD, "installs", key_of(install_id, "used"), shown(used), "1"))
     return findings + _form(install_id, form, device)
+
+
+async def has_uploaded(tx: Transaction, log: PayloadLog, install_id: InstallId) -> bool:
+    """Whether any upload of an install is there, processed or not."""
+    return await inspection.has_uploads(tx, install_id) or await log.count_waiting(tx, install_id) > 0
 
 
 async def _tiling(tx: Transaction, install_id: InstallId) -> list[Finding]:

@@ -44,7 +44,7 @@ async def check(context: Context, report: Report, pace: Pace) -> None:
 
 
 async def _check_log(context: Context, report: Report, pace: Pace) -> None:
-    positions = Positions()
+    positions = Positions(context.log)
     await context.store.read_long(positions.begin)
     await _pages(context, pace, positions.waiting, (-1, 0))
     await _pages(context, pace, positions.kept, (b"", 0))

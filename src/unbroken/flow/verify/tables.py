@@ -90,6 +90,7 @@ TABLES: Final = (
     Table("chunks", ("user_id", "day"), (), (Reference("user_id", _USER),)),
     Table("due", ("user_id",), ("version",), (Reference("user_id", _USER),)),
     Table("log_records", ("partition_no", "position"), (), (Reference("install_id", _INSTALL),)),
+    Table("dead_letters", ("install_id", "position"), (), (Reference("install_id", _INSTALL),)),
 )
 
 TEXTS: Final = {

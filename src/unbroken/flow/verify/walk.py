@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.flow.pace import Pace
     from unbroken.flow.verify.finding import Finding, Report
+    from unbroken.log.contract import PayloadLog
     from unbroken.store.contract import Transaction
 
 _REGISTRATIONS_AT_ONCE: Final = 200
@@ -108,7 +109,7 @@ class _Visit:
 
     async def people(self, app_id: AppId, seed: InstallId, seen: set[InstallId]) -> None:
         """Compare identity in one snapshot, then the payloads of each install, then the timeline of each user."""
-        looked, findings, user_id = await self._context.store.read_long(_identity(app_id, seed))
+        looked, findings, user_id = await self._context.store.read_long(_identity(self._context.log, app_id, seed))
         seen.update(looked.installs)
         self._report.checked["people"] += 1
         self._report.checked["installs"] += len(looked.installs)
@@ -140,14 +141,14 @@ class _Visit:
         await self._pace.rest()
 
 
-def _identity(app_id: AppId, seed: InstallId) -> Any:
+def _identity(log: PayloadLog, app_id: AppId, seed: InstallId) -> Any:
     async def read(tx: Transaction) -> tuple[people.Looked, list[Finding], UserId | None]:
         looked = await people.look(tx, app_id, seed)
         findings = people.findings_of(looked)
         for user_id in looked.users:
             findings += await laws.of_user(tx, user_id)
         for install_id in looked.installs:
-            findings += await laws.of_install(tx, install_id)
+            findings += await laws.of_install(tx, log, install_id)
             findings += await kept.reaches(tx, install_id)
         return looked, findings, looked.users[0] if looked.users else await inspection.user_of(tx, seed)
 

@@ -16,7 +16,7 @@ from unbroken.store.postgres.trouble import trouble
 from unbroken.store.postgres.writer import BEGIN, close
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from unbroken.store.contract import Call, Row, Transaction, Value
 
@@ -134,3 +134,6 @@ class _Held:
 
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         await self._do(lambda tx: tx.many(statement, rows))
+
+    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
+        return await look()

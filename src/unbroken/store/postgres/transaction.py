@@ -112,6 +112,13 @@ class PostgresTransaction:
         if rows:
             await _Asked(self, lambda connection: connection.executemany(text, rows))
 
+    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
+        """See `Transaction.elsewhere`."""
+        if self._failed is not None:
+            raise self._failed
+        found: T = await _Asked(self, lambda _: look())
+        return found
+
     async def _ask(self, method: str, statement: str, values: Sequence[Value]) -> Any:
         text = self._said(statement, (values,))
         return await _Asked(self, lambda connection: getattr(connection, method)(text, *values))

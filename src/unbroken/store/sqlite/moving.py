@@ -17,7 +17,7 @@ from unbroken.store.sqlite.store import SqliteStore
 from unbroken.store.sqlite.transaction import SqliteTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from unbroken.store.contract import Call, Row, Transaction, Value
 
@@ -148,3 +148,6 @@ class _Held:
 
     async def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         await self._do(lambda tx: tx.many(statement, rows))
+
+    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
+        return await look()

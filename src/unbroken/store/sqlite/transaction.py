@@ -10,7 +10,7 @@ from unbroken.store.sql import positional
 from unbroken.store.sqlite.connection import trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
 T = TypeVar("T")
 
@@ -47,6 +47,10 @@ class SqliteTransaction:
         """See `Transaction.one`."""
         rows = self._answer(statement, values)
         return rows[0] if rows else None
+
+    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002
+        """See `Transaction.elsewhere`."""
+        raise CallRefused("A call on SQLite may not wait for another system.")
 
     async def run(self, statement: str, *values: Value) -> int:
         """See `Transaction.run`."""

@@ -1,0 +1,86 @@
+"""Dead letters: uploads that could not be processed, set aside where they can be seen, tried again or given up.
+
+Each kept its place in the order of all uploads, so one that is kept late stands where it would have stood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from unbroken.domain.errors import NotFound
+from unbroken.flow.take import keep_upload, upload_of
+from unbroken.log.contract import Record
+from unbroken.store import dead_letters
+from unbroken.store.contract import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+    from unbroken.store.dead_letters import DeadLetter
+
+_AT_ONCE: Final = 50
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What came of trying dead letters again.
+
+    Args:
+        kept: how many are uploads like any other now.
+        failed: how many failed again, and stay.
+    """
+
+    kept: int = 0
+    failed: int = 0
+
+
+async def letters(context: Context) -> AsyncIterator[DeadLetter]:
+    """All of them, by install and position."""
+    after: tuple[bytes, int] = (b"", -1)
+    while page := await context.store.read(lambda tx: dead_letters.after(tx, *after, _AT_ONCE)):  # noqa: B023
+        for letter in page:
+            yield letter
+        after = (page[-1].install_id, page[-1].position)
+
+
+async def replay(context: Context) -> Replayed:
+    """Try all of them again, each in a transaction of its own, as a new release may know what to do with them.
+
+    Raises:
+        StoreUnavailable: those that were tried before stay as they are.
+    """
+    replayed = Replayed()
+    async for letter in letters(context):
+        if await _replay(context, letter):
+            replayed.kept += 1
+        else:
+            replayed.failed += 1
+    return replayed
+
+
+async def _replay(context: Context, letter: DeadLetter) -> bool:
+    async def keep(tx: Transaction) -> None:
+        if await dead_letters.drop(tx, letter.install_id, letter.position):
+            record = Record(letter.install_id, letter.received_at, letter.body)
+            await keep_upload(tx, record, upload_of(letter.position, record))
+
+    try:
+        await context.store.write(keep)
+    except StoreUnavailable:
+        raise
+    except Exception:  # noqa: BLE001 - damaged data fails in any way
+        return False
+    return True
+
+
+async def drop(context: Context, install_id: bytes, position: int) -> None:
+    """Give one up for ever.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if not await context.store.write(lambda tx: dead_letters.drop(tx, install_id, position)):
+        raise NotFound

