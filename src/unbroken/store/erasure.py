@@ -35,6 +35,9 @@ OF_NOBODY: Final = frozenset(
 )
 """The tables that hold nothing of any person, in clear."""
 
+OF_THE_LOG: Final = frozenset({"log_records"})
+"""What waits to be processed, of which the payload log itself lets go (`PayloadLog.take`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
