@@ -107,7 +107,7 @@ async def email_and_password(request: Request) -> tuple[str, str]:
         if len(body) > BODY_MAX_BYTES:
             raise HTTPException(413, "Too long.")
     try:
-        typed = msgspec.json.decode(body, type=Credentials)
+        typed = _CREDENTIALS.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise HTTPException(400, "Send an email and a password of at least 8 characters.") from None
     return typed.email.strip().lower(), typed.password
@@ -124,6 +124,9 @@ class Credentials(msgspec.Struct, frozen=True):
 
     email: Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
     password: Annotated[str, msgspec.Meta(min_length=8, max_length=1024)]
+
+
+_CREDENTIALS = msgspec.json.Decoder(Credentials)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ def _read_items(reply: Reply) -> Page[Item]:
 
 def _item(view: wire.ItemView, reply: Reply) -> Item:
     try:
-        as_captured: dict[str, Any] = msgspec.json.decode(view.item, type=dict[str, Any])
+        as_captured = wire.decode(view.item, dict[str, Any])
     except msgspec.MsgspecError as error:
         raise ReplyNotUnderstood(f"an item is not an object: {error}", ref=reply.ref) from error
     return Item(

@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from unbroken import wire
@@ -102,7 +101,7 @@ def read_install(body: bytes) -> LinkAsked:
         InvalidRequest: it is not JSON, names a member twice, or is not of the form.
     """
     try:
-        return msgspec.convert(_strict_json(body), LinkAsked)
+        return wire.convert(_strict_json(body), LinkAsked)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise refusals.InvalidRequest(f"The body is not valid: {error}") from error
 

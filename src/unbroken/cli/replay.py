@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from unbroken import wire
 from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
 from unbroken.cli.output import errors_as_sentences, print_json, print_table
 from unbroken.cli.run import run
@@ -58,7 +59,7 @@ def _changes(policy: Path | None, *, resume: bool) -> dict[str, str] | None:
     if resume:
         raise InvalidRequest("A replay that is taken up goes on under its own policy: leave --policy out.")
     try:
-        values = msgspec.json.decode(policy.read_bytes(), type=dict[str, Any])
+        values = wire.decode(policy.read_bytes(), dict[str, Any])
     except OSError as error:
         raise InvalidRequest(f"{policy} cannot be read: {error.strerror or error}.") from error
     except msgspec.MsgspecError as error:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from xml.parsers import expat
 
-import msgspec
-
 from unbroken import wire
 from unbroken.demo.day import Day, UnusableTrace, as_day
 
@@ -134,7 +132,7 @@ def _fix_of(point: dict[str, str]) -> wire.Location | None:
         fields |= {key: float(point[name]) for key, name in (("alt", "ele"), ("speed", "speed")) if point.get(name)}
         if not all(math.isfinite(number) for number in fields.values()):
             return None
-        return msgspec.convert(fields | {"kind": "location"}, wire.Location)
+        return wire.convert(fields | {"kind": "location"}, wire.Location)
     except (KeyError, ValueError):  # msgspec's errors are ValueErrors
         return None
 
@@ -198,12 +196,12 @@ def _labelled_fix(
     """Some devices write a negative accuracy where they know none."""
     known_acc = acc if acc is not None and acc >= 0 else None
     fields = {"kind": "location", "t": round(t * 1000), "lat": lat, "lon": lon, "acc": known_acc, "speed": speed}
-    return msgspec.convert(fields, wire.Location)
+    return wire.convert(fields, wire.Location)
 
 
 def _labelled_motion(t: float, label: str, percent: float) -> wire.Activity:
     fields = {"kind": "activity", "t": round(t * 1000), "type": _MOTIONS.get(label, "unknown")}
-    return msgspec.convert(fields | {"confidence": percent / 100}, wire.Activity)
+    return wire.convert(fields | {"confidence": percent / 100}, wire.Activity)
 
 
 def _thinned(fixes: Sequence[wire.Location]) -> Iterator[wire.Location]:

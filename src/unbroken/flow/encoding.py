@@ -53,6 +53,7 @@ class Encoded(Struct, array_like=True, frozen=True):
 _encode = msgspec.msgpack.Encoder().encode
 _decode_one = msgspec.msgpack.Decoder(Encoded).decode
 _decode_many = msgspec.msgpack.Decoder(list[Encoded]).decode
+_decode_labels = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 
 def encode(event: Event, zone: tzinfo, *, is_closed: bool, place_id: str | None) -> Encoded:
@@ -141,7 +142,7 @@ def revived(whole: bytes) -> Encoded:
     Raises:
         ValueError: it is none (`msgspec.ValidationError` is one).
     """
-    told = msgspec.json.decode(whole, type=_Served)
+    told = wire.decode(whole, _Served)
     place_id = told.location.place_id if told.location is not None else None
     head, tail = whole, b""
     if place_id is not None:
@@ -191,4 +192,4 @@ def pack_labels(labels: Mapping[str, str]) -> bytes:
 
 def unpack_labels(body: bytes) -> dict[str, str]:
     """See `pack_labels`."""
-    return msgspec.msgpack.decode(body, type=dict[str, str])
+    return _decode_labels(body)

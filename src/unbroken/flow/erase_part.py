@@ -186,7 +186,7 @@ def _without(kept: bytes, install_id: InstallId, gone: _Gone) -> tuple[bytes, bo
     Returns:
         The body, and whether it is another one.
     """
-    body = msgspec.json.decode(decompress(kept), type=_Body)
+    body = wire.decode(decompress(kept), _Body)
     before = sum(len(payload.items) for payload in body.payloads)
     for payload in body.payloads:
         payload.items = [raw for raw in payload.items if _stays(raw, install_id, gone)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from unbroken import wire
 from unbroken.domain.errors import InvalidRequest, NotFound
 from unbroken.domain.ids import parse_external_id
@@ -132,11 +130,11 @@ async def _now(tx: Transaction, caller: KeyCaller, user_id: str) -> Believed:
 def install_view(install: Install, user: User, device: str, spans: list[Span]) -> wire.InstallView:
     """One install as an operator sees it."""
     standing = standing_of(install, user)
-    reported: dict[str, Any] = msgspec.json.decode(device)
+    reported = wire.decode(device, dict[str, Any])
     return wire.InstallView(
         install_id=install.install_id.hex(),
         form=install.form.value,
-        device=msgspec.convert(reported["device"], wire.Device),
+        device=wire.convert(reported["device"], wire.Device),
         registered_at=wire.iso(install.registered_at),
         state=STATES[standing].value,
         state_reason=REASONS[standing],

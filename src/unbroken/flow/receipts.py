@@ -92,7 +92,7 @@ def _private(vault: Vault) -> Ed25519PrivateKey:
 def _read(receipt: bytes) -> tuple[wire.Receipt, dict[str, Any]]:
     try:
         members = json.loads(receipt, object_pairs_hook=_once_each)
-        return msgspec.convert(members, wire.Receipt), members
+        return wire.convert(members, wire.Receipt), members
     except (ValueError, RecursionError, msgspec.ValidationError):
         raise NotGenuine("This is no receipt.") from None
 

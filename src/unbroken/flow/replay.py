@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from unbroken import wire
 from unbroken.domain.app import Policy, policy_of
 from unbroken.domain.errors import Conflict, InvalidRequest, NotFound, Refusal
 from unbroken.domain.ids import AppId, UserId
@@ -220,7 +221,7 @@ class _Runner:
         self.report.moving += 1
 
     def _note(self, user_id: UserId, done: Replayed) -> None:
-        difference = msgspec.json.decode(done.difference, type=Difference)
+        difference = wire.decode(done.difference, Difference)
         if difference.is_none and not difference.items:
             self.report.same += 1
             return

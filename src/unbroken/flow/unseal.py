@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from unbroken import wire
 from unbroken.domain.errors import InvalidRequest
 from unbroken.flow import archive
 
@@ -78,7 +79,7 @@ class _Format(Struct):
 def _check_format(text: bytes) -> None:
     """Asked before all else: another format may have other members."""
     try:
-        told = msgspec.json.decode(text, type=_Format).format
+        told = wire.decode(text, _Format).format
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise refused(1, "This is no archive of a person.") from None
     if told != archive.FORMAT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from unbroken.sdk.memory import Memory
     from unbroken.sdk.outbox import Outbox
     from unbroken.sdk.state import State
+
+_ITEM: Final = msgspec.json.Decoder(wire.Item)
 
 
 class CaptureOutcome(Enum):
@@ -123,7 +125,7 @@ def _encode(item: wire.Item) -> bytes:
     """The item as JSON, checked as the platform will check it: later there is nobody to tell."""
     try:
         encoded = wire.encode(item)
-        msgspec.json.decode(encoded, type=wire.Item)
+        _ITEM.decode(encoded)
     except (msgspec.MsgspecError, TypeError, UnicodeEncodeError) as error:
         raise InvalidItem(f"not a valid item: {error}") from error
     return encoded

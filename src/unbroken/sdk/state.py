@@ -217,7 +217,7 @@ def _encode(state: State) -> bytes:
 
 def _decode(plain: bytes) -> State:
     try:
-        return msgspec.json.decode(plain, type=State, dec_hook=_conceal)
+        return _DECODER.decode(plain)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StateDamaged(f"the state on disk is not readable: {error}") from error
 
@@ -265,3 +265,6 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_DECODER: Final = msgspec.json.Decoder(State, dec_hook=_conceal)

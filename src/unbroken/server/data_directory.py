@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from unbroken import wire
 from unbroken.server.keys import create_once
 from unbroken.server.trouble import CannotStart
 
@@ -54,7 +55,7 @@ def read_mode(data: Path) -> Mode:
     """
     path = data / MODE_FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Mode)
+        return wire.decode(path.read_bytes(), Mode)
     except FileNotFoundError as error:
         raise CannotStart(
             f"There is no data in {data}. Start `unbroken serve` there, or name another directory with --data."

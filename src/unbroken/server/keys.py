@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from unbroken import wire
 from unbroken.credentials import Vault
 from unbroken.server.trouble import CannotStart
 
@@ -59,7 +60,7 @@ def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> V
 
 def _read(path: Path) -> Keys:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Keys)
+        return wire.decode(path.read_bytes(), Keys)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CannotStart(
             f"{path} is damaged. Restore it from a backup: without it no stored secret can be checked."

@@ -19,7 +19,7 @@ from unbroken.wire.change import (
     Undone,
     Why,
 )
-from unbroken.wire.codec import decode, encode, plain
+from unbroken.wire.codec import convert, decode, encode, plain
 from unbroken.wire.device import (
     Device,
     Metadata,
@@ -135,6 +135,7 @@ __all__ = [
     "UploadResults",
     "UserToken",
     "Why",
+    "convert",
     "decode",
     "encode",
     "iso",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,9 +19,32 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def decode(body: bytes, type_: type[T]) -> T:
-    """A reply, or a request that was checked before; raises `msgspec.ValidationError` or `msgspec.DecodeError`."""
-    return msgspec.json.decode(body, type=type_)
+def decode(body: bytes | str, type_: type[T]) -> T:
+    """A reply, or what was checked before; raises `msgspec.ValidationError` or `msgspec.DecodeError`."""
+    return _decoder(type_).decode(body)
+
+
+def convert(value: Any, type_: type[T]) -> T:
+    """The same from builtins."""
+    _decoder(type_)
+    return msgspec.convert(value, type_)
+
+
+def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
+    """The one decoder of a type, and with it what msgspec knows of the type.
+
+    Found out by two threads at once, as `msgspec.json.decode(body, type=...)` does at its first use, that ends the
+    process: it is found out under a lock.
+    """
+    made = _DECODERS.get(type_)
+    if made is None:
+        with _MAKING:
+            made = _DECODERS.setdefault(type_, msgspec.json.Decoder(type_))
+    return made
+
+
+_DECODERS: Final[dict[Any, msgspec.json.Decoder[Any]]] = {}
+_MAKING: Final = Lock()
 
 
 def plain(value: Struct) -> Mapping[str, Any]:

@@ -148,7 +148,7 @@ class Erased:
 
 def _erased_by(receipt: str | None) -> str | None:
     try:
-        return msgspec.json.decode(receipt or "", type=wire.Receipt).erased
+        return wire.decode(receipt or "", wire.Receipt).erased
     except msgspec.MsgspecError:
         return None
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from unbroken import wire
 from unbroken.domain.install import form_of
 from unbroken.flow.verify.finding import Finding, Rule, key_of, shown
 from unbroken.store import inspection
@@ -62,7 +63,7 @@ async def _tiling(tx: Transaction, install_id: InstallId) -> list[Finding]:
 def _form(install_id: InstallId, form: Any, device: Any) -> list[Finding]:
     """The raw facts that the SDK reported say the same form (linking.md, form of a device)."""
     try:
-        reported = msgspec.json.decode(device, type=dict[str, Any]).get("device") or {}
+        reported = wire.decode(device, dict[str, Any]).get("device") or {}
         platform: Any = reported.get("platform")
         expected = form_of(platform, *(reported.get(name) for name in ("screen_inches", "idiom", "model"))).value
     except (msgspec.MsgspecError, TypeError, AttributeError, UnicodeDecodeError):

@@ -58,7 +58,7 @@ def _is_instant(value: Any) -> bool:
 
 def _reads(text: Any, type_: Any) -> bool:
     try:
-        msgspec.json.decode(text, type=type_)
+        wire.decode(text, type_)
     except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError):
         return False
     return True
