@@ -81,6 +81,8 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped; what cannot be stored now is tried again, and what was set aside once more."""
+        if self._stopping.is_set():  # it failed, and was told to end before it was started again
+            return
         await self._context.store.write(aside.release_all)
         try:
             while not self._stopping.is_set():

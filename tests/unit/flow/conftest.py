@@ -32,6 +32,14 @@ ON_BOTH = {
     "test_retention", "test_setting_aside", "test_summary", "test_timeline", "test_undo", "test_verify",
 }  # fmt: skip
 
+LONG = {
+    "test_after_any_history_everybody_else_is_as_before",
+    "test_a_link_that_is_undone_leaves_what_would_have_been_without_it",
+    "test_retention_never_changes_a_byte_of_any_timeline",
+    "test_any_history_gives_no_finding_here_and_where_it_moves",
+}
+"""Many histories each: on the other engines with `make prove`, wherever their suite runs."""
+
 ON_NATS = {"test_crew", "test_dead_letters", "test_erase", "test_ingest"}
 NATS = "postgres with jetstream"
 
@@ -43,8 +51,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     ):
         return
     suite = metafunc.module.__name__.rpartition(".")[2]
+    is_long = metafunc.function.__name__ in LONG
     others = [
-        pytest.param(name, marks=() if suite in always else (pytest.mark.prove,))
+        pytest.param(name, marks=() if suite in always and not is_long else (pytest.mark.prove,))
         for name, always in (("postgres", ON_BOTH), (NATS, ON_NATS))
     ]
     metafunc.parametrize("engine", ["sqlite", *others], indirect=True)

@@ -238,3 +238,15 @@ def test_retention_passes_over_who_cannot_be_computed_and_has_it_told(two):
     there, retained = two(story)
     assert (retained.installs, retained.waiting) == (1, 1)
     assert [user_id for user_id, _ in there.told] == [there.ill.own_user_id]
+
+
+def test_a_worker_that_was_told_to_end_is_not_begun_again_on_a_store_that_is_gone(tmp_path):
+    async def story() -> None:
+        async with InProcess(tmp_path) as platform:
+            await platform.context.store.close()
+            with pytest.raises(StoreUnavailable):
+                await platform.worker.run()
+            platform.worker.stop()
+            await platform.worker.run()
+
+    asyncio.run(story())
