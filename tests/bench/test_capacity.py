@@ -50,7 +50,7 @@ def test_cores_are_the_calls_of_a_peak_second_times_what_each_costs():
 
 @pytest.mark.parametrize(
     ("changed", "primaries"),
-    [({}, 1), ({"disk_bytes": 10**9}, 3), ({"database_to_application": 1_000.0, "core_count": 1}, 2)],
+    [({}, 1), ({"disk_bytes": 6 * 10**8}, 3), ({"database_to_application": 3_000.0, "core_count": 1}, 2)],
 )
 def test_a_database_has_as_many_machines_as_the_larger_of_bytes_and_cores_asks_for(changed, primaries):
     one = need(1_000, payload_days=10, timeline_days=500, used=1.0, **changed)
