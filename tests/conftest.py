@@ -1,4 +1,4 @@
-"""One PostgreSQL server, and one NATS server, for all tests of a process, started by the first that asks for it."""
+"""What tests of every kind share: asyncio, and one PostgreSQL and one NATS server, started by the first that asks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from unbroken.testing.postgres import SERVER_VARIABLE, PostgresServer, Schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from tests.bench.postgres import postgres
 
 from bench import calls, load
 from unbroken.clock import SystemClock
+from unbroken.testing.postgres import PostgresServer
 from unbroken.testing.process import await_ready, free_port, stop_process
 
 NOW_MS = SystemClock().now_ms()
@@ -70,7 +70,7 @@ def serving(url):
 
 @pytest.fixture(scope="module")
 def baseline():
-    with postgres() as url, serving(url) as started:
+    with PostgresServer() as server, serving(server.url()) as started:
         yield started
 
 

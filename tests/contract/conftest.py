@@ -28,11 +28,6 @@ Open = Callable[[], Awaitable[Store]]
 OpenLog = Callable[..., Awaitable[PayloadLog]]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def migrations() -> list[Migration]:
     """The tables of the suites, then the real ones of the log."""
     return [*load(Path(__file__).parent / "migrations"), *(m for m in packaged() if m.name.startswith("log"))]

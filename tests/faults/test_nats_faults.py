@@ -28,11 +28,6 @@ ENOUGH = 60
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[NatsCluster]:
     with NatsCluster(getattr(request, "param", 1)) as running:
         yield running

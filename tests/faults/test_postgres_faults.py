@@ -36,11 +36,6 @@ IMPATIENT = Limits(lock_s=0.3, idle_s=0.5)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def url(schemas: Schemas) -> str:
     return schemas.create()
 

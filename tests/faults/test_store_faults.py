@@ -37,11 +37,6 @@ ADD = "INSERT INTO things (name, number) VALUES ($1, $2)"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "unbroken.db"
 

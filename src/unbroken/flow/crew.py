@@ -43,7 +43,7 @@ class Crew:
         self._context = context
         self._holder = holder
         self._is_alone = is_alone
-        self._seconds = seconds or _loop_s
+        self._seconds = seconds or loop_s
         self._heard: dict[str, tuple[int, float]] = {}
         self._met_s = float("-inf")
 
@@ -83,5 +83,6 @@ def owner(members: Sequence[str], work: bytes) -> str:
     return max(members, key=lambda member: blake2b(work, key=member.encode(), digest_size=8).digest())
 
 
-def _loop_s() -> float:
+def loop_s() -> float:
+    """The seconds that the event loop counts."""
     return asyncio.get_running_loop().time()

@@ -8,7 +8,7 @@ timeline still tells: what cannot be told apart cannot be erased apart.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
@@ -59,18 +59,17 @@ async def erase_install(context: Context, caller: KeyCaller, install_id: str, *,
         NotFound: no such install, or one of an erased user.
         HistoryExpired.
     """
-    touched: list[InstallId] = []
 
-    async def run(tx: Transaction) -> wire.Receipt:
+    async def run(tx: Transaction) -> _Done:
         install = await install_of_app(tx, caller, install_id)
-        touched[:] = [install.install_id]
         before = await tombstones.find(tx, context.vault.tombstone(install.install_id), "install")
         if before is not None:
-            return await kept_receipt(tx, before[1])
+            return await kept_receipt(tx, before[1]), [install.install_id]
         await _refuse_expired(tx, [install.install_id], install.registered_at)
-        return await _erase_install(Erasing(context, tx, caller.app.app_id, caller.actor, dry_run), caller, install)
+        erasing = Erasing(context, tx, caller.app.app_id, caller.actor, dry_run)
+        return await _erase_install(erasing, caller, install), [install.install_id]
 
-    return await _run(context, run, touched)
+    return await _run(context, run)
 
 
 async def _erase_install(erasing: Erasing, caller: KeyCaller, install: Install) -> wire.Receipt:
@@ -110,12 +109,9 @@ async def erase_items(
         message = "The end must lie after the beginning."
         raise InvalidRequest(message, details=(("to", message),))
 
-    touched: list[InstallId] = []
-
-    async def run(tx: Transaction) -> wire.Receipt:
+    async def run(tx: Transaction) -> _Done:
         of = await person(tx, caller, user_id)
         installs = [one.install_id for one in await identity.read_installs_of(tx, of.app_id, of.user_id)]
-        touched[:] = installs
         await _refuse_expired(tx, installs, from_ms)
         erasing = Erasing(context, tx, of.app_id, caller.actor, dry_run)
         deleted: erasure.Deleted = dict(await _erase_items(erasing, of.user_id, installs, (from_ms, to_ms)))
@@ -123,9 +119,9 @@ async def erase_items(
         receipt_id = context.randomness.secret(12)
         receipt = _receipt(erasing, "items", receipt_id, of.user_id, deleted, window=(from_ms, to_ms))
         await _record(erasing, receipt, of.user_id, None)
-        return await erasing.finish(receipt, receipt_id)
+        return await erasing.finish(receipt, receipt_id), installs
 
-    return await _run(context, run, touched)
+    return await _run(context, run)
 
 
 async def _erase_items(
@@ -227,12 +223,13 @@ async def _set_reach(tx: Transaction, install_id: InstallId, before: Upload) -> 
 # Both
 
 
-async def _run(
-    context: Context, run: Callable[[Transaction], Awaitable[wire.Receipt]], touched: list[InstallId]
-) -> wire.Receipt:
-    """`touched` are the installs that `run` has taken from, once it has run."""
+_Done: TypeAlias = "tuple[wire.Receipt, list[InstallId]]"
+"""The answer, and the installs that something was taken from."""
+
+
+async def _run(context: Context, run: Callable[[Transaction], Awaitable[_Done]]) -> wire.Receipt:
     try:
-        receipt = await context.store.write(run)
+        receipt, touched = await context.store.write(run)
     except DryRun as dry:
         return dry.answer_as(wire.Receipt)
     await scrub(context, touched)

@@ -11,7 +11,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from unbroken.flow.crew import Crew
+from unbroken.flow.crew import Crew, loop_s
 from unbroken.flow.retention import retain
 from unbroken.flow.setting_aside import set_aside
 from unbroken.flow.take import Taker
@@ -86,9 +86,9 @@ class Worker:
         await self._context.store.write(aside.release_all)
         try:
             while not self._stopping.is_set():
-                began_s = _loop_s()
+                began_s = loop_s()
                 if await self._step():
-                    await self._give_way(_loop_s() - began_s)
+                    await self._give_way(loop_s() - began_s)
                 else:
                     await self._rest()
                 await self._tidy()
@@ -111,9 +111,9 @@ class Worker:
         What was acknowledged is safe in the log; how soon it is processed can wait, an upload cannot. On a loop that
         has nothing else to do there is no pause.
         """
-        asked_s = _loop_s()
+        asked_s = loop_s()
         await asyncio.sleep(0)
-        if _loop_s() - asked_s > _BUSY_S:
+        if loop_s() - asked_s > _BUSY_S:
             await asyncio.sleep(min(took_s * _SHARE_WHEN_BUSY, _PAUSE_MAX_S))
 
     async def _rest(self) -> None:
@@ -181,7 +181,3 @@ class Worker:
             self.failures += 1
             if await set_aside(self._context, due, error) and self._tell is not None:
                 self._tell(due.user_id, error)
-
-
-def _loop_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -21,6 +21,7 @@ _MOVE: Final = """
 _OUTDATE: Final = "UPDATE log_partitions SET epoch = epoch + 1 WHERE partition_no = $1"
 _CURSORS: Final = "SELECT partition_no, position FROM log_partitions ORDER BY partition_no"
 _CURSOR: Final = "SELECT position FROM log_partitions WHERE partition_no = $1"
+_HEAD: Final = "SELECT position FROM log_head WHERE only_row = 1"
 _ADD: Final = """
     INSERT INTO log_partitions (partition_no, position, epoch, leased_until) VALUES ($1, 0, 0, 0)
     ON CONFLICT (partition_no) DO NOTHING"""
@@ -61,6 +62,13 @@ async def position(tx: Transaction, partition: int) -> int:
     """The cursor of one partition."""
     row = await tx.one(_CURSOR, partition)
     assert row is not None, "opening the log put the row there"
+    return int(row[0])
+
+
+async def head(tx: Transaction) -> int:
+    """The last position that the log in the database gave out."""
+    row = await tx.one(_HEAD)
+    assert row is not None, "migration 0002_log put the row there"
     return int(row[0])
 
 

@@ -81,9 +81,7 @@ class EmbeddedLog:
 
     async def head(self, tx: Transaction) -> int:
         """See `PayloadLog.head`."""
-        row = await tx.one(_HEAD)
-        assert row is not None, "migration 0002_log put the row there"
-        return int(row[0])
+        return await cursors.head(tx)
 
     async def waiting(
         self, tx: Transaction, install_id: bytes, after: int, until: int, limit: int
@@ -212,7 +210,6 @@ def _own(error: BaseException) -> BaseException:
 
 
 _TAKE_POSITIONS: Final = "UPDATE log_head SET position = position + $1 WHERE only_row = 1 RETURNING position"
-_HEAD: Final = "SELECT position FROM log_head WHERE only_row = 1"
 _WAITING: Final = """
     SELECT position, received_at, body FROM log_records
     WHERE partition_no = $1 AND install_id = $2 AND position > $3 AND position <= $4 ORDER BY position LIMIT $5"""

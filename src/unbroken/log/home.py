@@ -18,7 +18,6 @@ _KEEP: Final = """
     INSERT INTO log_home (only_row, stream, mark, partitions) VALUES (1, $1, $2, $3)
     ON CONFLICT (only_row) DO NOTHING"""
 _WAITING: Final = "SELECT 1 FROM log_records LIMIT 1"
-_HEAD: Final = "SELECT position FROM log_head WHERE only_row = 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,4 @@ async def is_anything_waiting(tx: Transaction) -> bool:
 
 async def first_sequence(tx: Transaction) -> int:
     """The first sequence of a stream whose positions lie beyond all that the log in the database gave out."""
-    row = await tx.one(_HEAD)
-    assert row is not None, "migration 0002_log put the row there"
-    return (int(row[0]) >> STRIDE_BITS) + 1
+    return (await cursors.head(tx) >> STRIDE_BITS) + 1

@@ -5,7 +5,7 @@ A data directory holds the keys, the mark of a lab and, unless a PostgreSQL data
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ from unbroken.randomness import SeededRandomness, SystemRandomness
 from unbroken.server import data_directory
 from unbroken.server import settings as settings_of_server
 from unbroken.server.data_directory import DATABASE_FILE, Mode
-from unbroken.server.engines import open_log
+from unbroken.server.engines import needed, open_log
 from unbroken.server.keys import KEYS_FILE, open_vault
 from unbroken.server.lab import CLOCK_FILE, LabClock
 from unbroken.server.trouble import CannotStart
@@ -27,7 +27,7 @@ from unbroken.store.sqlite import SqliteStore
 from unbroken.store.sqlite.moving import MovableSqlite
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from unbroken.clock import Clock
@@ -123,19 +123,9 @@ def _refuse_other(found: seal.Seal, mark: seal.Seal, data: Path) -> None:
 
 
 async def _open_postgres(url: str) -> Store:
-    with _driver_needed():
+    with needed(*_DRIVER):
         from unbroken.store.postgres import PostgresStore  # noqa: PLC0415 - its driver is an extra
     return await PostgresStore.open(url)
-
-
-@contextmanager
-def _driver_needed() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != "asyncpg":
-            raise
-        raise StoreRefused("PostgreSQL needs its driver. Run: pip install 'unbroken[server,postgres]'") from error
 
 
 @asynccontextmanager
@@ -168,7 +158,7 @@ async def open_movable(place: Place, *, make: bool) -> Movable:
     try:
         if place.directory is not None:
             return await MovableSqlite.open(place.database, make=make)
-        with _driver_needed():
+        with needed(*_DRIVER):
             from unbroken.store.postgres.moving import MovablePostgres  # noqa: PLC0415 - its driver is an extra
         return await MovablePostgres.open(place.url)
     except StoreRefused as error:
@@ -182,6 +172,7 @@ async def _with_seed(context: Context, mode: Mode) -> Context:
     return replace(context, randomness=SeededRandomness(mode.seed, await administer.id_counts(context)))
 
 
+_DRIVER: Final = ("asyncpg", "PostgreSQL needs its driver. Run: pip install 'unbroken[server,postgres]'")
 _SEAL: Final = b"the database of these keys"
 _OTHER_KEYS: Final = (
     "The database was written with other keys than those in {path}. Copy keys.json from the data directory of a server"

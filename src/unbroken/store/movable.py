@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from unbroken.store.contract import Store, Transaction
+    from unbroken.store.contract import Call, Row, Store, Transaction, Value
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,36 @@ class Movable(Protocol):
             StoreUnavailable: another writer did not make way in time, or nothing of it stays.
         """
         ...
+
+
+class HeldTransaction:
+    """The `Transaction` of `Movable.standing_still`: each statement is a call of its own on one open transaction.
+
+    Args:
+        run: runs a call there.
+    """
+
+    def __init__(self, run: Callable[[Call[Any]], Awaitable[Any]]) -> None:
+        self._run = run
+
+    async def all(self, statement: str, *values: Value) -> list[Row]:
+        """See `Transaction.all`."""
+        rows: list[Row] = await self._run(lambda tx: tx.all(statement, *values))
+        return rows
+
+    async def one(self, statement: str, *values: Value) -> Row | None:
+        """See `Transaction.one`."""
+        row: Row | None = await self._run(lambda tx: tx.one(statement, *values))
+        return row
+
+    async def run(self, statement: str, *values: Value) -> int:
+        """See `Transaction.run`."""
+        return int(await self._run(lambda tx: tx.run(statement, *values)))
+
+    async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
+        """See `Transaction.many`."""
+        await self._run(lambda tx: tx.many(statement, rows))
+
+    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
+        """See `Transaction.elsewhere`; its owner may await anything."""
+        return await look()

@@ -51,8 +51,7 @@ class Positional:
         Raises:
             ValueError: there are not `count` values.
         """
-        if len(values) != self.count:
-            raise ValueError(f"The statement takes {self.count} values, {len(values)} were given: {self.text}")
+        _refuse_other_count(self.text, self.count, values)
         return values if self.order is None else [values[place] for place in self.order]
 
 
@@ -76,8 +75,12 @@ class Numbered:
         Raises:
             ValueError: there are not `count` values.
         """
-        if len(values) != self.count:
-            raise ValueError(f"The statement takes {self.count} values, {len(values)} were given: {self.text}")
+        _refuse_other_count(self.text, self.count, values)
+
+
+def _refuse_other_count(text: str, count: int, values: Sequence[Value]) -> None:
+    if len(values) != count:
+        raise ValueError(f"The statement takes {count} values, {len(values)} were given: {text}")
 
 
 @lru_cache(maxsize=4096)  # statements are written, not made; the bound only guards against one that is

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from unbroken.log.jetstream.connection import Connection, JetStreamError
-from unbroken.testing.process import ProcessFailed, await_ready, free_port, spawn
+from unbroken.testing.process import ProcessFailed, await_ready, free_port, offer, spawn
 
 if TYPE_CHECKING:
     import subprocess
@@ -229,16 +228,6 @@ async def delete_stream(url: str, name: str) -> None:
         await connection.close()
 
 
-def main(file: Path) -> None:
-    """Run a server until SIGTERM or SIGINT; once it is ready, `file` holds its URL."""
-    ended = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ended)
-    with NatsCluster() as cluster:
-        draft = file.with_name(f"{file.name}.new")
-        draft.write_text(f"{cluster.url}\n")
-        draft.replace(file)
-        signal.sigwait(ended)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    server = NatsCluster()
+    offer(server, lambda: server.url, Path(sys.argv[1]))

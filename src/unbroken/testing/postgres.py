@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
 
-from unbroken.testing.process import ProcessFailed, free_port
+from unbroken.testing.process import ProcessFailed, free_port, offer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -277,17 +277,6 @@ def _reachable(programs: Path, directory: Path) -> Path:
     return programs
 
 
-def main(file: Path) -> None:
-    """Run a server until SIGTERM or SIGINT; once it is ready, `file` holds the URL of a database, for its owner."""
-    ended = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ended)
-    with PostgresServer() as server:
-        draft = file.with_name(f"{file.name}.new")
-        draft.touch(mode=0o600)
-        draft.write_text(f"{server.url()}\n")
-        draft.replace(file)
-        signal.sigwait(ended)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    server = PostgresServer()
+    offer(server, server.url, Path(sys.argv[1]))

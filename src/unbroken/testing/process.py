@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
 READY_TIMEOUT_S = 30.0
@@ -218,6 +219,22 @@ def stop_process(process: subprocess.Popen[bytes]) -> int:
         process.kill()
         process.wait(STOP_TIMEOUT_S)
         raise ProcessFailed(f"Process {process.pid} did not end within {STOP_TIMEOUT_S:.0f} s of SIGTERM.") from None
+
+
+def offer(server: AbstractContextManager[Any], url: Callable[[], str], file: Path) -> None:
+    """Run a server until SIGTERM or SIGINT; once it is ready, `file` holds its URL, for its owner.
+
+    Args:
+        server: starts it, and stops it at the end.
+    """
+    ended = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ended)
+    with server:
+        draft = file.with_name(f"{file.name}.new")
+        draft.touch(mode=0o600)
+        draft.write_text(f"{url()}\n")
+        draft.replace(file)
+        signal.sigwait(ended)
 
 
 def _answers(port: int, path: str) -> bool:

@@ -17,10 +17,11 @@ from unbroken.log.jetstream.stream import Wanted
 from unbroken.randomness import SystemRandomness
 from unbroken.store.postgres import PostgresStore
 from unbroken.testing import in_process
+from unbroken.testing.in_process import InProcess
 from unbroken.testing.nats import delete_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from unbroken.log.contract import PayloadLog
@@ -57,6 +58,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for name, always in (("postgres", ON_BOTH), (NATS, ON_NATS))
     ]
     metafunc.parametrize("engine", ["sqlite", *others], indirect=True)
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[InProcess]:
+    async with InProcess(tmp_path) as platform:
+        yield platform
 
 
 @pytest.fixture(autouse=True)

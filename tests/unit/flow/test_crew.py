@@ -17,17 +17,6 @@ WORK = [b"%d" % number for number in range(256)]
 FIX = {"kind": "location", "t": T, "lat": 1.0, "lon": 2.0, "acc": 10}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def platform(tmp_path):
-    async with InProcess(tmp_path) as platform:
-        yield platform
-
-
 def test_each_piece_of_work_is_somebodys_and_all_have_about_as_much():
     counts = Counter(owner(["one", "two", "three"], work) for work in WORK)
     assert sum(counts.values()) == len(WORK)

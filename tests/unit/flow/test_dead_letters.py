@@ -23,17 +23,6 @@ FIX = {"kind": "location", "t": T, "lat": 1.0, "lon": 2.0, "acc": 10}
 DAMAGED = b"no zstd at all"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def platform(tmp_path):
-    async with InProcess(tmp_path) as platform:
-        yield platform
-
-
 async def damage(platform: InProcess, phone: Phone) -> bytes:
     """Something in the log that is no upload, as a damaged disk leaves it."""
     install_id = bytes.fromhex(phone.install_id)

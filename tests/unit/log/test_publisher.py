@@ -16,11 +16,6 @@ from unbroken.store.contract import StoreUnavailable
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE_S", 0.05)

@@ -9,11 +9,6 @@ from unbroken.log.jetstream.tails import Tails
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Ear:
     """Everything that was told."""
 

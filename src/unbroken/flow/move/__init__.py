@@ -9,12 +9,11 @@ and the target cannot be used, or the target is whole and the same command ends 
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken.flow.move import beginning, switch
 from unbroken.flow.move.differences import is_another_worth_it
-from unbroken.flow.move.report import Progress, Report, TableReport
+from unbroken.flow.move.report import Counted, Progress, Report, TableReport
 from unbroken.flow.move.rounds import beside_writers
 from unbroken.flow.move.sides import SourceRows, TargetRows, as_one, look_at
 from unbroken.store.contract import StoreUnavailable
@@ -90,7 +89,7 @@ async def _rounds(source: Side, target: Side, run: bytes, report: Report, tell: 
     while not report.rounds or is_another_worth_it(report.rounds):
         step, changed = f"round {len(report.rounds) + 1}", 0
         for name, (ours, theirs) in tables.items():
-            counted = _Counted(tell, step, name)
+            counted = Counted(tell, step, name)
             rows = SourceRows(source.movable, ours), TargetRows(target.movable, theirs, run)
             changed += (await beside_writers(*rows, counted)).changed
         report.rounds.append(changed)
@@ -99,17 +98,3 @@ async def _rounds(source: Side, target: Side, run: bytes, report: Report, tell: 
 async def _get_to_know(target: Side) -> None:
     tables = list(target.shapes.values())
     await target.movable.store.write(lambda tx: target.movable.get_to_know(tx, tables))
-
-
-@dataclass(slots=True)
-class _Counted:
-    """Adds up what was looked at in one table."""
-
-    tell: Progress
-    step: str
-    table: str
-    rows: int = 0
-
-    def __call__(self, rows: int) -> None:
-        self.rows += rows
-        self.tell(self.step, self.table, self.rows)

@@ -17,6 +17,21 @@ class Progress(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Counted:
+    """Adds up what was looked at in one table, and tells it."""
+
+    tell: Progress
+    step: str
+    table: str
+    rows: int = 0
+
+    def __call__(self, rows: int) -> None:
+        """So many rows were looked at more."""
+        self.rows += rows
+        self.tell(self.step, self.table, self.rows)
+
+
 @dataclass(frozen=True, slots=True)
 class TableReport:
     """One table, as the last round has read it on both sides.

@@ -34,6 +34,10 @@ class Rows(Protocol):
         """See `table_rows.between`; one snapshot."""
         ...
 
+
+class Filled(Rows, Protocol):
+    """A table that is made the same as another."""
+
     async def change(self, difference: Difference) -> None:
         """Take away, then add, in one transaction.
 
@@ -107,7 +111,7 @@ async def pages(source: Rows, target: Rows, tell: Callable[[int], None]) -> Asyn
         after, limit = until, next_limit(limit, max(ours, theirs, key=len))
 
 
-async def beside_writers(source: Rows, target: Rows, tell: Callable[[int], None]) -> Count:
+async def beside_writers(source: Rows, target: Filled, tell: Callable[[int], None]) -> Count:
     """One round of one table while others write to the source."""
     count = Count()
     async for page in pages(source, target, tell):
@@ -118,7 +122,7 @@ async def beside_writers(source: Rows, target: Rows, tell: Callable[[int], None]
     return count
 
 
-async def _change_if_allowed(target: Rows, found: Difference, count: Count) -> None:
+async def _change_if_allowed(target: Filled, found: Difference, count: Count) -> None:
     count.away += len(found.away)
     try:
         await target.change(found)
@@ -128,7 +132,7 @@ async def _change_if_allowed(target: Rows, found: Difference, count: Count) -> N
         count.left += len(found.lacking)
 
 
-async def without_writers(source: Rows, target: Rows, tell: Callable[[int], None]) -> tuple[Count, Sums]:
+async def without_writers(source: Rows, target: Filled, tell: Callable[[int], None]) -> tuple[Count, Sums]:
     """The last round of one table; the sums are of what was read when nothing was to be changed any more."""
     count, sums = Count(), Sums()
     lacking: list[tuple[Key | None, Key | None]] = []
@@ -148,7 +152,7 @@ async def without_writers(source: Rows, target: Rows, tell: Callable[[int], None
     return count, sums
 
 
-async def _add_what_lacks(source: Rows, target: Rows, after: Key | None, until: Key | None) -> int:
+async def _add_what_lacks(source: Rows, target: Filled, after: Key | None, until: Key | None) -> int:
     rows, there = await gather(source.between(after, until), target.between(after, until))
     found = difference(rows, there, source.width)
     if found:

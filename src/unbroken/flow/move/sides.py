@@ -78,10 +78,6 @@ class SourceRows:
         """See `Rows.between`."""
         return await self._movable.store.read_long(lambda tx: table_rows.between(tx, self._table, after, until, limit))
 
-    async def change(self, difference: Difference) -> None:
-        """Never: it is the source."""
-        raise NotImplementedError
-
 
 class TargetRows(SourceRows):
     """A table that is filled, by one process at a time.
@@ -95,7 +91,7 @@ class TargetRows(SourceRows):
         self._run = run
 
     async def change(self, difference: Difference) -> None:
-        """See `Rows.change`.
+        """See `Filled.change`.
 
         Raises:
             Conflict: another process fills the target now.

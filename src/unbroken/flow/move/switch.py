@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unbroken.domain.errors import Conflict
-from unbroken.flow.move.report import TableReport
+from unbroken.flow.move.report import Counted, TableReport
 from unbroken.flow.move.rounds import without_writers
 from unbroken.flow.move.sides import SourceRows, TargetRows, as_one, refuse_replaced
 from unbroken.store import moves, table_rows, tombstones
@@ -64,14 +64,7 @@ async def _last_round(source: Side, target: Side, run: bytes, report: Report, te
     tables, report.last = [], 0
     for name, (ours, theirs) in as_one(source, target).items():
         rows = SourceRows(source.movable, ours), TargetRows(target.movable, theirs, run)
-        looked = 0
-
-        def hear(more: int, name: str = name) -> None:
-            nonlocal looked
-            looked += more
-            tell("last round", name, looked)
-
-        count, sums = await without_writers(*rows, hear)
+        count, sums = await without_writers(*rows, Counted(tell, "last round", name))
         if not sums.are_same:
             raise Conflict(
                 f"The table {name} is not the same on both sides after the last round, so the platform stays where it"

@@ -137,7 +137,7 @@ class Connection:
     async def batch(self, stream: str, subject: str, sequence: int, limit: int) -> list[Stored]:
         """Messages of a stream from `sequence` on whose subject fits, in order, from any of its replicas.
 
-        One that lags behind the leader gives fewer: whoever needs the last one asks `next_of`.
+        One that lags behind the leader gives fewer: whoever needs the last one asks `Reader.first_after`.
 
         Raises:
             StoreUnavailable: nobody answered, or stopped in the middle.

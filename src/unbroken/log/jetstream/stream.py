@@ -170,7 +170,7 @@ def _refuse_foreign(found: Mapping[str, Any] | None, known: Home) -> None:
     if found is None:
         raise StoreRefused(
             f"The stream {known.stream}, where the payload log of this database is, is not there. Is UNBROKEN_NATS_URL"
-            " that of another cluster? If the stream is lost, restore it from its backup (docs/how-to/cluster)."
+            " that of another cluster? If the stream is lost, restore it from its backup (docs/how-to/back-up)."
         )
     if found["config"].get("metadata", {}).get(MARK, "") != known.mark:
         raise StoreRefused(f"The stream {known.stream} was made for another database.")

@@ -30,7 +30,7 @@ class Tails:
 
     def note(self, partition: int, sequence: int) -> None:
         """A record of this process was stored."""
-        self._learn(partition, sequence)
+        self.learn(partition, sequence)
         if sequence > self._untold.get(partition, 0):
             self._untold[partition] = sequence
         if self._telling is None:
@@ -40,11 +40,13 @@ class Tails:
         """Another process has stored records."""
         if len(message) % _ENTRY.size == 0:
             for partition, sequence in _ENTRY.iter_unpack(message):
-                self._learn(partition, sequence)
+                self.learn(partition, sequence)
 
     def learn(self, partition: int, sequence: int) -> None:
         """A record was seen."""
-        self._learn(partition, sequence)
+        if sequence > self._known.get(partition, 0):
+            self._known[partition] = sequence
+            self.grew.set()
 
     def forget(self, partition: int, sequence: int) -> None:
         """Nothing of the partition is there up to `sequence`; what was learned beyond it stays."""
@@ -69,11 +71,6 @@ class Tails:
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
-
-    def _learn(self, partition: int, sequence: int) -> None:
-        if sequence > self._known.get(partition, 0):
-            self._known[partition] = sequence
-            self.grew.set()
 
     async def _tell_soon(self) -> None:
         await asyncio.sleep(_GATHERED_S)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from unbroken.store.contract import StoreUnavailable
-from unbroken.store.movable import Shape, shape
+from unbroken.store.movable import HeldTransaction, Shape, shape
 from unbroken.store.postgres.connection import Limits, Url
 from unbroken.store.postgres.opening import be_durable
 from unbroken.store.postgres.store import PostgresStore
@@ -16,9 +17,9 @@ from unbroken.store.postgres.trouble import trouble
 from unbroken.store.postgres.writer import BEGIN, close
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
-    from unbroken.store.contract import Call, Row, Transaction, Value
+    from unbroken.store.contract import Call, Transaction
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ class MovablePostgres:
             raise trouble(error) from error
         try:
             await _tell(connection, BEGIN, be_durable)
-            yield _Held(connection)
+            yield HeldTransaction(partial(_run, connection))
             await _tell(connection, "COMMIT")
         finally:
             await close(connection)  # what was not committed is taken back by that
@@ -111,29 +112,8 @@ async def _tell(connection: Any, statement: str, before: Any = None) -> None:
         raise StoreUnavailable("The database took everything back.")
 
 
-class _Held:
-    """A transaction whose owner may do other things between its statements."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    async def _do(self, call: Call[T]) -> T:
-        outcome = await PostgresTransaction(self._connection).run_call(call)
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.answer  # type: ignore[return-value]
-
-    async def all(self, statement: str, *values: Value) -> list[Row]:
-        return await self._do(lambda tx: tx.all(statement, *values))
-
-    async def one(self, statement: str, *values: Value) -> Row | None:
-        return await self._do(lambda tx: tx.one(statement, *values))
-
-    async def run(self, statement: str, *values: Value) -> int:
-        return await self._do(lambda tx: tx.run(statement, *values))
-
-    async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
-        await self._do(lambda tx: tx.many(statement, rows))
-
-    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
-        return await look()
+async def _run(connection: Any, call: Call[T]) -> T:
+    outcome = await PostgresTransaction(connection).run_call(call)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.answer  # type: ignore[return-value]

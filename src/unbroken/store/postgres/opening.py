@@ -16,8 +16,7 @@ OLDEST: Final = 15
 """The first PostgreSQL that is tested."""
 
 _FACTS: Final = """
-    SELECT current_schema(), current_setting('server_encoding'), current_setting('fsync'),
-        current_setting('synchronous_commit'), pg_is_in_recovery()"""
+    SELECT current_schema(), current_setting('server_encoding'), current_setting('fsync'), pg_is_in_recovery()"""
 TABLES: Final = """
     SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
@@ -61,7 +60,7 @@ async def _refuse_unfit(connection: Any, place: str) -> None:
     major = connection.get_server_version().major
     if major < OLDEST:
         raise StoreRefused(f"{place} is PostgreSQL {major}. Use PostgreSQL {OLDEST} or newer.")
-    schema, encoding, fsync, _, is_standby = await connection.fetchrow(_FACTS)
+    schema, encoding, fsync, is_standby = await connection.fetchrow(_FACTS)
     if is_standby:
         raise StoreRefused(f"{place} is a standby, which only reads. Name the primary.")
     if encoding != "UTF8":

@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from unbroken.store.movable import Shape, shape
+from unbroken.store.movable import HeldTransaction, Shape, shape
 from unbroken.store.sqlite.connection import connect, make_file, trouble
 from unbroken.store.sqlite.store import SqliteStore
 from unbroken.store.sqlite.transaction import SqliteTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
-    from unbroken.store.contract import Call, Row, Transaction, Value
+    from unbroken.store.contract import Call, Transaction
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class MovableSqlite:
         held = _Held(self._path)
         try:
             await held.begin()
-            yield held
+            yield HeldTransaction(held.run)
             await held.commit()
         finally:
             held.end()
@@ -134,20 +134,5 @@ class _Held:
         except sqlite3.Error as error:
             raise trouble(error) from error
 
-    async def _do(self, call: Call[T]) -> T:
+    async def run(self, call: Call[T]) -> T:
         return await self._in_thread(lambda: SqliteTransaction(self._open.cursor()).run_call(call))
-
-    async def all(self, statement: str, *values: Value) -> list[Row]:
-        return await self._do(lambda tx: tx.all(statement, *values))
-
-    async def one(self, statement: str, *values: Value) -> Row | None:
-        return await self._do(lambda tx: tx.one(statement, *values))
-
-    async def run(self, statement: str, *values: Value) -> int:
-        return await self._do(lambda tx: tx.run(statement, *values))
-
-    async def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        await self._do(lambda tx: tx.many(statement, rows))
-
-    async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
-        return await look()
