@@ -7,7 +7,7 @@ event loop does other things, and its answer goes back in. So whatever else the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, Row, Value
 from unbroken.store.postgres.trouble import trouble
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
 T = TypeVar("T")
+
+_CHANGES: Final = frozenset({"INSERT 0", "UPDATE", "DELETE"})
 
 
 class _Asked:
@@ -47,7 +49,7 @@ class PostgresTransaction:
         connection: of asyncpg.
     """
 
-    __slots__ = ("_connection", "_failed", "cause", "is_clean")
+    __slots__ = ("_connection", "_failed", "cause", "has_written", "is_clean")
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -56,6 +58,8 @@ class PostgresTransaction:
         """What the server or the connection said when a statement failed."""
         self.is_clean = True
         """Nothing was written, and no statement failed: there is nothing to take back."""
+        self.has_written = False
+        """A row was surely changed; False: perhaps."""
 
     async def run_call(self, call: Call[T]) -> Outcome[T]:
         """Run `call` to its end.
@@ -103,8 +107,10 @@ class PostgresTransaction:
     async def run(self, statement: str, *values: Value) -> int:
         """See `Transaction.run`."""
         tag = await self._ask("execute", statement, values)
-        count = tag.rpartition(" ")[2]  # INSERT 0 1, UPDATE 2
-        return int(count) if count.isdigit() else 0
+        word, _, count = tag.rpartition(" ")  # INSERT 0 1, UPDATE 2
+        number = int(count) if count.isdigit() else 0
+        self.has_written |= number > 0 and word in _CHANGES
+        return number
 
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """See `Transaction.many`."""

@@ -4,6 +4,9 @@ One group is in flight; what is asked meanwhile gathers, so groups are as large 
 waits for a timer. Every group holds one lock of the whole database, so the calls of all processes take effect one
 after the other, and numbers that the database counts up become visible in their order (docs/decisions/0015).
 
+A call that has waited too long for its turn is told so and not run: behind a COMMIT that a standby does not confirm,
+nobody hangs for ever.
+
 A group runs without savepoints first. Only where a call fails that has written something, the group is rolled back and
 run again with a savepoint for each call; where others stood in the way, again as it is, then each call alone.
 """
@@ -13,11 +16,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from unbroken.store.contract import Call, StoreUnavailable
+from unbroken.store.postgres.commit import Unsure, commit
+from unbroken.store.postgres.connection import Limits
+from unbroken.store.postgres.primary import takes_writes
 from unbroken.store.postgres.transaction import Outcome, PostgresTransaction
-from unbroken.store.postgres.trouble import is_conflict, is_lost, may_pass, trouble
+from unbroken.store.postgres.trouble import READ_ONLY, is_conflict, is_lost, may_pass, sqlstate, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -26,6 +32,9 @@ T = TypeVar("T")
 
 GROUP_MAX: Final = 256
 """Calls in one commit: more save nothing and make the first of them wait."""
+
+WAITING_MAX: Final = 4096
+"""Calls that wait; who comes on top is told at once, before memory grows."""
 
 TRIES: Final = 3
 """How often a group is run before its calls are run alone, and how often a call alone."""
@@ -37,11 +46,21 @@ LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, hashtext(current_sch
 
 BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LOCK}"
 _UNKNOWN: Final = (
-    "The connection to the database was lost while a change was being made durable ({error}). It is not known whether"
-    " it was: ask, or try again with the same Idempotency-Key."
+    "It is not known whether this was made durable ({why}): ask, or try again with the same Idempotency-Key."
 )
+_FENCED: Final = "The server is set to only read. Name the primary, or wait until it is one."
+_LATE: Final = "The database is busy, or a standby of it does not answer: this was not stored. Try again."
+_CROWDED: Final = "Too many calls wait for the database: this was not stored. Try again."
 
-_Job: TypeAlias = "tuple[Call[Any], asyncio.Future[Any]]"
+
+class _Job(NamedTuple):
+    """A call, who waits for its outcome, and the clock that ends its waiting for its turn."""
+
+    call: Call[Any]
+    waiter: asyncio.Future[Any]
+    late: asyncio.TimerHandle
+
+
 _Told: TypeAlias = "list[tuple[asyncio.Future[Any], Outcome[Any]]]"
 
 
@@ -50,10 +69,12 @@ class Writer:
 
     Args:
         connect: opens a connection; raises StoreUnavailable.
+        limits: how long a call waits for its turn, and for the disk and the standbys.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Any]], limits: Limits | None = None) -> None:
         self._connect = connect
+        self._limits = limits or Limits()
         self._connection: Any = None
         self._jobs: deque[_Job] = deque()
         self._working: asyncio.Task[None] | None = None
@@ -63,15 +84,21 @@ class Writer:
         """See `Store.write`."""
         if self._is_stopping:
             raise StoreUnavailable("The store is closed.")
+        if len(self._jobs) >= WAITING_MAX:
+            raise StoreUnavailable(_CROWDED)
         if self._working is None:
             self._working = asyncio.create_task(self._work())  # does not begin before this suspends
-        answer: asyncio.Future[T] = self._working.get_loop().create_future()
-        self._jobs.append((call, answer))
+        loop = self._working.get_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        late = loop.call_later(self._limits.turn_s, _refuse_late, answer)
+        self._jobs.append(_Job(call, answer, late))
         try:
             return await answer
         except GeneratorExit:  # written from within a call, which is refused: the waiter goes, its job must not run
             answer.cancel()
             raise
+        finally:
+            late.cancel()
 
     async def stop(self) -> None:
         """Finish the calls that wait, then close the connection."""
@@ -134,8 +161,8 @@ class Writer:
     async def _attempt(self, jobs: Sequence[_Job], *, with_savepoints: bool) -> _Told:
         connection = await self._begin()
         try:
-            told = await self._calls(connection, jobs, with_savepoints=with_savepoints)
-            await self._commit(connection)
+            told, has_written = await self._calls(connection, jobs, with_savepoints=with_savepoints)
+            await (self._commit(connection, has_written=has_written) if told else self._roll_back())
         except BaseException:
             await self._roll_back()
             raise
@@ -154,20 +181,27 @@ class Writer:
             await self._roll_back()
             # one that was idle when the server was started again is found out only now
             raise _Refused(_named(error), may_pass=is_lost(error), is_away=True) from None
+        if not takes_writes(self._connection):  # it was set to only read, and says so with the answer
+            self._connection.terminate()
+            raise _Refused(StoreUnavailable(_FENCED), may_pass=True, is_away=True)
         return self._connection
 
-    async def _calls(self, connection: Any, jobs: Sequence[_Job], *, with_savepoints: bool) -> _Told:
+    async def _calls(self, connection: Any, jobs: Sequence[_Job], *, with_savepoints: bool) -> tuple[_Told, bool]:
+        """The outcomes of those that somebody waits for, and whether something was surely written."""
         told: _Told = []
-        for call, waiter in jobs:
-            if waiter.cancelled():
+        has_written = False
+        for call, waiter, late in jobs:
+            if waiter.done():
                 continue
+            late.cancel()
             if with_savepoints:
                 await _execute(connection, "SAVEPOINT call")
             transaction = PostgresTransaction(connection)
             outcome = await transaction.run_call(call)
             told.append((waiter, outcome))
-            if transaction.cause is not None and (is_lost(transaction.cause) or is_conflict(transaction.cause)):
-                raise _Refused(_named(transaction.cause), may_pass=may_pass(transaction.cause), is_of_one=True)
+            has_written |= transaction.has_written
+            if transaction.cause is not None:
+                _refuse_if_of_all(connection, transaction.cause)
             if outcome.error is not None and not transaction.is_clean:
                 if len(jobs) == 1:
                     raise _Refused(outcome.error, may_pass=False, is_of_one=True)
@@ -176,14 +210,14 @@ class Writer:
                 await _execute(connection, "ROLLBACK TO call")
             if with_savepoints:
                 await _execute(connection, "RELEASE call")
-        return told
+        return told, has_written
 
-    async def _commit(self, connection: Any) -> None:
+    async def _commit(self, connection: Any, *, has_written: bool) -> None:
         try:
-            done = await connection.execute("COMMIT")
+            done = await commit(connection, has_written=has_written, limit_s=self._limits.commit_s)
         except Exception as error:  # noqa: BLE001 - named for the waiters
-            if is_lost(error):
-                unknown = StoreUnavailable(_UNKNOWN.format(error=error))
+            if isinstance(error, Unsure) or is_lost(error):
+                unknown = StoreUnavailable(_UNKNOWN.format(why=error))
                 raise _Refused(_caused(unknown, error), may_pass=False) from None
             raise _Refused(_named(error), may_pass=may_pass(error), is_of_one=True) from None
         if done != "COMMIT":  # a failed transaction is rolled back by COMMIT, without a word
@@ -218,6 +252,20 @@ class _Refused(Exception):
         self.is_away = is_away
 
 
+def _refuse_late(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_exception(StoreUnavailable(_LATE))
+
+
+def _refuse_if_of_all(connection: Any, cause: Exception) -> None:
+    """Where a statement failed for a reason that is none of its call's: the whole group is run again, or refused."""
+    if sqlstate(cause) == READ_ONLY:  # of a transaction that may write: the server is no primary any more
+        connection.terminate()
+        raise _Refused(_named(cause), may_pass=True, is_of_one=True)
+    if is_lost(cause) or is_conflict(cause):
+        raise _Refused(_named(cause), may_pass=may_pass(cause), is_of_one=True)
+
+
 async def _execute(connection: Any, statement: str) -> None:
     try:
         await connection.execute(statement)
@@ -238,8 +286,8 @@ def _caused(error: Exception, cause: BaseException | None) -> Exception:
 def _all(jobs: Iterable[_Job], error: BaseException) -> _Told:
     """An exception of its own for each waiter: raised in several places, one would gather all their tracebacks."""
     if not isinstance(error, StoreUnavailable):
-        return [(waiter, Outcome(None, error)) for _, waiter in jobs]
-    return [(waiter, Outcome(None, _caused(StoreUnavailable(*error.args), error.__cause__))) for _, waiter in jobs]
+        return [(job.waiter, Outcome(None, error)) for job in jobs]
+    return [(job.waiter, Outcome(None, _caused(StoreUnavailable(*error.args), error.__cause__))) for job in jobs]
 
 
 def _wake(told: _Told) -> None:
