@@ -13,7 +13,7 @@ from unbroken.store.postgres.commit import Unsure, commit
 from unbroken.store.postgres.connection import Limits, Url
 from unbroken.store.postgres.opening import be_durable
 from unbroken.store.postgres.store import PostgresStore
-from unbroken.store.postgres.transaction import PostgresTransaction
+from unbroken.store.postgres.transaction import Running
 from unbroken.store.postgres.trouble import trouble
 from unbroken.store.postgres.writer import BEGIN, close
 
@@ -122,7 +122,7 @@ async def _commit(connection: Any, limit_s: float) -> None:
 
 
 async def _run(connection: Any, call: Call[T]) -> T:
-    outcome = await PostgresTransaction(connection).run_call(call)
+    outcome = await Running(call).to_its_end(connection)
     if outcome.error is not None:
         raise outcome.error
     return outcome.answer  # type: ignore[return-value]
