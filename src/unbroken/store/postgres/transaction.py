@@ -88,12 +88,14 @@ class Outcome(Generic[T]):
 
     answer: T | None
     error: BaseException | None
+    has_written: bool = False
+    """It has surely changed a row; False: perhaps."""
 
 
 class PostgresTransaction:
     """See `Transaction`. Begin and commit are the business of its owner."""
 
-    __slots__ = ("_failed", "cause", "is_clean")
+    __slots__ = ("_failed", "cause", "has_written", "is_clean")
 
     def __init__(self) -> None:
         self._failed: Exception | None = None
@@ -101,19 +103,23 @@ class PostgresTransaction:
         """What the server or the connection said when a statement failed."""
         self.is_clean = True
         """Nothing was written, and no statement failed: there is nothing to take back."""
+        self.has_written = False
+        """See `Outcome.has_written`."""
 
     async def all(self, statement: str, *values: Value) -> list[Row]:
         """See `Transaction.all`."""
-        return [tuple(row) for row in await self._ask(Kind.ROWS, statement, values)]
+        return [tuple(row) for row in await self._rows(statement, values)]
 
     async def one(self, statement: str, *values: Value) -> Row | None:
         """See `Transaction.one`."""
-        rows = await self._ask(Kind.ROWS, statement, values)
+        rows = await self._rows(statement, values)
         return tuple(rows[0]) if rows else None
 
     async def run(self, statement: str, *values: Value) -> int:
         """See `Transaction.run`."""
-        count: int = await self._ask(Kind.COUNT, statement, values)
+        said = self._said(statement, (values,))
+        count: int = await Asked(self, Kind.COUNT, said, values)
+        self.has_written |= said.only_changes and count > 0
         return count
 
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
@@ -135,8 +141,11 @@ class PostgresTransaction:
         found: T = await Asked(self, Kind.LOOK, None, (), look)
         return found
 
-    async def _ask(self, kind: Kind, statement: str, values: Sequence[Value]) -> Any:
-        return await Asked(self, kind, self._said(statement, (values,)), values)
+    async def _rows(self, statement: str, values: Sequence[Value]) -> Any:
+        said = self._said(statement, (values,))
+        rows = await Asked(self, Kind.ROWS, said, values)
+        self.has_written |= said.only_changes and bool(rows)
+        return rows
 
     def _said(self, statement: str, rows: Sequence[Sequence[Value]]) -> Numbered:
         if self._failed is not None:
@@ -225,4 +234,5 @@ class Running(Generic[T]):
     def _end(self, answer: T | None, error: BaseException | None) -> None:
         self.asked = None
         failed = self.transaction.end()
-        self.outcome = Outcome(answer, error or failed) if error is None else Outcome(None, error)
+        has_written = self.transaction.has_written
+        self.outcome = Outcome(answer if error is None else None, error or failed, has_written)
