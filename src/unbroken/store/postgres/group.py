@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from unbroken.store.contract import Call  # noqa: TC001 - a NamedTuple's
 from unbroken.store.postgres.beside import MetAfterWriting, side_by_side
@@ -40,11 +40,12 @@ class Care(Enum):
     WITH_SAVEPOINTS = auto()
 
 
-MORE_CARE: Final = {Care.SIDE_BY_SIDE: Care.ONE_BY_ONE, Care.ONE_BY_ONE: Care.WITH_SAVEPOINTS}
-
-
 class Again(Exception):
     """The group must be run again with more care: one of its calls cannot be taken back alone."""
+
+    def __init__(self, care: Care) -> None:
+        super().__init__(care)
+        self.care = care
 
 
 class Refused(Exception):
@@ -101,12 +102,12 @@ async def _in_step(connection: Any, statements: Statements, calls: Sequence[Runn
     try:
         await side_by_side(connection, statements, calls)
     except MetAfterWriting:
-        raise Again from None
+        raise Again(Care.ONE_BY_ONE) from None
     except Exception as error:
         _refuse_if_of_all(connection, error)
-        raise Again from error
+        raise Again(Care.WITH_SAVEPOINTS) from error
     if any(one.outcome is not None and one.outcome.error and not one.transaction.is_clean for one in calls):
-        raise Again
+        raise Again(Care.WITH_SAVEPOINTS)
 
 
 async def _next(connection: Any, call: Call[Any], care: Care, *, is_alone: bool) -> Outcome[Any]:
@@ -121,7 +122,7 @@ async def _next(connection: Any, call: Call[Any], care: Care, *, is_alone: bool)
         if is_alone:
             raise Refused(outcome.error, may_pass=False, is_of_one=True)
         if care is not Care.WITH_SAVEPOINTS:
-            raise Again
+            raise Again(Care.WITH_SAVEPOINTS)
         await _execute(connection, "ROLLBACK TO call")
     if care is Care.WITH_SAVEPOINTS:
         await _execute(connection, "RELEASE call")

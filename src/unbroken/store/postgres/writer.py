@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from unbroken.store.contract import StoreUnavailable
 from unbroken.store.postgres.commit import Unsure, commit
 from unbroken.store.postgres.connection import Limits
-from unbroken.store.postgres.group import MORE_CARE, Again, Care, Job, Refused, caused, named, run
+from unbroken.store.postgres.group import Again, Care, Job, Refused, caused, named, run
 from unbroken.store.postgres.primary import takes_writes
 from unbroken.store.postgres.together import Statements
 from unbroken.store.postgres.transaction import Outcome
@@ -147,8 +147,8 @@ class Writer:
         while True:
             try:
                 return await self._attempt(jobs, care)
-            except Again:
-                care = MORE_CARE[care]
+            except Again as again:
+                care = again.care
             except Refused as refused:
                 tries += 1
                 if not refused.may_pass or tries >= TRIES:
