@@ -8,7 +8,7 @@ and whoever drives several calls can put what they ask together (`beside`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, Row, Value
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Kind(Enum):
-    """What a call awaits."""
+class Kind(IntEnum):
+    """What a call awaits. A number, as it is looked up for every statement."""
 
     ROWS = auto()
     """The rows of an answer."""
