@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import asyncpg
 
+from unbroken.testing.member import HERE, ProcessFailed
 from unbroken.testing.postgres import PostgresServer, run_apart
-from unbroken.testing.process import ProcessFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,14 +35,14 @@ class StandbyServer(PostgresServer):
     """
 
     def __init__(self, of: PostgresServer, port: int | None = None) -> None:
-        super().__init__(**of.settings)
+        super().__init__(HERE, **of.settings)
         self._of = of
         self._port = port
 
     def _fill(self, directory: Path) -> None:
         source = f"{self._of.url()}?application_name={STANDBY}"
         self._run_program(
-            directory, "pg_basebackup", f"--pgdata={directory / 'data'}", f"--dbname={source}", "--write-recovery-conf",
+            directory, "pg_basebackup", f"--pgdata={self.data}", f"--dbname={source}", "--write-recovery-conf",
             "--checkpoint=fast", "--wal-method=stream", "--no-sync",
         )  # fmt: skip
 
@@ -60,7 +60,7 @@ class ReplicatedPostgres:
     """
 
     def __init__(self, **settings: str) -> None:
-        self.primary = PostgresServer(**settings)
+        self.primary = PostgresServer(HERE, **settings)
         self.standby = StandbyServer(self.primary)
 
     def url(self, database: str = "postgres") -> str:
@@ -100,15 +100,15 @@ class ReplicatedPostgres:
         """After a promotion: what was the standby is the primary, and in the dead one's place comes a new standby."""
         dead, self.primary = self.primary, self.standby
         port = dead.port
-        dead.stop()
+        dead.discard()
         self.standby = StandbyServer(self.primary, port)
         self.standby.start()
         self.synchronise()
 
     def stop(self) -> None:
         """Stop both and throw their data away."""
-        self.standby.stop()
-        self.primary.stop()
+        self.standby.discard()
+        self.primary.discard()
 
     def __enter__(self) -> Self:
         try:
