@@ -100,6 +100,10 @@ class Transaction(Protocol):
         """Run a statement without an answer once for each of `rows`, in their order."""
         ...
 
+    def wake(self) -> None:
+        """This call leaves something to do: wake whoever waits in `Store.woken` when it is durable."""
+        ...
+
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """Await a look at another system that holds a part of the data, as a payload log outside the database does.
 
@@ -145,6 +149,13 @@ class Store(Protocol):
 
     async def read_long(self, call: Call[T]) -> T:
         """The same as `read`, away from the event loop, for reads of more than a few hundred rows."""
+        ...
+
+    async def woken(self) -> None:
+        """Return when a call of any process on the database left something to do (`Transaction.wake`), or may have.
+
+        A wake-up, not a promise: one may be lost, so it returns after a while anyway, and now and then for nothing.
+        """
         ...
 
     async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:

@@ -35,6 +35,7 @@ class Limits:
         lock_s: to wait for another process that writes. Longer than `idle_s`, so that one that was stopped in the
             middle of a write is waited out.
         idle_s: the time between two statements of a transaction, after which the server ends it.
+        poll_s: after which whoever waits for something to do looks by itself.
     """
 
     connect_s: float = 5.0
@@ -42,6 +43,7 @@ class Limits:
     long_statement_s: float = 600.0
     lock_s: float = 15.0
     idle_s: float = 10.0
+    poll_s: float = 1.0
 
 
 class Url:

@@ -10,6 +10,7 @@ import asyncpg
 from unbroken.store import migrate
 from unbroken.store.contract import Call, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import opening, purging
+from unbroken.store.postgres.bell import Bell
 from unbroken.store.postgres.connection import Limits, Url
 from unbroken.store.postgres.readers import LongReaders, Readers
 from unbroken.store.postgres.trouble import refusal, trouble
@@ -41,7 +42,8 @@ class PostgresStore:
     def __init__(self, url: Url, limits: Limits) -> None:
         self._url = url
         self._limits = limits
-        self._writer = Writer(self._connect_for_writing)
+        self._bell = Bell(self._connect, limits.poll_s)
+        self._writer = Writer(self._connect_for_writing, self._bell.ring)
         self._readers = Readers(self._connect, _READERS)
         self._long = LongReaders(self._connect_for_long)
         self._is_closed = False
@@ -105,6 +107,10 @@ class PostgresStore:
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
 
+    async def woken(self) -> None:
+        """See `Store.woken`."""
+        await self._bell.wait()
+
     async def _named(self, error: asyncpg.UndefinedTableError) -> Exception:
         """A table that is not there was moved away, or is a mistake in the statement."""
         return name_missing_table(error, await self.catalogue())
@@ -144,6 +150,7 @@ class PostgresStore:
         self._is_closed = True
         await self._long.close()
         await self._writer.stop()
+        await self._bell.stop()
         await self._readers.close()
 
     async def _connect(self, *, is_long: bool = False) -> Any:

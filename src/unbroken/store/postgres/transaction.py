@@ -38,6 +38,8 @@ class Outcome(Generic[T]):
 
     answer: T | None
     error: BaseException | None
+    wakes: bool = False
+    """It left something to do (`Transaction.wake`)."""
 
 
 class PostgresTransaction:
@@ -47,11 +49,12 @@ class PostgresTransaction:
         connection: of asyncpg.
     """
 
-    __slots__ = ("_connection", "_failed", "cause", "is_clean")
+    __slots__ = ("_connection", "_failed", "_wakes", "cause", "is_clean")
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._failed: Exception | None = None
+        self._wakes = False
         self.cause: Exception | None = None
         """What the server or the connection said when a statement failed."""
         self.is_clean = True
@@ -68,7 +71,7 @@ class PostgresTransaction:
         except _Raised as raised:
             outcome: Outcome[T] = Outcome(None, raised.error)
         else:
-            outcome = Outcome(answer, self._failed)
+            outcome = Outcome(answer, self._failed, self._wakes)
         self._failed = CallRefused("This transaction has ended.")
         return outcome
 
@@ -111,6 +114,10 @@ class PostgresTransaction:
         text = self._said(statement, rows)
         if rows:
             await _Asked(self, lambda connection: connection.executemany(text, rows))
+
+    def wake(self) -> None:
+        """See `Transaction.wake`."""
+        self._wakes = True
 
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """See `Transaction.elsewhere`."""

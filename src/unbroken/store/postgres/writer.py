@@ -50,10 +50,12 @@ class Writer:
 
     Args:
         connect: opens a connection; raises StoreUnavailable.
+        ring: called when a group is durable that left something to do.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Any]], ring: Callable[[], None]) -> None:
         self._connect = connect
+        self._ring = ring
         self._connection: Any = None
         self._jobs: deque[_Job] = deque()
         self._working: asyncio.Task[None] | None = None
@@ -88,7 +90,10 @@ class Writer:
             while self._jobs:
                 group = [self._jobs.popleft() for _ in range(min(GROUP_MAX, len(self._jobs)))]
                 try:
-                    _wake(await self._run(group))
+                    told = await self._run(group)
+                    _wake(told)
+                    if any(outcome.wakes and outcome.error is None for _, outcome in told):
+                        self._ring()
                 except BaseException:
                     self._jobs.extendleft(reversed(group))
                     raise

@@ -48,6 +48,9 @@ class SqliteTransaction:
         rows = self._answer(statement, values)
         return rows[0] if rows else None
 
+    def wake(self) -> None:
+        """See `Transaction.wake`. Whoever waits looks by itself (`SqliteStore.woken`)."""
+
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002
         """See `Transaction.elsewhere`."""
         raise CallRefused("A call on SQLite may not wait for another system.")
