@@ -151,6 +151,14 @@ class Store(Protocol):
         """The same as `read`, away from the event loop, for reads of more than a few hundred rows."""
         ...
 
+    def of_app(self, app_id: bytes) -> Store:
+        """The same store for one app's callers.
+
+        Where the engine can hide rows, its reads see none of another app in the tables that name their app: a second
+        wall, should a statement ever forget the app. Writes see all, as they share their transactions.
+        """
+        ...
+
     async def woken(self) -> None:
         """Return when a call of any process on the database left something to do (`Transaction.wake`), or may have.
 

@@ -77,7 +77,7 @@ def add(name: str) -> Any:
 
 def write_together(server: Server, *calls: Any) -> list[Any]:
     async def main() -> list[Any]:
-        writer = Writer(server.connect)
+        writer = Writer(server.connect, lambda: None)
         answers = await asyncio.gather(*map(writer.write, calls), return_exceptions=True)
         await writer.stop()
         return answers

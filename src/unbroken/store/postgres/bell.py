@@ -42,7 +42,7 @@ class Bell:
         self._stirred = asyncio.Event()
         self._is_rung = False
         self._has_ears = False
-        self._is_stopping = False
+        self._ending = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
     def ring(self) -> None:
@@ -63,30 +63,34 @@ class Bell:
 
     async def stop(self) -> None:
         """Ring what is to be rung, then let go of the connection."""
-        self._is_stopping = True
+        self._ending.set()
+        self._stirred.set()
         serving = self._serving
-        if serving is None:
-            return
-        if self._is_rung:
+        if serving is not None:
             await asyncio.wait([serving], timeout=_GOODBYE_S)
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
 
     def _stir(self) -> None:
         self._stirred.set()
-        if self._serving is None and not self._is_stopping:
+        if self._serving is None and not self._ending.is_set():
             self._serving = asyncio.create_task(self._serve())
 
     async def _serve(self) -> None:
         """Stay connected for as long as there is anything to ring or to hear."""
         try:
-            while self._is_rung or (self._has_ears and not self._is_stopping):
+            while (self._is_rung or self._has_ears) and not self._ending.is_set():
                 try:
                     await self._serve_on(await self._connect())
                 except Exception:  # noqa: BLE001 - whatever it is, those who wait look by themselves meanwhile
-                    await asyncio.sleep(_PAUSE_S)
+                    await self._pause()
         finally:
             self._serving = None
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PAUSE_S):
+                await self._ending.wait()
 
     async def _serve_on(self, connection: Any) -> None:
         """Until the connection is lost, or nothing is left to do."""
@@ -94,7 +98,7 @@ class Bell:
         is_listening = False
         try:
             channel = await connection.fetchval(_CHANNEL)
-            while not connection.is_closed() and (self._is_rung or not self._is_stopping):
+            while not connection.is_closed() and (self._is_rung or not self._ending.is_set()):
                 self._stirred.clear()
                 if self._has_ears and not is_listening:
                     await connection.add_listener(channel, self._hear)

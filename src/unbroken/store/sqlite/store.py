@@ -98,6 +98,10 @@ class SqliteStore:
         except sqlite3.OperationalError as error:
             raise await self._named(error) from error
 
+    def of_app(self, app_id: bytes) -> Self:  # noqa: ARG002
+        """See `Store.of_app`. The engine cannot hide rows."""
+        return self
+
     async def woken(self) -> None:
         """See `Store.woken`. Who writes to the file makes no sound, but a look into it costs next to nothing."""
         await asyncio.sleep(_LOOK_EVERY_S)
