@@ -93,7 +93,7 @@ def add(name: str) -> Any:
 
 def write_together(server: Server, *calls: Any) -> list[Any]:
     async def main() -> list[Any]:
-        writing = Writer(server.connect)
+        writing = Writer(server.connect, ring=lambda: None)
         answers = await asyncio.gather(*map(writing.write, calls), return_exceptions=True)
         await writing.stop()
         return answers
@@ -214,7 +214,7 @@ def test_a_call_that_waits_too_long_for_its_turn_is_told_so_and_not_run():
             await free.wait()
             return await server.connect()
 
-        writing = Writer(connect, Limits(turn_s=0.05))
+        writing = Writer(connect, ring=lambda: None, limits=Limits(turn_s=0.05))
         with pytest.raises(StoreUnavailable, match="not stored"):
             await writing.write(add("late"))
         asyncio.get_running_loop().call_soon(free.set)

@@ -40,6 +40,7 @@ class Limits:
             the same reason, and with `commit_s` shorter than what an SDK waits for a reply (30 s).
         commit_s: to make a transaction durable, on the synchronous standbys too.
         long_commit_s: the same of a migration or a move, whose changes may be many.
+        poll_s: after which whoever waits for something to do looks by itself.
     """
 
     connect_s: float = 5.0
@@ -50,6 +51,7 @@ class Limits:
     turn_s: float = 12.0
     commit_s: float = 8.0
     long_commit_s: float = 600.0
+    poll_s: float = 1.0
 
 
 class Url:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from copy import copy
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import asyncpg
@@ -12,14 +14,16 @@ import asyncpg
 from unbroken.store import migrate
 from unbroken.store.contract import Call, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import opening, purging
+from unbroken.store.postgres.bell import Bell
 from unbroken.store.postgres.connection import Limits, Url
+from unbroken.store.postgres.reader import EVERY_APP, SESSION
 from unbroken.store.postgres.readers import LongReaders, Readers
 from unbroken.store.postgres.trouble import refusal, trouble
 from unbroken.store.postgres.writer import Writer, close
 from unbroken.store.whereabouts import name_missing_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -46,8 +50,10 @@ class PostgresStore:
     def __init__(self, url: Url, limits: Limits) -> None:
         self._url = url
         self._limits = limits
-        self._writer = Writer(self._connect_for_writing, limits)
-        self._readers = Readers(self._connect, _READERS)
+        self._bell = Bell(self._connect, limits.poll_s)
+        self._writer = Writer(self._connect_for_writing, ring=self._bell.ring, limits=limits)
+        self._readers = Readers(self._connect_for_reading, _READERS)
+        self._app_id = EVERY_APP
         self._long = LongReaders(self._connect_for_long)
         self._watch: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -102,16 +108,26 @@ class PostgresStore:
     async def read(self, call: Call[T]) -> T:
         """See `Store.read`."""
         try:
-            return await self._readers.run(call)
+            return await self._readers.run(call, self._app_id)
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
 
     async def read_long(self, call: Call[T]) -> T:
         """See `Store.read_long`."""
         try:
-            return await self._long.run(call)
+            return await self._long.run(call, self._app_id)
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
+
+    def of_app(self, app_id: bytes) -> Self:
+        """See `Store.of_app`."""
+        view = copy(self)
+        view._app_id = app_id  # noqa: SLF001 - its own
+        return view
+
+    async def woken(self) -> None:
+        """See `Store.woken`."""
+        await self._bell.wait()
 
     async def _named(self, error: asyncpg.UndefinedTableError) -> Exception:
         """A table that is not there was moved away, or is a mistake in the statement."""
@@ -156,19 +172,23 @@ class PostgresStore:
                 await self._watch
         await self._long.close()
         await self._writer.stop()
+        await self._bell.stop()
         await self._readers.close()
 
-    async def _connect(self, *, is_long: bool = False) -> Any:
+    async def _connect(self, *, is_long: bool = False, settings: Mapping[str, str] = MappingProxyType({})) -> Any:
         try:
-            return await self._url.connect(self._limits, is_long=is_long)
+            return await self._url.connect(self._limits, is_long=is_long, **settings)
         except Exception as error:
             named = trouble(error)
             if not isinstance(named, StoreUnavailable):
                 named = StoreUnavailable(f"The database cannot be reached ({error}).")
             raise named from error
 
+    async def _connect_for_reading(self) -> Any:
+        return await self._connect(settings=SESSION)
+
     async def _connect_for_long(self) -> Any:
-        return await self._connect(is_long=True)
+        return await self._connect(is_long=True, settings=SESSION)
 
     async def _connect_for_writing(self) -> Any:
         """A connection whose COMMIT waits for the disk; a server that is being started again is waited for."""

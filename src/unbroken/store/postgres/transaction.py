@@ -90,12 +90,14 @@ class Outcome(Generic[T]):
     error: BaseException | None
     has_written: bool = False
     """It has surely changed a row; False: perhaps."""
+    wakes: bool = False
+    """It left something to do (`Transaction.wake`)."""
 
 
 class PostgresTransaction:
     """See `Transaction`. Begin and commit are the business of its owner."""
 
-    __slots__ = ("_failed", "cause", "has_written", "is_clean")
+    __slots__ = ("_failed", "cause", "has_written", "is_clean", "wakes")
 
     def __init__(self) -> None:
         self._failed: Exception | None = None
@@ -105,6 +107,8 @@ class PostgresTransaction:
         """Nothing was written, and no statement failed: there is nothing to take back."""
         self.has_written = False
         """See `Outcome.has_written`."""
+        self.wakes = False
+        """See `Outcome.wakes`."""
 
     async def all(self, statement: str, *values: Value) -> list[Row]:
         """See `Transaction.all`."""
@@ -133,6 +137,10 @@ class PostgresTransaction:
         if self._failed is not None:
             raise self._failed
         await Asked(self, Kind.BESIDE if beside else Kind.HOLD, None, keys)
+
+    def wake(self) -> None:
+        """See `Transaction.wake`."""
+        self.wakes = True
 
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """See `Transaction.elsewhere`."""
@@ -234,5 +242,6 @@ class Running(Generic[T]):
     def _end(self, answer: T | None, error: BaseException | None) -> None:
         self.asked = None
         failed = self.transaction.end()
-        has_written = self.transaction.has_written
-        self.outcome = Outcome(answer if error is None else None, error or failed, has_written)
+        transaction = self.transaction
+        answer = answer if error is None else None
+        self.outcome = Outcome(answer, error or failed, transaction.has_written, transaction.wakes)

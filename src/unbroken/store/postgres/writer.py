@@ -64,11 +64,15 @@ class Writer:
 
     Args:
         connect: opens a connection; raises StoreUnavailable.
+        ring: called when a group is durable that left something to do.
         limits: how long a call waits for its turn, and for the disk and the standbys.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]], limits: Limits | None = None) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[Any]], *, ring: Callable[[], None], limits: Limits | None = None
+    ) -> None:
         self._connect = connect
+        self._ring = ring
         self._limits = limits or Limits()
         self._connection: Any = None
         self._statements = Statements()
@@ -111,7 +115,10 @@ class Writer:
             while self._jobs:
                 group = [self._jobs.popleft() for _ in range(min(GROUP_MAX, len(self._jobs)))]
                 try:
-                    _wake(await self._run(group))
+                    told = await self._run(group)
+                    _wake(told)
+                    if any(outcome.wakes and outcome.error is None for _, outcome in told):
+                        self._ring()
                 except BaseException:
                     self._jobs.extendleft(reversed(group))
                     raise
