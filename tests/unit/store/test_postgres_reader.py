@@ -22,14 +22,18 @@ BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the connections for reads were told."""
+    """What the connections were told since the last of them was opened for reading."""
     statements: list[str] = []
     connect = Url.connect
 
+    def hear(record: Any) -> None:
+        statements.append(record.query)
+        if record.query.startswith("SET default_transaction"):
+            statements.clear()
+
     async def connect_and_listen(*args: Any, **settings: Any) -> Any:
         connection = await connect(*args, **settings)
-        if "default_transaction_read_only" in settings:
-            connection.add_query_logger(lambda record: statements.append(record.query))
+        connection.add_query_logger(hear)
         return connection
 
     monkeypatch.setattr(Url, "connect", connect_and_listen)
@@ -120,3 +124,15 @@ def test_a_read_may_not_write_with_a_transaction_or_without_one(schemas, stateme
         assert await store.read(call) == [(1,)]
 
     on(schemas, story)
+
+
+def test_a_url_that_looks_for_a_primary_finds_it_for_reads_too(schemas):
+    async def main() -> Any:
+        url = f"{schemas.create()}&target_session_attrs=read-write"
+        store = await PostgresStore.open(url, migrations=MIGRATIONS)
+        try:
+            return [await read(lambda tx: tx.one(NUMBER)) for read in (store.read, store.read_long)]
+        finally:
+            await store.close()
+
+    assert asyncio.run(main()) == [(1,), (1,)]

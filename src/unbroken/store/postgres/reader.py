@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SESSION: Final = {"default_transaction_read_only": "on"}
-"""Settings of a connection for reads: a statement outside a transaction may not write either."""
-
 EVERY_APP: Final = b""
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SHOW: Final = "SELECT set_config('unbroken.app', $1, FALSE)"
@@ -33,7 +30,7 @@ class Reader:
     """See the module.
 
     Args:
-        connection: of asyncpg, opened with `SESSION`.
+        connection: of asyncpg, on which `only_read` was done.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -68,6 +65,14 @@ class Reader:
         if self.shows != app_id:
             await self.connection.fetchval(_SHOW, app_id.hex())
             self.shows = app_id
+
+
+async def only_read(connection: Any) -> None:
+    """Let no statement outside a transaction write either.
+
+    Not from the beginning of the session: a URL with `target_session_attrs=read-write` would take it for a standby.
+    """
+    await connection.execute("SET default_transaction_read_only = on")
 
 
 async def _run(connection: _Counted, call: Call[T]) -> tuple[Outcome[T], Exception | None]:

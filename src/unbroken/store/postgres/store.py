@@ -6,7 +6,6 @@ import asyncio
 import time
 from contextlib import suppress
 from copy import copy
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import asyncpg
@@ -16,14 +15,14 @@ from unbroken.store.contract import Call, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import opening, purging
 from unbroken.store.postgres.bell import Bell
 from unbroken.store.postgres.connection import Limits, Url
-from unbroken.store.postgres.reader import EVERY_APP, SESSION
+from unbroken.store.postgres.reader import EVERY_APP, only_read
 from unbroken.store.postgres.readers import LongReaders, Readers
 from unbroken.store.postgres.trouble import refusal, trouble
 from unbroken.store.postgres.writer import Writer, close
 from unbroken.store.whereabouts import name_missing_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 T = TypeVar("T")
 
@@ -175,20 +174,26 @@ class PostgresStore:
         await self._bell.stop()
         await self._readers.close()
 
-    async def _connect(self, *, is_long: bool = False, settings: Mapping[str, str] = MappingProxyType({})) -> Any:
+    async def _connect(self, *, is_long: bool = False) -> Any:
         try:
-            return await self._url.connect(self._limits, is_long=is_long, **settings)
+            return await self._url.connect(self._limits, is_long=is_long)
         except Exception as error:
             named = trouble(error)
             if not isinstance(named, StoreUnavailable):
                 named = StoreUnavailable(f"The database cannot be reached ({error}).")
             raise named from error
 
-    async def _connect_for_reading(self) -> Any:
-        return await self._connect(settings=SESSION)
+    async def _connect_for_reading(self, *, is_long: bool = False) -> Any:
+        connection = await self._connect(is_long=is_long)
+        try:
+            await only_read(connection)
+        except Exception as error:
+            connection.terminate()
+            raise StoreUnavailable(str(trouble(error))) from error
+        return connection
 
     async def _connect_for_long(self) -> Any:
-        return await self._connect(is_long=True, settings=SESSION)
+        return await self._connect_for_reading(is_long=True)
 
     async def _connect_for_writing(self) -> Any:
         """A connection whose COMMIT waits for the disk; a server that is being started again is waited for."""
