@@ -67,6 +67,11 @@ class PostgresServer:
         return self._process.pid
 
     @property
+    def programs(self) -> Path:
+        """The directory of PostgreSQL's own programs."""
+        return self._programs
+
+    @property
     def data(self) -> Path:
         """Its data directory."""
         assert self._directory is not None, "the server was started"
