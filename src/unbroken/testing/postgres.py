@@ -53,7 +53,7 @@ class PostgresServer:
     """
 
     def __init__(self, **settings: str) -> None:
-        self._settings = settings
+        self.settings = settings
         self._programs = _programs()
         self._directory: Path | None = None
         self._port: int | None = None
@@ -70,6 +70,13 @@ class PostgresServer:
     def programs(self) -> Path:
         """The directory of PostgreSQL's own programs."""
         return self._programs
+
+    @property
+    def port(self) -> int:
+        """On which it listens; known once it was started."""
+        if self._port is None:
+            raise ProcessFailed("The PostgreSQL server was never started.")
+        return self._port
 
     @property
     def data(self) -> Path:
@@ -149,17 +156,25 @@ class PostgresServer:
             for path in (directory, directory / "password"):
                 shutil.chown(path, _UNPRIVILEGED)
         self._programs = _reachable(self._programs, directory)
-        made = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [
-                str(self._programs / "initdb"), f"--pgdata={directory / 'data'}", f"--username={_ACCOUNT}",
-                f"--pwfile={directory / 'password'}", "--auth=password", "--encoding=UTF8", "--locale=C",
-                "--no-sync", "--no-instructions",
-            ],
+        self._fill(directory)
+        return directory
+
+    def _fill(self, directory: Path) -> None:
+        """Make the data that it begins with."""
+        self._run_program(
+            directory, "initdb", f"--pgdata={directory / 'data'}", f"--username={_ACCOUNT}",
+            f"--pwfile={directory / 'password'}", "--auth=password", "--encoding=UTF8", "--locale=C",
+            "--no-sync", "--no-instructions",
+        )  # fmt: skip
+
+    def _run_program(self, directory: Path, name: str, *words: str) -> None:
+        """Run one of PostgreSQL's own programs to its end."""
+        done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
+            [str(self._programs / name), *words],
             capture_output=True, text=True, check=False, cwd=directory, **_account(),
         )  # fmt: skip
-        if made.returncode != 0:
-            raise ProcessFailed(f"PostgreSQL's data could not be made.\n{made.stderr}")
-        return directory
+        if done.returncode != 0:
+            raise ProcessFailed(f"{name} failed.\n{done.stdout}{done.stderr}")
 
     def _spawn(self, directory: Path, port: int) -> subprocess.Popen[bytes]:
         settings = {
@@ -171,7 +186,7 @@ class PostgresServer:
             "checkpoint_timeout": "1h",  # one that falls into a test would sync the files of all tests before it
             "max_wal_size": "4GB",
             "autovacuum": "off",
-        } | self._settings
+        } | self.settings
         words = [str(self._programs / "postgres"), "-D", str(directory / "data")]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]

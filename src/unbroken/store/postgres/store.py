@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import asyncpg
@@ -25,6 +27,9 @@ _READERS: Final = 8
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Between the attempts to reach the server again; then whoever waits is told, and the next one tries anew."""
 
+_AWAITED_S: Final = 4.0
+"""No attempt begins later: where nothing answers at all, each takes as long as `Limits.connect_s`."""
+
 _CATALOGUE: Final = f"""
     SELECT t.relname, a.attname FROM ({opening.TABLES}) t JOIN pg_attribute a ON a.attrelid = t.oid
     WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum"""
@@ -41,9 +46,10 @@ class PostgresStore:
     def __init__(self, url: Url, limits: Limits) -> None:
         self._url = url
         self._limits = limits
-        self._writer = Writer(self._connect_for_writing)
+        self._writer = Writer(self._connect_for_writing, limits)
         self._readers = Readers(self._connect, _READERS)
         self._long = LongReaders(self._connect_for_long)
+        self._watch: asyncio.Task[None] | None = None
         self._is_closed = False
 
     @classmethod
@@ -58,7 +64,8 @@ class PostgresStore:
         """Open the database at `url` and bring it up to date.
 
         Args:
-            url: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE, with any option of the server's sessions after a ?.
+            url: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE, with any option of the server's sessions after a ?;
+                several HOST:PORT with a comma between them are a primary and its standbys, whichever is which.
             migrations: instead of those that ship with Unbroken.
             limits: how long things may take.
             as_it_is: for a move: change nothing, and open also one that is not in use (`whereabouts`).
@@ -69,6 +76,7 @@ class PostgresStore:
         known = migrate.packaged(migrate.POSTGRESQL) if migrations is None else migrations
         store = cls(Url(url), limits or Limits())
         await store._prepare(None if as_it_is else known)
+        store._watch = asyncio.create_task(store._url.keep_watch(store._limits))
         return store
 
     async def _prepare(self, known: Sequence[migrate.Migration] | None) -> None:
@@ -76,7 +84,7 @@ class PostgresStore:
         try:
             connection = await self._url.connect(self._limits, is_long=True)
             try:
-                await opening.prepare(connection, known, place)
+                await opening.prepare(connection, known, place, commit_s=self._limits.long_commit_s)
             finally:
                 await close(connection)
         except StoreRefused:
@@ -142,6 +150,10 @@ class PostgresStore:
     async def close(self) -> None:
         """See `Store.close`. A long read that still runs is broken off."""
         self._is_closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
         await self._long.close()
         await self._writer.stop()
         await self._readers.close()
@@ -160,6 +172,7 @@ class PostgresStore:
 
     async def _connect_for_writing(self) -> Any:
         """A connection whose COMMIT waits for the disk; a server that is being started again is waited for."""
+        until = time.monotonic() + _AWAITED_S
         for pause_s in (*_PAUSES_S, None):
             try:
                 connection = await self._connect()
@@ -169,7 +182,7 @@ class PostgresStore:
                     connection.terminate()
                     raise StoreUnavailable(str(trouble(error))) from error
             except StoreUnavailable:
-                if pause_s is None or self._is_closed:
+                if pause_s is None or self._is_closed or time.monotonic() > until:
                     raise
                 await asyncio.sleep(pause_s)
             else:
