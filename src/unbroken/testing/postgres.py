@@ -62,6 +62,11 @@ class PostgresServer(Member):
         self._port: int | None = None
 
     @property
+    def programs(self) -> Path:
+        """The directory of PostgreSQL's own programs."""
+        return self._programs
+
+    @property
     def port(self) -> int:
         """On which it listens; known once it was started."""
         if self._port is None:
