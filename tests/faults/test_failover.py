@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BACK_S = 10.0
-BEFORE_EACH = 3
+BEFORE_EACH = 8
 """How many calls of each client are acknowledged between two faults."""
 
 

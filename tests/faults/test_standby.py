@@ -80,6 +80,9 @@ async def test_what_a_standby_has_not_confirmed_is_told_to_nobody_and_waited_for
         await store.write(add("second"))
     assert time.monotonic() - began < 10
     assert await names(store) == []
+    fresh = await opened(pair.url(), IMPATIENT)  # although a writer holds the lock
+    assert await names(fresh) == []
+    await fresh.close()
 
     await asyncio.to_thread(pair.standby.start)
     await until(lambda: takes(store, "third"))
