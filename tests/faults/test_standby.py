@@ -148,6 +148,7 @@ async def test_a_former_primary_that_still_runs_is_left_without_being_told(
 ) -> None:
     """Nobody has fenced it. Its sessions are ended, its long reads too."""
     await store.write(add("a"))
+    assert await names(store) == ["a"]
     await store.read_long(lambda tx: tx.one("SELECT 1"))
     await asyncio.to_thread(pair.promote)
     tell(pair.standby, "INSERT INTO things (name, number) VALUES ('new', 0)")
