@@ -5,7 +5,6 @@ The servers may use every core, as the application's own core and the load gener
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from bench import machine
+from unbroken.testing.member import HERE, Site
 from unbroken.testing.nats import NatsCluster
 from unbroken.testing.postgres import PostgresServer, run_apart
 
@@ -64,7 +64,7 @@ class Database:
 @contextmanager
 def database() -> Iterator[Database]:
     """A server, thrown away at the end."""
-    with machine.unpinned(), PostgresServer(**SERVER_SETTINGS) as server:
+    with machine.unpinned(), PostgresServer(HERE, **SERVER_SETTINGS) as server:
         yield Database(server)
 
 
@@ -77,13 +77,9 @@ def slow_database(sync_ms: float) -> Iterator[Database]:
     """
     with tempfile.TemporaryDirectory(prefix="unbroken-shim-") as directory:
         library = _shim(Path(directory))
-        added = {"LD_PRELOAD": str(library), "SLOW_SYNC_US": str(round(sync_ms * 1000))}
-        with _environment(added), machine.unpinned():
-            server = PostgresServer(**SERVER_SETTINGS).start()
-        try:
+        slow = Site(environment={"LD_PRELOAD": str(library), "SLOW_SYNC_US": str(round(sync_ms * 1000))})
+        with machine.unpinned(), PostgresServer(slow, **SERVER_SETTINGS) as server:
             yield Database(server)
-        finally:
-            server.stop()
 
 
 class NoCompiler(RuntimeError):
@@ -98,17 +94,6 @@ def _shim(directory: Path) -> Path:
     library = directory / "slow_sync.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(_SHIM), "-ldl"], check=True)
     return library
-
-
-@contextmanager
-def _environment(added: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in added}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class Log:

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from bench import load, machine
 from bench.measure import Turn
 from unbroken.randomness import SystemRandomness
-from unbroken.testing.process import stop_process
+from unbroken.testing.member import stop_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from bench import calls, load, machine
-from unbroken.testing.process import ProcessFailed, await_ready, free_port, stop_process
+from unbroken.testing.member import ProcessFailed, stop_process
+from unbroken.testing.process import await_ready, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

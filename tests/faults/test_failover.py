@@ -21,14 +21,14 @@ from tests.model.api import DAY_MS, Api, App, Connection, create_app, from_iso
 from unbroken.clock import SystemClock
 from unbroken.testing.postgres import run_apart
 from unbroken.testing.process import PlatformProcess
-from unbroken.testing.replication import ReplicatedPostgres
+from unbroken.testing.replication import ReplicatedPostgres, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 BACK_S = 10.0
-BEFORE_EACH = 3
+BEFORE_EACH = 8
 """How many calls of each client are acknowledged between two faults."""
 
 
@@ -87,6 +87,33 @@ def fail_over(cluster: Cluster, app: App, rounds: int) -> str:
         told = load.stop()
     compare(cluster, pair.standby.url(), app, told)
     return report(f"{rounds} fail-overs", load, told) + f", back within {max(backs):.1f} s"
+
+
+def test_a_loss_would_be_noticed(cluster: tuple[Cluster, App]) -> None:
+    """The standby is not synchronous, and lacks what was acknowledged while it was away."""
+    (cluster_, app), pair = cluster, cluster[0].pair
+    tell(pair.primary, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()")
+    with Load(cluster_.base_urls, app) as load:
+        load.await_each("count")
+        pair.standby.kill()
+        load.await_each("count", BEFORE_EACH)
+        told = load.stop()
+    pair.primary.kill()
+    pair.standby.start()
+    pair.promote()
+    for base_url in cluster_.base_urls:
+        await_back(base_url)
+
+    with pytest.raises((AssertionError, KeyError)):
+        compare(cluster_, pair.standby.url(), app, told)
+
+
+def await_back(base_url: str) -> None:
+    until = time.monotonic() + BACK_S
+    with closing(Connection(base_url)) as connection:
+        while connection.call("GET", "/health/ready").status != 200:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 def test_a_dead_standby_stops_what_is_acknowledged_and_neither_the_callers_nor_the_primarys_end_loses_any(

@@ -80,6 +80,9 @@ async def test_what_a_standby_has_not_confirmed_is_told_to_nobody_and_waited_for
         await store.write(add("second"))
     assert time.monotonic() - began < 10
     assert await names(store) == []
+    fresh = await opened(pair.url(), IMPATIENT)  # although a writer holds the lock
+    assert await names(fresh) == []
+    await fresh.close()
 
     await asyncio.to_thread(pair.standby.start)
     await until(lambda: takes(store, "third"))
@@ -145,6 +148,7 @@ async def test_a_former_primary_that_still_runs_is_left_without_being_told(
 ) -> None:
     """Nobody has fenced it. Its sessions are ended, its long reads too."""
     await store.write(add("a"))
+    assert await names(store) == ["a"]
     await store.read_long(lambda tx: tx.one("SELECT 1"))
     await asyncio.to_thread(pair.promote)
     tell(pair.standby, "INSERT INTO things (name, number) VALUES ('new', 0)")

@@ -199,11 +199,17 @@ def await_ready(
     return False
 
 
-def offer(server: AbstractContextManager[Any], url: Callable[[], str], file: Path) -> None:
+def offer(
+    server: AbstractContextManager[Any],
+    url: Callable[[], str],
+    file: Path,
+    wait: Callable[[set[signal.Signals]], object] = signal.sigwait,
+) -> None:
     """Run a server until SIGTERM or SIGINT; once it is ready, `file` holds its URL, for its owner.
 
     Args:
         server: starts it, and stops it at the end.
+        wait: returns when one of these signals, which are blocked, has come.
     """
     ended = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ended)
@@ -212,7 +218,7 @@ def offer(server: AbstractContextManager[Any], url: Callable[[], str], file: Pat
         draft.touch(mode=0o600)
         draft.write_text(f"{url()}\n")
         draft.replace(file)
-        signal.sigwait(ended)
+        wait(ended)
 
 
 def _answers(host: str, port: int, path: str) -> bool:

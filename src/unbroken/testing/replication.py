@@ -2,20 +2,26 @@
 
 A commit of the primary is answered when both have it on their disks. `postgresql.conf` is not asked for that: the
 standby's name is set by SQL, as an operator or Patroni would, since a promoted one begins alone.
+
+`python -m unbroken.testing.replication FILE` runs both until it is ended, and writes the URL of a database to FILE.
+When FILE.lost appears the primary is killed and the standby promoted; then FILE.lost is gone.
 """
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import asyncpg
 
 from unbroken.testing.member import HERE, ProcessFailed
 from unbroken.testing.postgres import PostgresServer, run_apart
+from unbroken.testing.process import offer
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 STANDBY: Final = "unbroken_standby"
@@ -23,6 +29,7 @@ STANDBY: Final = "unbroken_standby"
 
 _TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.02
+_LOOK_EVERY_S: Final = 0.1
 _STATE: Final = "SELECT sync_state FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'"
 
 
@@ -143,3 +150,20 @@ async def _value(url: str, statement: str, *values: Any) -> Any:
         return await connection.fetchval(statement, *values)
     finally:
         await connection.close()
+
+
+def _lose_the_primary_at(pair: ReplicatedPostgres, file: Path, ended: set[signal.Signals]) -> None:
+    """Until one of the signals has come."""
+    is_lost = False
+    while signal.sigtimedwait(ended, _LOOK_EVERY_S) is None:
+        if not is_lost and file.exists():
+            is_lost = True
+            pair.primary.kill()
+            pair.promote()
+            file.unlink()
+
+
+if __name__ == "__main__":
+    named, both = Path(sys.argv[1]), ReplicatedPostgres()
+    lost = named.with_name(f"{named.name}.lost")
+    offer(both, both.url, named, lambda ended: _lose_the_primary_at(both, lost, ended))

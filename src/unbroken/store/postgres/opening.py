@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
+
 from unbroken.store import migrate
 from unbroken.store.contract import StoreRefused
 from unbroken.store.postgres.commit import Unsure, commit
@@ -44,6 +46,8 @@ async def prepare(connection: Any, known: Sequence[migrate.Migration] | None, pl
     await _refuse_unfit(connection, place)
     if known is None:
         return
+    if await _is_up_to_date(connection, known, place):
+        return  # without the lock, which somebody may hold who waits for a standby: so reads can begin
     await be_durable(connection)
     await connection.execute(BEGIN)
     await _refuse_elsewhere(connection, place)
@@ -53,7 +57,7 @@ async def prepare(connection: Any, known: Sequence[migrate.Migration] | None, pl
             await connection.execute(statement)
         row = migration.applied
         await connection.execute(migrate.RECORD, row.version, row.name, row.checksum)
-    try:  # where nothing was to be done, nothing is waited for: reads go on without a standby
+    try:
         await commit(connection, has_written=True, limit_s=commit_s)
     except Unsure as unsure:
         raise StoreRefused(f"The tables of {place} were changed, but perhaps not on its standbys ({unsure}).") from None
@@ -90,6 +94,14 @@ async def _refuse_unfit(connection: Any, place: str) -> None:
 
 async def _refuse_elsewhere(connection: Any, place: str) -> None:
     refuse_elsewhere({name for _, name in await connection.fetch(TABLES)}, place)
+
+
+async def _is_up_to_date(connection: Any, known: Sequence[migrate.Migration], place: str) -> bool:
+    await _refuse_elsewhere(connection, place)
+    try:
+        return not migrate.pending(known, await _applied(connection))
+    except asyncpg.UndefinedTableError:
+        return False
 
 
 async def _applied(connection: Any) -> list[migrate.Applied]:
