@@ -12,7 +12,7 @@ from tests.model.api import PHONE, Api, App, Connection, create_app, random_uuid
 
 from unbroken.clock import SystemClock
 from unbroken.randomness import SystemRandomness
-from unbroken.testing.nats import delete_stream
+from unbroken.testing.nats import delete_stream, replicas_at
 from unbroken.testing.process import PlatformProcess
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Cluster:
         self._shared = {
             "database_url": database_url,
             "nats_url": nats_url,
-            "nats_replicas": "1",
+            "nats_replicas": str(replicas_at(nats_url)),
             "nats_stream": stream,
             "nats_max_mib": "64",
             "keep_alive_s": "3600",
