@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.model.engines import ENGINES, Engine
+from tests.engines import ENGINES, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

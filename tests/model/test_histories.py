@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from tests.engines import CLUSTER, POSTGRES, SQLITE, Engine
 from tests.model import naive
 from tests.model.api import DAY_MS, Api, Connection, create_app
-from tests.model.engines import CLUSTER, POSTGRES, SQLITE, Engine
 from tests.model.history import DEVICES, History, Laboratory
 from tests.model.tables import Tables
 

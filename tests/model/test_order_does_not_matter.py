@@ -14,9 +14,9 @@ from random import Random  # noqa: TID251 - seeded, so that a failure can be pla
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.engines import CLUSTER, POSTGRES, SQLITE, Engine
 from tests.model.api import DAY_MS, WEEK_MS, Api, App, Connection, create_app, random_uuid
 from tests.model.days import Delivery, Story, in_order, tell, torn
-from tests.model.engines import CLUSTER, POSTGRES, SQLITE, Engine
 
 from unbroken.testing.process import PlatformProcess
 

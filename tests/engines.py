@@ -1,4 +1,4 @@
-"""The engines: a suite of histories is played on each of them, unchanged, and never learns which it is."""
+"""The engines: a suite of histories or faults runs on each of them, unchanged, and never learns which it is."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Engine:
         database: dict[str, str] = {"database_url": self._fixture("schemas").create()}
         if self.name == POSTGRES:
             return database
-        self._streams.append(f"model-{SystemRandomness().secret(6).hex()}")
+        self._streams.append(f"test-{SystemRandomness().secret(6).hex()}")
         nats_url: str = self._fixture("nats_url")
         nats = {"nats_url": nats_url, "nats_stream": self._streams[-1], "nats_max_mib": "64"}
         return database | nats | {"nats_replicas": str(replicas_at(nats_url))}
 
     def count(self, variable: str, usual: Mapping[str, int]) -> int:
-        """How many there are to be: what the environment says, or else what is usual on this one."""
+        """How many there are to be: what the environment says, or else what is usual on this engine."""
         return int(os.environ.get(variable, usual[self.name]))
 
     def close(self) -> None:
