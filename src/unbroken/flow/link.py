@@ -51,7 +51,7 @@ async def link(
         return answer, UserId(bytes.fromhex(answer.id))
 
     try:
-        return await once_or_tried(context, same, wire.Linked, write, dry_run=dry_run)
+        return await once_or_tried(context, same, wire.Linked, write, dry_run=dry_run, beside=True)
     except Refusal:
         if not dry_run:
             await asked.refused.keep(context)

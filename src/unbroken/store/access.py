@@ -167,6 +167,7 @@ _FORGET_CODES: Final = "DELETE FROM auth_codes WHERE expires_at < $1"
 
 async def code(tx: Transaction, digest: bytes) -> Code | None:
     """A code, spent or not."""
+    await tx.hold(digest)
     row = await tx.one(_CODE, digest)
     if row is None:
         return None

@@ -100,6 +100,19 @@ class Transaction(Protocol):
         """Run a statement without an answer once for each of `rows`, in their order."""
         ...
 
+    async def hold(self, *keys: bytes, beside: bool = False) -> None:
+        """Say what this call is about, before it is read: ids, or digests of what is looked for.
+
+        Calls that hold no key in common cannot tell whether they run one after the other or side by side, where
+        PostgreSQL answers one statement for many of them (docs/decisions/0020). Keys are held where they become known,
+        and best before anything is written.
+
+        Args:
+            beside: said first of all, if at all: each row that this call reads or changes is found by a key that it
+                holds, or is one that no such call changes (apps, policies, tombstones).
+        """
+        ...
+
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """Await a look at another system that holds a part of the data, as a payload log outside the database does.
 

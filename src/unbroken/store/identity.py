@@ -72,11 +72,11 @@ async def load_user(tx: Transaction, people: People, app_id: AppId, user_id: Use
 
 async def load_carrier(tx: Transaction, people: People, app_id: AppId, external_id: ExternalId) -> User | None:
     """The user that carries an external id, as `load_user` loads it."""
-    row = await tx.one(_CARRIER, app_id, external_id)
-    if row is None:
+    carrier = await carrier_of(tx, app_id, external_id)
+    if carrier is None:
         return None
-    people.carriers[external_id] = UserId(row[0])
-    return await load_user(tx, people, app_id, UserId(row[0]))
+    people.carriers[external_id] = carrier
+    return await load_user(tx, people, app_id, carrier)
 
 
 async def load_installs_of(tx: Transaction, people: People, app_id: AppId, user_id: UserId) -> None:
@@ -113,17 +113,20 @@ async def _add_install(tx: Transaction, people: People, install: Install) -> Non
 
 async def read_install(tx: Transaction, app_id: AppId, install_id: InstallId) -> Install | None:
     """One install of an app."""
+    await tx.hold(install_id)
     row = await tx.one(_INSTALL_ROW, app_id, install_id)
     return _install(row) if row else None
 
 
 async def read_installs_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Install]:
     """The installs that belong to a user now."""
+    await tx.hold(user_id)
     return [_install(row) for row in await tx.all(_INSTALLS_OF, app_id, user_id)]
 
 
 async def read_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User | None:
     """One user of an app, as it is: it may redirect."""
+    await tx.hold(user_id)
     row = await tx.one(_USER_ROW, app_id, user_id)
     return _user(row) if row else None
 
@@ -138,6 +141,7 @@ async def resolve_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User 
 
 async def carrier_of(tx: Transaction, app_id: AppId, external_id: ExternalId) -> UserId | None:
     """The user that carries an external id."""
+    await tx.hold(app_id + external_id.encode())
     row = await tx.one(_CARRIER, app_id, external_id)
     return UserId(row[0]) if row else None
 
@@ -149,12 +153,14 @@ async def external_ids_of(tx: Transaction, app_id: AppId, user_id: UserId) -> li
 
 async def app_and_use_of(tx: Transaction, install_id: InstallId) -> tuple[AppId, bool] | None:
     """The app of an install of any app, and whether it ever uploaded."""
+    await tx.hold(install_id)
     row = await tx.one(_APP_OF_INSTALL, install_id)
     return (AppId(row[0]), bool(row[1])) if row else None
 
 
 async def read_spans(tx: Transaction, install_id: InstallId) -> list[Span]:
     """All spans of an install, in order of time."""
+    await tx.hold(install_id)
     return [_span(row) for row in await tx.all(_SPANS, install_id)]
 
 

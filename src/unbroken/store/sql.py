@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from unbroken.store.contract import CallRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from unbroken.store.contract import Value
 
@@ -91,7 +91,7 @@ def positional(statement: str) -> Positional:
         ValueError: the parameters are not `$1` to `$n` with none left out.
         CallRefused: it would begin or end a transaction, which is the engine's business.
     """
-    text, order = _said(statement, "?")
+    text, order = _said(statement, lambda _: "?")
     count = _count(statement, order)
     return Positional(text, count, None if order == list(range(count)) else tuple(order))
 
@@ -104,12 +104,17 @@ def numbered(statement: str) -> Numbered:
         ValueError: the parameters are not `$1` to `$n` with none left out.
         CallRefused: it would begin or end a transaction, which is the engine's business.
     """
-    text, order = _said(statement, None)
+    text, order = _said(statement, "${}".format)
     return Numbered(text, _count(statement, order), _READS.match(statement) is not None)
 
 
-def _said(statement: str, parameter: str | None) -> tuple[str, list[int]]:
-    """The statement without locks, each parameter as `parameter` or as it is; which value each stands for, from 0."""
+def renamed(statement: str, name: Callable[[int], str]) -> str:
+    """`statement` with a name in the place of each parameter, which is numbered from 1."""
+    return _said(statement, name)[0]
+
+
+def _said(statement: str, name: Callable[[int], str]) -> tuple[str, list[int]]:
+    """The statement without locks, each parameter by its `name`; which value each stands for, from 0."""
     if _ENDS_TRANSACTION.match(statement):
         raise CallRefused(f"A call may not begin or end a transaction: {statement}")
     order: list[int] = []
@@ -119,8 +124,9 @@ def _said(statement: str, parameter: str | None) -> tuple[str, list[int]]:
             return token["literal"]
         if token["lock"] is not None:
             return ""
-        order.append(int(token["parameter"]) - 1)
-        return parameter or token[0]
+        number = int(token["parameter"])
+        order.append(number - 1)
+        return name(number)
 
     return _TOKEN.sub(say, statement), order
 

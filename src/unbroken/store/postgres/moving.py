@@ -12,7 +12,7 @@ from unbroken.store.movable import HeldTransaction, Shape, shape
 from unbroken.store.postgres.connection import Limits, Url
 from unbroken.store.postgres.opening import be_durable
 from unbroken.store.postgres.store import PostgresStore
-from unbroken.store.postgres.transaction import PostgresTransaction
+from unbroken.store.postgres.transaction import Running
 from unbroken.store.postgres.trouble import trouble
 from unbroken.store.postgres.writer import BEGIN, close
 
@@ -113,7 +113,7 @@ async def _tell(connection: Any, statement: str, before: Any = None) -> None:
 
 
 async def _run(connection: Any, call: Call[T]) -> T:
-    outcome = await PostgresTransaction(connection).run_call(call)
+    outcome = await Running(call).to_its_end(connection)
     if outcome.error is not None:
         raise outcome.error
     return outcome.answer  # type: ignore[return-value]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, StoreUnavailable
-from unbroken.store.postgres.transaction import Outcome, PostgresTransaction
+from unbroken.store.postgres.transaction import Outcome, Running
 from unbroken.store.postgres.trouble import READ_ONLY, is_lost, sqlstate, trouble
 from unbroken.store.postgres.writer import close, is_idle_again
 
@@ -151,9 +151,8 @@ async def read(connection: Any, call: Call[T]) -> tuple[Outcome[T], Exception | 
         await connection.execute(_BEGIN)
     except Exception as error:  # noqa: BLE001 - the caller tells what it means
         return Outcome(None, trouble(error)), error
-    transaction = PostgresTransaction(connection)
-    outcome = await transaction.run_call(call)
-    return outcome, transaction.cause
+    running = Running(call)
+    return await running.to_its_end(connection), running.transaction.cause
 
 
 def _answer(outcome: Outcome[T], cause: Exception | None) -> T:
