@@ -15,7 +15,7 @@ from unbroken.clock import SystemClock
 from unbroken.randomness import SystemRandomness
 from unbroken.testing.cluster import Cluster
 from unbroken.testing.member import Member, Site
-from unbroken.testing.nats import delete_stream
+from unbroken.testing.nats import delete_stream, replicas_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,8 @@ class Phones:
 def test_workers_share_the_work_and_one_takes_over_what_another_was_killed_over(
     tmp_path: Path, schemas: Schemas, nats_url: str, stream: str
 ) -> None:
-    settings = {"nats_replicas": "1", "nats_stream": stream, "nats_max_mib": "64", "keep_alive_s": "3600"}
+    replicas = str(replicas_at(nats_url))
+    settings = {"nats_replicas": replicas, "nats_stream": stream, "nats_max_mib": "64", "keep_alive_s": "3600"}
     stores = {"database_url": schemas.create(), "nats_url": nats_url}
     with Cluster(apis=1, workers=0, directory=tmp_path, settings=settings, **stores) as cluster:
         (api,) = cluster.apis

