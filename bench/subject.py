@@ -18,7 +18,8 @@ from unbroken.domain.standing import Standing
 from unbroken.randomness import SystemRandomness
 from unbroken.server.data_directory import DATABASE_FILE
 from unbroken.server.keys import open_vault
-from unbroken.testing.process import PlatformProcess, ProcessFailed, await_ready, free_port, spawn, stop_process
+from unbroken.testing.member import ProcessFailed, stop_process
+from unbroken.testing.process import PlatformProcess, await_ready, free_port, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -116,8 +116,7 @@ async def test_what_was_acknowledged_is_there_after_the_server_was_killed_under_
         for _ in range(3):
             await senders.until(ENOUGH)
             cluster.servers[0].kill()
-            cluster.servers[0].spawn()
-            await asyncio.to_thread(cluster.servers[0].await_ready)
+            await asyncio.to_thread(cluster.servers[0].start)
         await senders.until(ENOUGH)
         await senders.stop()
 
@@ -137,8 +136,7 @@ async def test_three_nodes_lose_nothing_and_go_on_when_their_leader_is_killed(
         leader = await asyncio.to_thread(cluster.leader_of, "faults")
         leader.kill()
         await senders.until(ENOUGH)  # two of three go on
-        leader.spawn()
-        await asyncio.to_thread(leader.await_ready)
+        await asyncio.to_thread(leader.start)
         await senders.until(ENOUGH)
         await senders.stop()
 
@@ -156,8 +154,7 @@ async def test_uploads_are_refused_while_no_server_is_there_and_taken_again_afte
             await log.append(Record(b"install-0001", NOW, b"meanwhile"), first_of_install=False)
         assert "not connected" in (await log.trouble() or "")
 
-        cluster.servers[0].spawn()
-        await asyncio.to_thread(cluster.servers[0].await_ready)
+        await asyncio.to_thread(cluster.servers[0].start)
         await until_it_takes(log)
         assert await log.trouble() is None
 
