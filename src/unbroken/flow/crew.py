@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
 
 BEAT_S: Final = 1.0
-SILENT_S: Final = 5.0
+SILENT_S: Final = 4.0
 """How long a worker that was killed still counts. Its work rests as long, and up to two beats: until the last one is
 noticed, and until its absence is."""
 

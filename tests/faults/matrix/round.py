@@ -11,9 +11,13 @@ from tests.faults.matrix.load import Load
 from tests.faults.matrix.service import Back, back
 from tests.model.api import Api, Connection
 
+from unbroken.store.contract import StoreError
+from unbroken.testing.member import ProcessFailed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tests.faults.matrix.embedded import Embedded
     from tests.faults.matrix.faults import Fault, Proof
     from tests.faults.matrix.scene import Scene
     from tests.model.api import App
@@ -49,8 +53,19 @@ class Result:
         )
 
 
-def play(scene: Scene, fault: Fault, number: int) -> Result:
-    """Play one round; the scene is whole again afterwards."""
+def play(scene: Scene | Embedded, fault: Fault, number: int) -> Result:
+    """Play one round; the scene is whole again afterwards. What breaks a round off is wrong, and told as all else."""
+    try:
+        return _play(scene, fault, number)
+    except (AssertionError, ProcessFailed, StoreError, OSError) as error:
+        scene.calm()
+        scene.await_whole()
+        never = Back(float("inf"), float("inf"))
+        told = f"broken off: {type(error).__name__}: {error}"
+        return Result(fault.name, number, never, fault.back_s, 0, 0, counted([]), [told])
+
+
+def _play(scene: Scene | Embedded, fault: Fault, number: int) -> Result:
     app = scene.operator.new_app(f"{fault.name} {number}")
     wrong: list[str] = []
     with Load(scene.base_urls, app) as load:
@@ -68,7 +83,7 @@ def play(scene: Scene, fault: Fault, number: int) -> Result:
     return Result(fault.name, number, came_back, fault.back_s, load.calls, load.retries, counted(load.people), wrong)
 
 
-def _suffer(scene: Scene, fault: Fault, number: int, app: App, wrong: list[str]) -> Back:
+def _suffer(scene: Scene | Embedded, fault: Fault, number: int, app: App, wrong: list[str]) -> Back:
     """Inflict it and heal it; when the service was back, from the kill or from the end of what lasts."""
     since_s, mark = time.monotonic(), f"{fault.name}-{number}-{app.app_id}"
     proof: Proof | None = fault.inflict(scene, number)
@@ -84,7 +99,7 @@ def _suffer(scene: Scene, fault: Fault, number: int, app: App, wrong: list[str])
     return back(scene.base_urls, app, since_s, mark)
 
 
-def _found(scene: Scene, fault: Fault, app: App, load: Load) -> Sequence[str]:
+def _found(scene: Scene | Embedded, fault: Fault, app: App, load: Load) -> Sequence[str]:
     """What is not as it must be, by reading from outside and by the platform's own verification."""
     connection = Connection(scene.base_urls[0])
     try:

@@ -43,7 +43,7 @@ def embedded() -> Iterator[Embedded]:
 
 
 def assert_borne(scene: Scene | Embedded, fault: Fault, count: int) -> None:
-    played = rounds(scene, fault, count)
+    played = rounds(scene, fault, range(count))
     print(summary(fault.name, played))
     assert [str(one) for one in played if one.wrong] == []
     assert scene.operator.findings() == []
