@@ -54,7 +54,7 @@ class Lived:
                 phone = await platform.register()
                 linked = await platform.link(phone, f"person-{number % 5}")
                 self.links[phone.install_id] = linked.id
-                platform.clock.advance_to(platform.clock.now_ms() + 60_000)
+                platform.clock.advance_to(platform.clock.now_ms() + 1_800_000)  # so that no burst of links is met
                 item = {"kind": "location", "t": platform.clock.now_ms(), "lat": 51, "lon": 4, "acc": 10}
                 await platform.upload(phone, [item])
                 self.uploads[phone.install_id] = linked.id

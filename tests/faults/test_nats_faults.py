@@ -143,6 +143,29 @@ async def test_three_nodes_lose_nothing_and_go_on_when_their_leader_is_killed(
         assert_nothing_lost(senders.acknowledged, await everything(log))
 
 
+@pytest.mark.parametrize("cluster", [3], indirect=True)
+async def test_a_process_that_starts_while_nobody_leads_waits_for_a_leader(
+    schemas: Schemas, cluster: NatsCluster
+) -> None:
+    database_url, (first, *others) = schemas.create(), cluster.servers
+    async with opened(schemas, cluster, database_url=database_url) as (_, log):
+        await log.append(Record(b"install-0001", NOW, b"before"), first_of_install=False)
+    for server in cluster.servers:
+        await asyncio.to_thread(server.kill)
+    first.spawn()  # a minority, and not one that led a moment ago
+
+    async def starts() -> None:
+        async with opened(schemas, cluster, database_url=database_url, mark="two") as (_, log):
+            assert await everything(log) == {b"install-0001": [NOW]}
+
+    starting = asyncio.create_task(starts())
+    assert not (await asyncio.wait([starting], timeout=6))[0], starting  # longer than one request waits
+    for server in others:
+        server.spawn()
+    async with asyncio.timeout(60):
+        await starting
+
+
 async def test_uploads_are_refused_while_no_server_is_there_and_taken_again_afterwards(
     schemas: Schemas, cluster: NatsCluster
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
 
 from unbroken.credentials import Kind, Signed, Vault, kind_of, read_opaque, write_opaque
@@ -54,6 +56,15 @@ def test_every_flipped_bit_is_noticed():
 def test_another_platform_does_not_believe_it():
     other = Vault(pepper=b"p" * 32, signing_key=b"t" * 32)
     assert other.open(Kind.USER_TOKEN, VAULT.sign(Kind.USER_TOKEN, SIGNED)) is None
+
+
+@pytest.mark.parametrize("length", [0, 1, 32, 63, 64, 65, 200])
+def test_a_digest_is_an_hmac_whatever_the_length_of_the_key(length):
+    key = bytes(range(length))
+    vault = Vault(pepper=key, signing_key=b"s")
+    for secret in ("", "a secret", "é" * 300):
+        assert vault.digest(secret) == hmac.digest(key, secret.encode(), "sha256")
+    assert vault.tombstone(b"i" * 12) == hmac.digest(key, b"tombstone" + b"i" * 12, "sha256")
 
 
 def test_the_vault_shows_nothing():

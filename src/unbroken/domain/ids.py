@@ -39,6 +39,7 @@ PLACEHOLDERS: Final = ("null", "undefined", "none", "anonymous", "guest", "unkno
 
 EXTERNAL_ID_MAX_CHARACTERS: Final = 255
 _ONLY_ZEROS_AND_HYPHENS: Final = re.compile(r"[0-]+")
+_NEVER_IN_A_TEXT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # Unicode's categories Cc and Cs
 
 
 def parse_external_id(text: str, placeholders: Collection[str]) -> ExternalId | None:
@@ -50,8 +51,6 @@ def parse_external_id(text: str, placeholders: Collection[str]) -> ExternalId | 
     normal = unicodedata.normalize("NFC", text)
     if not 1 <= len(normal) <= EXTERNAL_ID_MAX_CHARACTERS or not normal.strip():
         return None
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in normal):
-        return None
-    if normal.lower() in placeholders or _ONLY_ZEROS_AND_HYPHENS.fullmatch(normal):
+    if _NEVER_IN_A_TEXT.search(normal) or normal.lower() in placeholders or _ONLY_ZEROS_AND_HYPHENS.fullmatch(normal):
         return None
     return ExternalId(normal)

@@ -53,6 +53,7 @@ async def once_or_tried(
     call: Callable[[Transaction], Awaitable[tuple[T, UserId | None]]],
     *,
     dry_run: bool,
+    beside: bool = False,
 ) -> T:
     """The answer of `call`: made once for each `same` (see `once`), or tried, which is no call to be repeated.
 
@@ -64,7 +65,7 @@ async def once_or_tried(
         raise DryRun((await call(tx))[0])
 
     if not dry_run:
-        return await once(context, same, reply, call)
+        return await once(context, same, reply, call, beside=beside)
     try:
         return await context.store.write(attempt)
     except DryRun as dry:

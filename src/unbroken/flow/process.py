@@ -38,8 +38,6 @@ _SHARE_WHEN_BUSY: Final = 19
 """One part of twenty is the worker's then."""
 _PAUSE_MAX_S: Final = 5.0
 _TIDIED_EVERY_MS: Final = 3_600_000
-_LOOK_EVERY_S: Final = 0.2
-"""Facts and other processes mark timelines without a sound."""
 
 
 class Worker:
@@ -121,8 +119,10 @@ class Worker:
             await asyncio.sleep(min(took_s * _SHARE_WHEN_BUSY, _PAUSE_MAX_S))
 
     async def _rest(self) -> None:
-        waits = [asyncio.ensure_future(wait) for wait in (self._context.log.wait(), self._stopping.wait())]
-        await asyncio.wait(waits, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+        """Until something was appended here, or left to do anywhere."""
+        wanted = (self._context.log.wait(), self._context.store.woken(), self._stopping.wait())
+        waits = [asyncio.ensure_future(wait) for wait in wanted]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
             with suppress(asyncio.CancelledError):

@@ -34,6 +34,7 @@ class _Asked:
 
     body: wire.Register
     key: str | None
+    key_digest: bytes | None
 
 
 async def register(context: Context, caller: AppCaller | None, body: wire.Register, key: str | None) -> wire.Registered:
@@ -49,15 +50,17 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         LinkRefused: rows 4 and 11; nothing is created and the code is unused.
     """
     _check_key(key)
+    digest = None if key is None else context.vault.digest(key)
 
     async def create(tx: Transaction) -> wire.Registered:
-        if key is not None and (earlier := await _earlier(tx, caller, _digest(context, key))) is not None:
+        await tx.hold(*() if digest is None else (digest,), beside=True)
+        if digest is not None and (earlier := await _earlier(tx, caller, digest)) is not None:
             return await _again(context, tx, *earlier, key)
         found = await codes.find(context, tx, body.authentication_code)
         app = caller.app if caller is not None else await _app_of(tx, found)
         actor = "app" if found is None else found.code.actor
         recording = await Recording.of_app(context, tx, app.app_id, actor)
-        return await _create(recording, _Asked(body, key), found)
+        return await _create(recording, _Asked(body, key, digest), found)
 
     return await context.store.write(create)
 
@@ -95,7 +98,9 @@ async def _running(tx: Transaction, app_id: AppId) -> App:
     return app
 
 
-async def _again(context: Context, tx: Transaction, app: App, install_id: InstallId, key: str) -> wire.Registered:
+async def _again(
+    context: Context, tx: Transaction, app: App, install_id: InstallId, key: str | None
+) -> wire.Registered:
     """The same install with a fresh credential; the one it had is spent."""
     recording = await Recording.of_app(context, tx, app.app_id, actor="app")
     await recording.load_install(install_id)
@@ -121,9 +126,8 @@ async def _create(recording: Recording, asked: _Asked, found: codes.Found | None
         credential_digest=recording.context.vault.digest(credential),
         credential_key=asked.key,
     )
-    if asked.key is not None:
-        key_digest = _digest(recording.context, asked.key)
-        await access.add_registration(recording.tx, recording.app_id, key_digest, install_id)
+    if asked.key_digest is not None:
+        await access.add_registration(recording.tx, recording.app_id, asked.key_digest, install_id)
     await recording.save()
     return _reply(recording, install_id, credential)
 
@@ -140,10 +144,6 @@ def _device(body: wire.Register) -> str:
     """What the SDK reported, kept raw so that a changed rule can classify again; never the code."""
     reported = {"device": body.device, "sdk": body.sdk, "app_version": body.app_version}
     return wire.encode({**reported, "restored_from": body.restored_from}).decode()
-
-
-def _digest(context: Context, key: str) -> bytes:
-    return context.vault.digest(key)
 
 
 def _reply(recording: Recording, install_id: InstallId, credential: str) -> wire.Registered:

@@ -12,6 +12,7 @@ from unbroken.domain.errors import InvalidRequest, Refusal, TooLarge, Unauthenti
 from unbroken.server import body as bodies
 from unbroken.server import document, parameters
 from unbroken.server.authenticate import authenticate
+from unbroken.server.callers import own
 from unbroken.server.route import Answer, Call, Credential
 from unbroken.wire import BODY_MAX_BYTES
 
@@ -93,7 +94,7 @@ class Dispatch:
         links = route.path.endswith("/link")
         try:
             assert route.handler is not None, "uploads do not come here"
-            answer = await route.handler(self._context, call)
+            answer = await route.handler(own(self._context, call.caller), call)
         except Refusal as refusal:
             if links:
                 self._metrics.link(refusal.code)

@@ -28,7 +28,7 @@ def check_depth(body: bytes) -> None:
     Raises:
         TooLarge: it is.
     """
-    if depth(body, DEPTH_MAX) > DEPTH_MAX:
+    if body.count(b"{") + body.count(b"[") > DEPTH_MAX and depth(body, DEPTH_MAX) > DEPTH_MAX:
         raise TooLarge(f"The body is nested deeper than {DEPTH_MAX}.")
 
 
@@ -62,7 +62,7 @@ def check_strictness(body: bytes) -> None:
         InvalidRequest: it has, or is no JSON.
     """
     try:
-        json.loads(body, object_pairs_hook=_refuse_repetition, parse_int=float, parse_constant=_refuse_constant)
+        _STRICT.decode(body.decode("utf-8", "surrogatepass"))
     except ValueError as error:
         raise InvalidRequest("The body is not valid JSON.") from error
 
@@ -84,6 +84,11 @@ def _printable(text: str) -> str:
 
 def _refuse_constant(_: str) -> None:
     raise ValueError
+
+
+_STRICT: Final = json.JSONDecoder(
+    object_pairs_hook=_refuse_repetition, parse_int=float, parse_constant=_refuse_constant
+)
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:

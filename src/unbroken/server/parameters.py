@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
@@ -52,17 +51,22 @@ def rows(route: Route) -> tuple[Query, ...]:
 
 
 def _split(query_string: bytes) -> Mapping[str, str]:
-    pairs = [pair.partition(b"=") for pair in query_string.split(b"&") if pair]
-    names = Counter(_unquote(name, "") for name, _, _ in pairs)
-    for name, count in names.items():
-        if count > 1:
-            raise _invalid(name[:100], "is there twice")
-    return {_unquote(name, ""): _unquote(value, _unquote(name, "")) for name, _, value in pairs}
+    given: dict[str, str] = {}
+    for pair in query_string.split(b"&"):
+        if pair:
+            said, _, value = pair.partition(b"=")
+            name = _unquote(said, "")
+            if name in given:
+                raise _invalid(name[:100], "is there twice")
+            given[name] = _unquote(value, name)
+    return given
 
 
 def _unquote(text: bytes, name: str) -> str:
     try:
         plain = text.decode("ascii").replace("+", " ")
+        if "%" not in plain:
+            return plain
         if _BAD_ESCAPE.search(plain):
             raise _invalid(name, "has a % that escapes nothing")
         return unquote_to_bytes(plain).decode("utf-8")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SEGMENT_MAX_CHARACTERS: Final = 1_000
+_ORDINARY: Final = re.compile(rb"/[\w./:~-]{,200}")
+"""A path that says what it means: nothing is escaped in it, and nothing of it too long."""
 
 
 class WrongMethod(Exception):
@@ -36,6 +38,13 @@ class Match(NamedTuple):
     path: dict[str, str]
 
 
+class _Row(NamedTuple):
+    """A row, and at which segment of its path each parameter stands."""
+
+    route: Route
+    parameters: list[tuple[int, str]]
+
+
 class _Node:
     """One segment of the paths: what may follow it, and the rows that end here."""
 
@@ -44,7 +53,7 @@ class _Node:
     def __init__(self) -> None:
         self.literals: dict[str, _Node] = {}
         self.parameter: _Node | None = None
-        self.routes: dict[str, Route] = {}
+        self.routes: dict[str, _Row] = {}
 
 
 class Router:
@@ -57,7 +66,8 @@ class Router:
 
     def _add(self, route: Route) -> None:
         node = self._root
-        for segment in route.path.split("/")[1:]:
+        segments = route.path.split("/")[1:]
+        for segment in segments:
             if segment.startswith("{"):
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
@@ -65,7 +75,8 @@ class Router:
                 node = node.literals.setdefault(segment, _Node())
         if route.method in node.routes:
             raise ValueError(f"{route.name} is in the table twice.")
-        node.routes[route.method] = route
+        parameters = [(at, segment[1:-1]) for at, segment in enumerate(segments) if segment.startswith("{")]
+        node.routes[route.method] = _Row(route, parameters)
 
     def match(self, method: str, raw_path: bytes) -> Match:
         """The row of a request; HEAD goes where GET goes.
@@ -78,13 +89,10 @@ class Router:
         node = _find(self._root, segments, 0)
         if node is None:
             raise NotFound("There is no such path.", hint="All paths are listed at /schema.")
-        route = node.routes.get("GET" if method == "HEAD" else method)
-        if route is None:
+        row = node.routes.get("GET" if method == "HEAD" else method)
+        if row is None:
             raise WrongMethod(_methods(node))
-        names = [segment[1:-1] for segment in route.path.split("/")[1:]]
-        literal = [not segment.startswith("{") for segment in route.path.split("/")[1:]]
-        values = zip(names, segments, literal, strict=True)
-        return Match(route, {name: value for name, value, is_literal in values if not is_literal})
+        return Match(row.route, {name: segments[at] for at, name in row.parameters})
 
 
 def _methods(node: _Node) -> set[str]:
@@ -102,6 +110,8 @@ def _find(node: _Node, segments: list[str], at: int) -> _Node | None:
 
 
 def _segments(raw_path: bytes) -> list[str]:
+    if _ORDINARY.fullmatch(raw_path):
+        return raw_path.decode("ascii").split("/")[1:]
     if not raw_path.startswith(b"/") or _BAD_ESCAPE.search(raw_path):
         raise NotFound("There is no such path.")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
@@ -31,7 +32,7 @@ _CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND external_i
 _CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_id = $2 ORDER BY external_id"
 _OPEN_SPAN: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 AND to_ms IS NULL"
 _SPANS: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 ORDER BY from_ms"
-_APP_OF_INSTALL: Final = "SELECT app_id, used FROM installs WHERE install_id = $1"
+_FOUND: Final = f"SELECT app_id, used, {_INSTALL} FROM installs WHERE install_id = $1"
 _SPANS_OF_USER: Final = (
     "SELECT s.install_id, s.user_id, s.state, s.outcome, s.from_ms, s.to_ms, s.cause, s.rival"
     " FROM installs i JOIN spans s ON s.install_id = i.install_id WHERE i.user_id = $1 ORDER BY s.install_id, s.from_ms"
@@ -41,18 +42,31 @@ _DEVICE: Final = "SELECT device FROM installs WHERE install_id = $1"
 _DEVICES: Final = "SELECT install_id, device FROM installs WHERE user_id = $1"
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An install, the app that it is of, and whether it ever uploaded."""
+
+    app_id: AppId
+    is_used: bool
+    install: Install
+
+
 # Loading
 
 
 async def load_install(tx: Transaction, people: People, app_id: AppId, install_id: InstallId) -> Install | None:
     """The install with its open span, its user and that user's holder, into `people`."""
     install = await read_install(tx, app_id, install_id)
-    if install is None:
-        return None
+    if install is not None:
+        await load_around(tx, people, app_id, install)
+    return install
+
+
+async def load_around(tx: Transaction, people: People, app_id: AppId, install: Install) -> None:
+    """An install that was just read, with its open span, its user and that user's holder, into `people`."""
     await _add_install(tx, people, install)
     for user_id in {install.own_user, install.user}:
         await load_user(tx, people, app_id, user_id)
-    return install
 
 
 async def load_user(tx: Transaction, people: People, app_id: AppId, user_id: UserId) -> User | None:
@@ -72,11 +86,11 @@ async def load_user(tx: Transaction, people: People, app_id: AppId, user_id: Use
 
 async def load_carrier(tx: Transaction, people: People, app_id: AppId, external_id: ExternalId) -> User | None:
     """The user that carries an external id, as `load_user` loads it."""
-    row = await tx.one(_CARRIER, app_id, external_id)
-    if row is None:
+    carrier = await carrier_of(tx, app_id, external_id)
+    if carrier is None:
         return None
-    people.carriers[external_id] = UserId(row[0])
-    return await load_user(tx, people, app_id, UserId(row[0]))
+    people.carriers[external_id] = carrier
+    return await load_user(tx, people, app_id, carrier)
 
 
 async def load_installs_of(tx: Transaction, people: People, app_id: AppId, user_id: UserId) -> None:
@@ -113,17 +127,20 @@ async def _add_install(tx: Transaction, people: People, install: Install) -> Non
 
 async def read_install(tx: Transaction, app_id: AppId, install_id: InstallId) -> Install | None:
     """One install of an app."""
+    await tx.hold(install_id)
     row = await tx.one(_INSTALL_ROW, app_id, install_id)
     return _install(row) if row else None
 
 
 async def read_installs_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Install]:
     """The installs that belong to a user now."""
+    await tx.hold(user_id)
     return [_install(row) for row in await tx.all(_INSTALLS_OF, app_id, user_id)]
 
 
 async def read_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User | None:
     """One user of an app, as it is: it may redirect."""
+    await tx.hold(user_id)
     row = await tx.one(_USER_ROW, app_id, user_id)
     return _user(row) if row else None
 
@@ -138,6 +155,7 @@ async def resolve_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User 
 
 async def carrier_of(tx: Transaction, app_id: AppId, external_id: ExternalId) -> UserId | None:
     """The user that carries an external id."""
+    await tx.hold(app_id + external_id.encode())
     row = await tx.one(_CARRIER, app_id, external_id)
     return UserId(row[0]) if row else None
 
@@ -149,12 +167,20 @@ async def external_ids_of(tx: Transaction, app_id: AppId, user_id: UserId) -> li
 
 async def app_and_use_of(tx: Transaction, install_id: InstallId) -> tuple[AppId, bool] | None:
     """The app of an install of any app, and whether it ever uploaded."""
-    row = await tx.one(_APP_OF_INSTALL, install_id)
-    return (AppId(row[0]), bool(row[1])) if row else None
+    found = await find_install(tx, install_id)
+    return None if found is None else (found.app_id, found.is_used)
+
+
+async def find_install(tx: Transaction, install_id: InstallId) -> Found | None:
+    """An install of any app."""
+    await tx.hold(install_id)
+    row = await tx.one(_FOUND, install_id)
+    return None if row is None else Found(AppId(row[0]), bool(row[1]), _install(row[2:]))
 
 
 async def read_spans(tx: Transaction, install_id: InstallId) -> list[Span]:
     """All spans of an install, in order of time."""
+    await tx.hold(install_id)
     return [_span(row) for row in await tx.all(_SPANS, install_id)]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from unbroken.store.contract import CallRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from unbroken.store.contract import Value
 
@@ -28,6 +28,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _READS: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
+_CHANGES: Final = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 _ENDS_TRANSACTION: Final = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 
@@ -63,11 +64,13 @@ class Numbered:
         text: what PostgreSQL is told.
         count: how many values the statement takes.
         only_reads: it is a plain SELECT, which leaves nothing that would have to be taken back.
+        only_changes: it is a plain INSERT, UPDATE or DELETE: every row that its answer tells of was changed.
     """
 
     text: str
     count: int
     only_reads: bool
+    only_changes: bool
 
     def refuse_unless_fitting(self, values: Sequence[Value]) -> None:
         """Let `count` values pass.
@@ -91,7 +94,7 @@ def positional(statement: str) -> Positional:
         ValueError: the parameters are not `$1` to `$n` with none left out.
         CallRefused: it would begin or end a transaction, which is the engine's business.
     """
-    text, order = _said(statement, "?")
+    text, order = _said(statement, lambda _: "?")
     count = _count(statement, order)
     return Positional(text, count, None if order == list(range(count)) else tuple(order))
 
@@ -104,12 +107,19 @@ def numbered(statement: str) -> Numbered:
         ValueError: the parameters are not `$1` to `$n` with none left out.
         CallRefused: it would begin or end a transaction, which is the engine's business.
     """
-    text, order = _said(statement, None)
-    return Numbered(text, _count(statement, order), _READS.match(statement) is not None)
+    text, order = _said(statement, "${}".format)
+    return Numbered(
+        text, _count(statement, order), _READS.match(statement) is not None, _CHANGES.match(statement) is not None
+    )
 
 
-def _said(statement: str, parameter: str | None) -> tuple[str, list[int]]:
-    """The statement without locks, each parameter as `parameter` or as it is; which value each stands for, from 0."""
+def renamed(statement: str, name: Callable[[int], str]) -> str:
+    """`statement` with a name in the place of each parameter, which is numbered from 1."""
+    return _said(statement, name)[0]
+
+
+def _said(statement: str, name: Callable[[int], str]) -> tuple[str, list[int]]:
+    """The statement without locks, each parameter by its `name`; which value each stands for, from 0."""
     if _ENDS_TRANSACTION.match(statement):
         raise CallRefused(f"A call may not begin or end a transaction: {statement}")
     order: list[int] = []
@@ -119,8 +129,9 @@ def _said(statement: str, parameter: str | None) -> tuple[str, list[int]]:
             return token["literal"]
         if token["lock"] is not None:
             return ""
-        order.append(int(token["parameter"]) - 1)
-        return parameter or token[0]
+        number = int(token["parameter"])
+        order.append(number - 1)
+        return name(number)
 
     return _TOKEN.sub(say, statement), order
 

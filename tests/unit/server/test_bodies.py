@@ -218,6 +218,7 @@ def test_unknown_members_are_ignored(send):
 
 def test_sixteen_layers_pass_and_seventeen_do_not(send):
     assert send("POST", "/echo", b"[" * 16 + b"]" * 16).status == 200
+    assert send("POST", "/echo", b"[" + b"[]," * 20 + b"[]]").status == 200
     reply = send("POST", "/echo", b"[" * 17 + b"]" * 17)
     assert (reply.status, reply.code) == (413, "TOO_LARGE")
 

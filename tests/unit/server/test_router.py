@@ -15,6 +15,11 @@ def test_parameters_are_percent_decoded(send):
     assert reply.json["path"] == {"thing_id": "a/b", "part": "é"}
 
 
+@pytest.mark.parametrize("name", ["0199ab3f", "a.b_c~d:e-f", "..", "x" * 180, "x" * 220, "x" * 1000, "a@b", "a+b"])
+def test_a_parameter_that_escapes_nothing_is_what_stands_there(send, name):
+    assert send("GET", f"/things/{name}").json["path"] == {"thing_id": name}
+
+
 @pytest.mark.parametrize(
     "path",
     ["/", "/nope", "/things", "/things/", "/things/x/", "//things/x", "/things/%00", "/things/%", "/things/%zz",

@@ -1,12 +1,14 @@
 """One call on one connection.
 
 The call is driven step by step: each statement that it awaits comes out as a value, is put to the server while the
-event loop does other things, and its answer goes back in. So whatever else the call awaits is noticed, as on SQLite.
+event loop does other things, and its answer goes back in. So whatever else the call awaits is noticed, as on SQLite;
+and whoever drives several calls can put what they ask together (`beside`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, Row, Value
@@ -16,20 +18,68 @@ from unbroken.store.sql import numbered
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
+    from unbroken.store.sql import Numbered
+
 T = TypeVar("T")
 
 
-class _Asked:
-    """A statement on its way to the driver of its call."""
+class Kind(IntEnum):
+    """What a call awaits. A number, as it is looked up for every statement."""
 
-    __slots__ = ("put", "transaction")
+    ROWS = auto()
+    """The rows of an answer."""
+    COUNT = auto()
+    """How many rows a statement changed."""
+    MANY = auto()
+    """Nothing, after a statement was run for each of many rows."""
+    LOOK = auto()
+    """A look at another system."""
+    HOLD = auto()
+    """That nobody beside it holds the same."""
+    BESIDE = auto()
+    """The same, of a call that may have others beside it."""
 
-    def __init__(self, transaction: PostgresTransaction, put: Callable[[Any], Awaitable[Any]]) -> None:
+
+class Asked:
+    """What a call awaits, on its way to the driver of the call.
+
+    Args:
+        statement: what the server is to be told; None for a look and a hold.
+        values: of the statement's parameters; for `MANY` those of each row; for a hold the keys.
+    """
+
+    __slots__ = ("kind", "look", "statement", "transaction", "values")
+
+    def __init__(
+        self,
+        transaction: PostgresTransaction,
+        kind: Kind,
+        statement: Numbered | None,
+        values: Sequence[Any],
+        look: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
         self.transaction = transaction
-        self.put = put
+        self.kind = kind
+        self.statement = statement
+        self.values = values
+        self.look = look
 
-    def __await__(self) -> Generator[_Asked, Any, Any]:
+    def __await__(self) -> Generator[Asked, Any, Any]:
         return (yield self)
+
+    async def put(self, connection: Any) -> Any:
+        """The answer, asked for this call alone."""
+        if self.look is not None:
+            return await self.look()
+        if self.statement is None:
+            return None  # calls that are run one after the other hold everything
+        if self.kind is Kind.ROWS:
+            return await connection.fetch(self.statement.text, *self.values)
+        if self.kind is Kind.MANY:
+            return await connection.executemany(self.statement.text, self.values)
+        tag = await connection.execute(self.statement.text, *self.values)
+        count = tag.rpartition(" ")[2]  # INSERT 0 1, UPDATE 2
+        return int(count) if count.isdigit() else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,92 +88,74 @@ class Outcome(Generic[T]):
 
     answer: T | None
     error: BaseException | None
+    has_written: bool = False
+    """It has surely changed a row; False: perhaps."""
+    wakes: bool = False
+    """It left something to do (`Transaction.wake`)."""
 
 
 class PostgresTransaction:
-    """See `Transaction`. Begin and commit are the business of its owner.
+    """See `Transaction`. Begin and commit are the business of its owner."""
 
-    Args:
-        connection: of asyncpg.
-    """
+    __slots__ = ("_failed", "cause", "has_written", "is_clean", "wakes")
 
-    __slots__ = ("_connection", "_failed", "cause", "is_clean")
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
         self._failed: Exception | None = None
         self.cause: Exception | None = None
         """What the server or the connection said when a statement failed."""
         self.is_clean = True
         """Nothing was written, and no statement failed: there is nothing to take back."""
-
-    async def run_call(self, call: Call[T]) -> Outcome[T]:
-        """Run `call` to its end.
-
-        Raises:
-            BaseException: none of the call, but that whoever runs it was cancelled.
-        """
-        try:
-            answer = await self._drive(call)
-        except _Raised as raised:
-            outcome: Outcome[T] = Outcome(None, raised.error)
-        else:
-            outcome = Outcome(answer, self._failed)
-        self._failed = CallRefused("This transaction has ended.")
-        return outcome
-
-    async def _drive(self, call: Call[T]) -> T:
-        steps = _begin(call, self)
-        answer, error = None, None
-        while True:
-            try:
-                asked = steps.send(answer) if error is None else steps.throw(error)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            except BaseException as raised:  # noqa: BLE001 - the owner tells it to the waiter
-                raise _Raised(raised) from None
-            if not isinstance(asked, _Asked) or asked.transaction is not self:
-                steps.close()
-                raise _Raised(CallRefused("A call may await nothing but its own transaction."))
-            answer, error = None, None
-            try:
-                answer = await asked.put(self._connection)
-            except Exception as met:  # noqa: BLE001 - the call gets it
-                error = self._fail(met)
+        self.has_written = False
+        """See `Outcome.has_written`."""
+        self.wakes = False
+        """See `Outcome.wakes`."""
 
     async def all(self, statement: str, *values: Value) -> list[Row]:
         """See `Transaction.all`."""
-        return [tuple(row) for row in await self._ask("fetch", statement, values)]
+        return [tuple(row) for row in await self._rows(statement, values)]
 
     async def one(self, statement: str, *values: Value) -> Row | None:
         """See `Transaction.one`."""
-        rows = await self._ask("fetch", statement, values)
+        rows = await self._rows(statement, values)
         return tuple(rows[0]) if rows else None
 
     async def run(self, statement: str, *values: Value) -> int:
         """See `Transaction.run`."""
-        tag = await self._ask("execute", statement, values)
-        count = tag.rpartition(" ")[2]  # INSERT 0 1, UPDATE 2
-        return int(count) if count.isdigit() else 0
+        said = self._said(statement, (values,))
+        count: int = await Asked(self, Kind.COUNT, said, values)
+        self.has_written |= said.only_changes and count > 0
+        return count
 
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """See `Transaction.many`."""
-        text = self._said(statement, rows)
+        said = self._said(statement, rows)
         if rows:
-            await _Asked(self, lambda connection: connection.executemany(text, rows))
+            await Asked(self, Kind.MANY, said, rows)
+
+    async def hold(self, *keys: bytes, beside: bool = False) -> None:
+        """See `Transaction.hold`."""
+        if self._failed is not None:
+            raise self._failed
+        await Asked(self, Kind.BESIDE if beside else Kind.HOLD, None, keys)
+
+    def wake(self) -> None:
+        """See `Transaction.wake`."""
+        self.wakes = True
 
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """See `Transaction.elsewhere`."""
         if self._failed is not None:
             raise self._failed
-        found: T = await _Asked(self, lambda _: look())
+        found: T = await Asked(self, Kind.LOOK, None, (), look)
         return found
 
-    async def _ask(self, method: str, statement: str, values: Sequence[Value]) -> Any:
-        text = self._said(statement, (values,))
-        return await _Asked(self, lambda connection: getattr(connection, method)(text, *values))
+    async def _rows(self, statement: str, values: Sequence[Value]) -> Any:
+        said = self._said(statement, (values,))
+        rows = await Asked(self, Kind.ROWS, said, values)
+        self.has_written |= said.only_changes and bool(rows)
+        return rows
 
-    def _said(self, statement: str, rows: Sequence[Sequence[Value]]) -> str:
+    def _said(self, statement: str, rows: Sequence[Sequence[Value]]) -> Numbered:
         if self._failed is not None:
             raise self._failed
         try:
@@ -131,11 +163,12 @@ class PostgresTransaction:
             for values in rows:
                 known.refuse_unless_fitting(values)
         except Exception as error:
-            raise self._fail(error) from error
+            raise self.fail(error) from error
         self.is_clean &= known.only_reads
-        return known.text
+        return known
 
-    def _fail(self, error: Exception) -> Exception:
+    def fail(self, error: Exception) -> Exception:
+        """What the call is told of a statement that failed; nothing can follow it."""
         self.cause = error
         self.is_clean = False
         self._failed = trouble(error)
@@ -143,17 +176,72 @@ class PostgresTransaction:
             self._failed.__cause__ = error
         return self._failed
 
-
-class _Raised(Exception):
-    """What the call itself raised, apart from what happens to the one who drives it."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
+    def end(self) -> Exception | None:
+        """Let nothing follow; how a statement failed, if one did."""
+        failed, self._failed = self._failed, CallRefused("This transaction has ended.")
+        return failed
 
 
-def _begin(call: Call[Any], transaction: PostgresTransaction) -> Generator[Any, Any, Any]:
-    try:
-        return call(transaction).__await__()
-    except BaseException as error:  # noqa: BLE001 - as above
-        raise _Raised(error) from None
+class Running(Generic[T]):
+    """A call on its way: what it asks for now, or how it ended.
+
+    Args:
+        call: begins at once, and goes to the first thing that it awaits.
+    """
+
+    __slots__ = ("_steps", "asked", "outcome", "transaction")
+
+    def __init__(self, call: Call[T]) -> None:
+        self.transaction = PostgresTransaction()
+        self.asked: Asked | None = None
+        self.outcome: Outcome[T] | None = None
+        try:
+            self._steps = call(self.transaction).__await__()
+        except BaseException as error:  # noqa: BLE001 - the owner tells it to the waiter
+            self._end(None, error)
+        else:
+            self.go_on(None)
+
+    def go_on(self, answer: Any, error: Exception | None = None) -> None:
+        """Give the call what it asked for, and let it go to what it asks for next."""
+        try:
+            asked = self._steps.send(answer) if error is None else self._steps.throw(error)
+        except StopIteration as end:
+            self._end(end.value, None)
+        except BaseException as raised:  # noqa: BLE001 - the owner tells it to the waiter
+            self._end(None, raised)
+        else:
+            if isinstance(asked, Asked) and asked.transaction is self.transaction:
+                self.asked = asked
+                return
+            self._steps.close()
+            self._end(None, CallRefused("A call may await nothing but its own transaction."))
+
+    async def to_its_end(self, connection: Any) -> Outcome[T]:
+        """Drive the call alone.
+
+        Raises:
+            BaseException: none of the call, but that whoever runs it was cancelled.
+        """
+        while self.asked is not None:
+            try:
+                answer = await self.asked.put(connection)
+            except Exception as met:  # noqa: BLE001 - the call gets it
+                self.go_on(None, self.transaction.fail(met))
+            else:
+                self.go_on(answer)
+        assert self.outcome is not None
+        return self.outcome
+
+    def give_up(self) -> None:
+        """Leave the call where it is; it can be run again from the start."""
+        self.asked = None
+        self._steps.close()
+        self.transaction.end()
+
+    def _end(self, answer: T | None, error: BaseException | None) -> None:
+        self.asked = None
+        failed = self.transaction.end()
+        transaction = self.transaction
+        answer = answer if error is None else None
+        self.outcome = Outcome(answer, error or failed, transaction.has_written, transaction.wakes)

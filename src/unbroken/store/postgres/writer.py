@@ -4,8 +4,12 @@ One group is in flight; what is asked meanwhile gathers, so groups are as large 
 waits for a timer. Every group holds one lock of the whole database, so the calls of all processes take effect one
 after the other, and numbers that the database counts up become visible in their order (docs/decisions/0015).
 
-A group runs without savepoints first. Only where a call fails that has written something, the group is rolled back and
-run again with a savepoint for each call; where others stood in the way, again as it is, then each call alone.
+A call that has waited too long for its turn is told so and not run: behind a COMMIT that a standby does not confirm,
+nobody hangs for ever.
+
+A group runs without savepoints first, and those of its calls side by side that say what they hold (`beside`). Only
+where a call fails that has written something, or meets another one too late, the group is rolled back and run again
+more carefully; where others stood in the way, again as it is, then each call alone.
 """
 
 from __future__ import annotations
@@ -13,19 +17,30 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from unbroken.store.contract import Call, StoreUnavailable
-from unbroken.store.postgres.transaction import Outcome, PostgresTransaction
-from unbroken.store.postgres.trouble import is_conflict, is_lost, may_pass, trouble
+from unbroken.store.contract import StoreUnavailable
+from unbroken.store.postgres.commit import Unsure, commit
+from unbroken.store.postgres.connection import Limits
+from unbroken.store.postgres.group import Again, Care, Job, Refused, caused, named, run
+from unbroken.store.postgres.primary import takes_writes
+from unbroken.store.postgres.together import Statements
+from unbroken.store.postgres.transaction import Outcome
+from unbroken.store.postgres.trouble import is_lost, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from unbroken.store.contract import Call
+    from unbroken.store.postgres.group import Told
 
 T = TypeVar("T")
 
 GROUP_MAX: Final = 256
 """Calls in one commit: more save nothing and make the first of them wait."""
+
+WAITING_MAX: Final = 4096
+"""Calls that wait; who comes on top is told at once, before memory grows."""
 
 TRIES: Final = 3
 """How often a group is run before its calls are run alone, and how often a call alone."""
@@ -37,12 +52,11 @@ LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, hashtext(current_sch
 
 BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LOCK}"
 _UNKNOWN: Final = (
-    "The connection to the database was lost while a change was being made durable ({error}). It is not known whether"
-    " it was: ask, or try again with the same Idempotency-Key."
+    "It is not known whether this was made durable ({why}): ask, or try again with the same Idempotency-Key."
 )
-
-_Job: TypeAlias = "tuple[Call[Any], asyncio.Future[Any]]"
-_Told: TypeAlias = "list[tuple[asyncio.Future[Any], Outcome[Any]]]"
+_FENCED: Final = "The server is set to only read. Name the primary, or wait until it is one."
+_LATE: Final = "The database is busy, or a standby of it does not answer: this was not stored. Try again."
+_CROWDED: Final = "Too many calls wait for the database: this was not stored. Try again."
 
 
 class Writer:
@@ -50,12 +64,19 @@ class Writer:
 
     Args:
         connect: opens a connection; raises StoreUnavailable.
+        ring: called when a group is durable that left something to do.
+        limits: how long a call waits for its turn, and for the disk and the standbys.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[Any]], *, ring: Callable[[], None], limits: Limits | None = None
+    ) -> None:
         self._connect = connect
+        self._ring = ring
+        self._limits = limits or Limits()
         self._connection: Any = None
-        self._jobs: deque[_Job] = deque()
+        self._statements = Statements()
+        self._jobs: deque[Job] = deque()
         self._working: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -63,15 +84,21 @@ class Writer:
         """See `Store.write`."""
         if self._is_stopping:
             raise StoreUnavailable("The store is closed.")
+        if len(self._jobs) >= WAITING_MAX:
+            raise StoreUnavailable(_CROWDED)
         if self._working is None:
             self._working = asyncio.create_task(self._work())  # does not begin before this suspends
-        answer: asyncio.Future[T] = self._working.get_loop().create_future()
-        self._jobs.append((call, answer))
+        loop = self._working.get_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        late = loop.call_later(self._limits.turn_s, _refuse_late, answer)
+        self._jobs.append(Job(call, answer, late))
         try:
             return await answer
         except GeneratorExit:  # written from within a call, which is refused: the waiter goes, its job must not run
             answer.cancel()
             raise
+        finally:
+            late.cancel()
 
     async def stop(self) -> None:
         """Finish the calls that wait, then close the connection."""
@@ -88,7 +115,10 @@ class Writer:
             while self._jobs:
                 group = [self._jobs.popleft() for _ in range(min(GROUP_MAX, len(self._jobs)))]
                 try:
-                    _wake(await self._run(group))
+                    told = await self._run(group)
+                    _wake(told)
+                    if any(outcome.wakes and outcome.error is None for _, outcome in told):
+                        self._ring()
                 except BaseException:
                     self._jobs.extendleft(reversed(group))
                     raise
@@ -98,44 +128,47 @@ class Writer:
             _wake(_all(self._jobs, stopped))
             self._jobs.clear()
 
-    async def _run(self, jobs: Sequence[_Job]) -> _Told:
+    async def _run(self, jobs: Sequence[Job]) -> Told:
         """Run and commit; whatever happens, each call that still has a waiter gets an outcome."""
         try:
             return await self._together(jobs)
-        except _Refused as refused:
+        except Refused as refused:
             return await self._alone(jobs) if len(jobs) > 1 and refused.is_of_one else _all(jobs, refused.error)
 
-    async def _alone(self, jobs: Sequence[_Job]) -> _Told:
+    async def _alone(self, jobs: Sequence[Job]) -> Told:
         """What cannot be done together is done one by one, until the server is out of reach: that is nobody's fault."""
-        told: _Told = []
+        told: Told = []
         for place, job in enumerate(jobs):
             try:
                 told += await self._together([job])
-            except _Refused as refused:
+            except Refused as refused:
                 if refused.is_away:
                     return told + _all(jobs[place:], refused.error)
                 told += _all([job], refused.error)
         return told
 
-    async def _together(self, jobs: Sequence[_Job]) -> _Told:
+    async def _together(self, jobs: Sequence[Job]) -> Told:
         """In one transaction, a few times where it may pass the next time."""
-        with_savepoints = False
+        care = Care.SIDE_BY_SIDE if len(jobs) > 1 else Care.ONE_BY_ONE
         tries = 0
         while True:
             try:
-                return await self._attempt(jobs, with_savepoints=with_savepoints)
-            except _Again:
-                with_savepoints = True
-            except _Refused as refused:
+                return await self._attempt(jobs, care)
+            except Again as again:
+                care = again.care
+            except Refused as refused:
                 tries += 1
                 if not refused.may_pass or tries >= TRIES:
                     raise
 
-    async def _attempt(self, jobs: Sequence[_Job], *, with_savepoints: bool) -> _Told:
+    async def _attempt(self, jobs: Sequence[Job], care: Care) -> Told:
         connection = await self._begin()
         try:
-            told = await self._calls(connection, jobs, with_savepoints=with_savepoints)
-            await self._commit(connection)
+            told = await run(connection, self._statements, jobs, care)
+            if told:
+                await self._commit(connection, has_written=any(outcome.has_written for _, outcome in told))
+            else:  # all who waited are gone
+                await self._roll_back()
         except BaseException:
             await self._roll_back()
             raise
@@ -147,47 +180,28 @@ class Writer:
             try:
                 self._connection = await self._connect()
             except StoreUnavailable as error:
-                raise _Refused(error, may_pass=False, is_away=True) from None
+                raise Refused(error, may_pass=False, is_away=True) from None
         try:
             await self._connection.execute(BEGIN)
         except Exception as error:  # noqa: BLE001 - named for the waiters
             await self._roll_back()
             # one that was idle when the server was started again is found out only now
-            raise _Refused(_named(error), may_pass=is_lost(error), is_away=True) from None
+            raise Refused(named(error), may_pass=is_lost(error), is_away=True) from None
+        if not takes_writes(self._connection):  # it was set to only read, and says so with the answer
+            self._connection.terminate()
+            raise Refused(StoreUnavailable(_FENCED), may_pass=True, is_away=True)
         return self._connection
 
-    async def _calls(self, connection: Any, jobs: Sequence[_Job], *, with_savepoints: bool) -> _Told:
-        told: _Told = []
-        for call, waiter in jobs:
-            if waiter.cancelled():
-                continue
-            if with_savepoints:
-                await _execute(connection, "SAVEPOINT call")
-            transaction = PostgresTransaction(connection)
-            outcome = await transaction.run_call(call)
-            told.append((waiter, outcome))
-            if transaction.cause is not None and (is_lost(transaction.cause) or is_conflict(transaction.cause)):
-                raise _Refused(_named(transaction.cause), may_pass=may_pass(transaction.cause), is_of_one=True)
-            if outcome.error is not None and not transaction.is_clean:
-                if len(jobs) == 1:
-                    raise _Refused(outcome.error, may_pass=False, is_of_one=True)
-                if not with_savepoints:
-                    raise _Again
-                await _execute(connection, "ROLLBACK TO call")
-            if with_savepoints:
-                await _execute(connection, "RELEASE call")
-        return told
-
-    async def _commit(self, connection: Any) -> None:
+    async def _commit(self, connection: Any, *, has_written: bool) -> None:
         try:
-            done = await connection.execute("COMMIT")
+            done = await commit(connection, has_written=has_written, limit_s=self._limits.commit_s)
         except Exception as error:  # noqa: BLE001 - named for the waiters
-            if is_lost(error):
-                unknown = StoreUnavailable(_UNKNOWN.format(error=error))
-                raise _Refused(_caused(unknown, error), may_pass=False) from None
-            raise _Refused(_named(error), may_pass=may_pass(error), is_of_one=True) from None
+            if isinstance(error, Unsure) or is_lost(error):
+                unknown = StoreUnavailable(_UNKNOWN.format(why=error))
+                raise Refused(caused(unknown, error), may_pass=False) from None
+            raise Refused(named(error), may_pass=may_pass(error), is_of_one=True) from None
         if done != "COMMIT":  # a failed transaction is rolled back by COMMIT, without a word
-            raise _Refused(StoreUnavailable("The database took everything back."), may_pass=True, is_of_one=True)
+            raise Refused(StoreUnavailable("The database took everything back."), may_pass=True, is_of_one=True)
 
     async def _roll_back(self) -> None:
         """No transaction is left open; a connection on which that cannot be said is dropped."""
@@ -196,53 +210,19 @@ class Writer:
             self._connection = None
 
 
-class _Again(Exception):
-    """A call failed that had written something, in a group without savepoints."""
-
-
-class _Refused(Exception):
-    """Nothing of a transaction stays, or nobody knows.
-
-    Args:
-        error: what to tell the waiters.
-        may_pass: the same may succeed when it is tried again at once.
-        is_of_one: one of the calls may be the cause of it, so that the others would succeed without it.
-        is_away: no transaction could be begun at all.
-    """
-
-    def __init__(self, error: BaseException, *, may_pass: bool, is_of_one: bool = False, is_away: bool = False) -> None:
-        super().__init__(error)
-        self.error = error
-        self.may_pass = may_pass
-        self.is_of_one = is_of_one
-        self.is_away = is_away
-
-
-async def _execute(connection: Any, statement: str) -> None:
-    try:
-        await connection.execute(statement)
-    except Exception as error:  # noqa: BLE001 - named for the waiters
-        raise _Refused(_named(error), may_pass=may_pass(error), is_of_one=True) from None
-
-
-def _named(error: Exception) -> Exception:
-    return _caused(trouble(error), error)
-
-
-def _caused(error: Exception, cause: BaseException | None) -> Exception:
-    if error is not cause:
-        error.__cause__ = cause
-    return error
-
-
-def _all(jobs: Iterable[_Job], error: BaseException) -> _Told:
+def _all(jobs: Iterable[Job], error: BaseException) -> Told:
     """An exception of its own for each waiter: raised in several places, one would gather all their tracebacks."""
     if not isinstance(error, StoreUnavailable):
-        return [(waiter, Outcome(None, error)) for _, waiter in jobs]
-    return [(waiter, Outcome(None, _caused(StoreUnavailable(*error.args), error.__cause__))) for _, waiter in jobs]
+        return [(job.waiter, Outcome(None, error)) for job in jobs]
+    return [(job.waiter, Outcome(None, caused(StoreUnavailable(*error.args), error.__cause__))) for job in jobs]
 
 
-def _wake(told: _Told) -> None:
+def _refuse_late(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_exception(StoreUnavailable(_LATE))
+
+
+def _wake(told: Told) -> None:
     """One that was cancelled after the turn of its call is gone, the effect stands."""
     for waiter, outcome in told:
         if waiter.done():

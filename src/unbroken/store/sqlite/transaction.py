@@ -48,6 +48,12 @@ class SqliteTransaction:
         rows = self._answer(statement, values)
         return rows[0] if rows else None
 
+    async def hold(self, *keys: bytes, beside: bool = False) -> None:
+        """See `Transaction.hold`; calls are run one after the other."""
+
+    def wake(self) -> None:
+        """See `Transaction.wake`. Whoever waits looks by itself (`SqliteStore.woken`)."""
+
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002
         """See `Transaction.elsewhere`."""
         raise CallRefused("A call on SQLite may not wait for another system.")

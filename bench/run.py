@@ -1,0 +1,189 @@
+"""The parts of a run, one after the other; each adds to what is told."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bench import contest, engines, grouped, machine, measure, pgbench, sdk_import
+from bench.contest import DIY, JETSTREAM, POSTGRES, SLOW, SQLITE, Contender
+from bench.growth import measure_growth
+from bench.told import SLOW_SYNCS, Told
+from unbroken import wire
+from unbroken.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from bench.engines import Database
+    from bench.machine import Cores
+    from bench.measure import Side
+
+PARTS: Final = ("calls", "slow", "growth", "import")
+SYNC_MS: Final = 2.0
+ENGINES: Final = {
+    "ingest": (SQLITE, POSTGRES, JETSTREAM, DIY),
+    "register": (SQLITE, POSTGRES, DIY),
+    "link": (SQLITE, POSTGRES, DIY),
+    "timeline": (SQLITE, POSTGRES, DIY),
+    "mixed": (SQLITE, POSTGRES, DIY),
+}
+"""Who takes part in what: on JetStream all but the upload is what it is on PostgreSQL. Registrations come before links,
+which use them up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of everything.
+
+    Args:
+        seconds: for each side at each workload.
+        turns: in how many parts.
+        clients: of the closed loops.
+        loads: of the open ones, as parts of what each side did at 64 clients.
+        people: stored users of each platform.
+        sizes: to which they grow.
+        growth_s: as `seconds`, at each size.
+    """
+
+    seconds: float
+    turns: int
+    clients: tuple[int, ...]
+    loads: tuple[float, ...]
+    people: int
+    sizes: tuple[int, ...]
+    growth_s: float
+
+
+FULL: Final = Scale(4.0, 4, (16, 64, 256), (0.3, 0.6, 0.9), 10_000, (10_000, 1_000_000, 5_000_000), 3.0)
+QUICK: Final = Scale(1.0, 2, (64,), (0.6,), 1_000, (1_000, 10_000), 0.8)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run.
+
+    Args:
+        directory: where the platforms keep what is theirs; on the disk that is meant.
+        say: tells those who wait how far it is.
+    """
+
+    scale: Scale
+    cores: Cores
+    directory: Path
+    say: Callable[[str], None]
+    told: Told
+
+    def parts(self, names: Sequence[str]) -> Told:
+        """Run these."""
+        told = self.told
+        told.at = wire.iso(SystemClock().now_ms())[:16]
+        told.machine, told.cores_shared = machine.description(), self.cores.are_shared
+        before = machine.busy()
+        each = {"calls": self._calls, "slow": self._slow, "growth": self._growth, "import": self._import}
+        for name in names:
+            began_s = time.monotonic()
+            each[name]()
+            told.took_s[name] = round(time.monotonic() - began_s, 1)
+        told.busy_cores = (before, machine.busy())
+        return told
+
+    # Calls
+
+    def _calls(self) -> None:
+        self.say("calls: every engine and the baseline")
+        core = self.cores.server
+        with (
+            contest.all_running(self.directory, core, self.scale.people) as arena,
+            contest.bare(core) as bare,
+            grouped.grouped(core, self.directory) as inserts,
+        ):
+            self.told.postgres = arena.database.version()
+            scripts = _scripts(arena.database)
+            limits: dict[str, list[Side]] = {"ingest": [bare, inserts, scripts[1]], "link": [scripts[0]]}
+            for clients in self.scale.clients:
+                for workload in ENGINES:
+                    if workload != "mixed" or clients == 64:
+                        self._closed(workload, clients, arena.contenders, limits.get(workload, []))
+            self.told.rss_bytes = machine.rss_bytes(arena.contenders[SQLITE].pid)
+            for part in self.scale.loads:
+                self._open("ingest", part, arena.contenders)
+                self._open("mixed", part, arena.contenders)
+
+    def _closed(self, workload: str, clients: int, contenders: dict[str, Contender], limits: Sequence[Side]) -> None:
+        self.say(f"{workload} with {clients} clients")
+        sides = {name: contenders[name].side(workload) for name in ENGINES[workload]}
+        self._turns(workload, [*limits, *sides.values()], clients)
+        for name, side in sides.items():
+            contenders[name].workloads.note(side.kept)
+
+    def _open(self, workload: str, part: float, contenders: dict[str, Contender]) -> None:
+        self.say(f"{workload} in an open loop, {part:.0%} of what each did in a closed one")
+        sides = []
+        for name in ENGINES[workload]:
+            closed = self.told.find(workload, name)
+            if closed is not None:
+                sides.append(contenders[name].side(workload, rate=closed.per_s * part))
+        self._turns(workload, sides, 0)
+
+    def _turns(self, workload: str, sides: Sequence[Side], clients: int) -> None:
+        self.told.results += measure.take_turns(
+            workload, sides, seconds=self.scale.seconds, turns=self.scale.turns, clients=clients
+        )
+
+    # Slow syncs
+
+    def _slow(self) -> None:
+        self.say(f"slow: a second PostgreSQL server, whose syncs take {SYNC_MS:g} ms longer")
+        try:
+            with (
+                self._on(engines.database(), POSTGRES, "fast") as fast,
+                self._on(engines.slow_database(SYNC_MS), SLOW, "slow") as slow,
+            ):
+                sides = [fast.side("ingest"), slow.side("ingest")]
+                self._turns(SLOW_SYNCS, sides, 256)
+        except engines.NoCompiler as missing:
+            self.told.missing.append(str(missing))
+
+    @contextmanager
+    def _on(self, started: AbstractContextManager[Database], name: str, place: str) -> Iterator[Contender]:
+        """A platform on a server of its own."""
+        with started as database:
+            settings = {"database_url": database.create(place)}
+            data, core, people = self.directory / place, self.cores.server, self.scale.people
+            with contest.contender(name, data, core, settings, people, database.cpu_s) as made:
+                yield made
+
+    # The rest
+
+    def _growth(self) -> None:
+        scale = self.scale
+        measure_growth(self.told, self.directory, self.cores.server, scale.sizes, scale.growth_s, scale.turns, self.say)
+
+    def _import(self) -> None:
+        self.told.import_ms, self.told.loaded = sdk_import.measure()
+
+
+def _scripts(database: Database) -> tuple[Side, Side]:
+    """pgbench on a database of its own: links, and inserts."""
+    url, program = database.create("pgbench"), database.program("pgbench")
+    pgbench.prepare(url)
+    link, insert = (pgbench.Script(name, program, url, database.cpu_s) for name in (pgbench.LINK, pgbench.INSERT))
+    return link, insert
+
+
+def measured(scale: Scale, names: Sequence[str], place: Path | None, say: Callable[[str], None]) -> Told:
+    """Run some parts, on one core for the application and another for the load.
+
+    Args:
+        place: a directory on the disk that is meant; None: the system's own for temporary files.
+    """
+    cores = machine.choose_cores()
+    with machine.pinned(cores.generator), tempfile.TemporaryDirectory(prefix="unbroken-bench-", dir=place) as directory:
+        told = Told(quick=scale is QUICK)
+        return Run(scale, cores, Path(directory), say, told).parts(names)
