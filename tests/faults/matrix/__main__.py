@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--each-pair", action="store_true", help="cut each of the 28 pairs of members by itself")
     parser.add_argument("--embedded", action="store_true", help="one process on SQLite instead of a cluster")
     asked = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that the scene is taken down then, too
     table = EACH_CUT if asked.each_pair else EMBEDDED if asked.embedded else TABLE
     wanted = [fault for fault in table if not asked.only or fault.name.startswith(tuple(asked.only))]
     if not wanted:
