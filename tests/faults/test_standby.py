@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,36 @@ async def test_a_former_primary_that_still_runs_is_left_without_being_told(
     assert await store.read_long(lambda tx: tx.one("SELECT count(*) FROM things")) == (2,)
     await store.write(add("b"))
     assert await names(store) == ["a", "b", "new"]
+
+
+async def test_a_primary_that_vanished_without_a_word_is_not_waited_for(
+    pair: ReplicatedPostgres, store: PostgresStore
+) -> None:
+    """Its connections stay open and say nothing; a statement waits half a minute for an answer."""
+    await store.write(add("a"))
+    assert await names(store) == ["a"]
+    pair.primary.pause()
+    try:
+        writing, reading = asyncio.create_task(store.write(add("lost"))), asyncio.create_task(names(store))
+        await asyncio.to_thread(pair.promote)
+        await until(lambda: takes(store, "b"))
+        ends = await asyncio.gather(writing, reading, return_exceptions=True)
+    finally:
+        pair.primary.resume()
+
+    assert {type(end) for end in ends} <= {StoreUnavailable, int, list}
+    assert set(await names(store)) - {"lost"} == {"a", "b"}
+    assert ends[0] != 1 or "lost" in await names(store)
+
+
+async def test_a_server_that_does_not_answer_delays_the_others_for_a_moment_only(pair: ReplicatedPostgres) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = pair.url().replace(f":{pair.standby.port}", f":{silent.getsockname()[1]}")
+        began = time.monotonic()
+        store = await opened(url)
+        assert time.monotonic() - began < Limits().connect_s
+        await store.write(add("a"))
+        await store.close()
 
 
 async def test_a_write_that_hangs_on_a_former_primary_is_not_acknowledged(

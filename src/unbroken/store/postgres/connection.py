@@ -49,7 +49,7 @@ class Limits:
     lock_s: float = 15.0
     idle_s: float = 10.0
     turn_s: float = 12.0
-    commit_s: float = 8.0
+    commit_s: float = 6.0
     long_commit_s: float = 600.0
     poll_s: float = 1.0
 
