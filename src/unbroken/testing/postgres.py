@@ -199,7 +199,7 @@ class PostgresServer(Member):
         with self._log.open("wb") as output:
             return subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
                 self._command(words), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=directory,
-                env=os.environ | self.site.environment, **({} if self.site.prefix else _account()),
+                process_group=0, env=os.environ | self.site.environment, **({} if self.site.prefix else _account()),
             )  # fmt: skip
 
     def _command(self, words: list[str]) -> list[str]:

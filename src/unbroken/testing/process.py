@@ -181,9 +181,12 @@ def free_port() -> int:
 
 
 def spawn(words: list[str], environment: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start a program that reads nothing and writes both its streams to `output`."""
+    """Start a program that reads nothing and writes both its streams to `output`.
+
+    It is in a process group of its own: Ctrl+C at the terminal is for whoever started it, who will stop it.
+    """
     return subprocess.Popen(  # noqa: S603 - our own programs
-        words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, process_group=0
     )
 
 

@@ -137,12 +137,15 @@ class Phone:
 
         Raises:
             TimeoutError: the platform was not there for that long.
+            RuntimeError: the phone gave something up, as it was told that it can never be taken.
         """
         until = time.monotonic() + PATIENCE_S
         while not self.upload():
             if time.monotonic() > until:
                 raise TimeoutError(f"a phone of {self.account} could not upload for {PATIENCE_S:.0f} s")
             time.sleep(_PAUSE_S)
+        if dropped := self._sdk.dropped():
+            raise RuntimeError(f"a phone of {self.account} gave up {dropped[0].items} items: {dropped[0].reason}")
 
     def delete(self) -> None:
         """Delete the app with everything it has kept; the platform is not told."""

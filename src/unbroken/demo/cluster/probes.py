@@ -84,13 +84,14 @@ class Probes:
             probe.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End, with everything acknowledged that was captured."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End, with everything acknowledged that was captured, unless the demo was broken off."""
         self._over.set()
         for probe in self.all:
             probe.join()
         for phone in self._phones:
-            phone.upload_all()
+            if kind is None:
+                phone.upload_all()
             phone.delete()
 
 

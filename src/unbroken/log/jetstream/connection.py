@@ -178,8 +178,8 @@ class Connection:
             await self._client.publish(subject, payload)
 
     async def close(self) -> None:
-        """Let go of it."""
-        with suppress(errors.Error, OSError):
+        """Let go of it. What it still has to say to a server that is gone is heard by nobody: uvloop's RuntimeError."""
+        with suppress(errors.Error, OSError, RuntimeError):
             await self._client.close()
 
     async def _subscribe(self, subject: str, arrived: Callable[[Msg], Awaitable[None]]) -> Any:
