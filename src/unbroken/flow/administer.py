@@ -91,7 +91,7 @@ async def set_app_disabled(context: Context, app_id: AppId, disabled: bool) -> A
     async def change(tx: Transaction) -> App:
         app = await _existing(tx, app_id)
         await access.set_app_disabled(tx, app_id, is_disabled=disabled)
-        await timelines.add_change(tx, None, "apps", context.clock.now_ms())
+        await timelines.add_change_of_apps(tx, context.clock.now_ms())
         return replace(app, is_disabled=disabled)
 
     return await context.store.write(change)
@@ -133,6 +133,7 @@ async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]
         if policy != app.policy:
             await access.set_policy(tx, app_id, policy)
             await _record_policy(context, tx, app_id, policy)
+            await timelines.add_change_of_apps(tx, context.clock.now_ms())
         return policy
 
     return await context.store.write(change)
@@ -267,6 +268,7 @@ async def revoke_key(context: Context, key_id: KeyId) -> Key:
         if await access.key_by_id(tx, key_id) is None:
             raise NotFound(f"There is no key {key_id.hex()}.")
         await access.revoke_key(tx, key_id, context.wall.now_ms())
+        await timelines.add_change_of_apps(tx, context.clock.now_ms())
         found = await access.key_by_id(tx, key_id)
         assert found is not None
         return found[0]

@@ -1,11 +1,16 @@
-"""Who is calling: a credential becomes a caller, or the call ends here."""
+"""Who is calling: a credential becomes a caller, or the call ends here.
+
+What an API key or an app secret stood for is remembered for a minute, in which whatever changes of apps and keys is
+known as soon as it is durable, in every process (standings.py). So a call costs one look at the changes, which all
+calls in hand share.
+"""
 
 from __future__ import annotations
 
 import hmac
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken import credentials
 from unbroken.credentials import NAMES, Kind
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 _USE_NOTED_EVERY_MS: Final = 60_000
-
+_ADMITTED_MAX: Final = 10_000
 
 NO_KEY: Final = KeyId(bytes(ID_BYTES))
 """The operator at the command line acts as an app's server that needs no key."""
@@ -65,6 +70,14 @@ class CredentialCaller:
     token: str
 
 
+class Admitted(NamedTuple):
+    """Whom a credential stood for when it was looked up, and between which instants that holds (system's clock)."""
+
+    caller: AppCaller | KeyCaller
+    from_ms: int
+    until_ms: int
+
+
 async def app_by_secret(context: Context, app_id: str, secret: str) -> AppCaller:
     """The app that an id and a secret stand for.
 
@@ -75,15 +88,22 @@ async def app_by_secret(context: Context, app_id: str, secret: str) -> AppCaller
     opaque = credentials.read_opaque(secret)
     if known_id is None or opaque is None or opaque.kind is not Kind.APP_SECRET:
         raise Unauthenticated("The app id or the app secret is wrong.")
+    digest, now_ms = context.vault.digest(secret), context.wall.now_ms()
+    admitted = await _admitted(context)
+    caller = _known(admitted, digest, now_ms)
+    if isinstance(caller, AppCaller) and caller.app.app_id == known_id:
+        return caller
 
     async def load(tx: Transaction) -> tuple[App | None, bytes | None]:
         app_id = AppId(known_id)
         return await access.app_by_id(tx, app_id), await access.app_secret_digest(tx, app_id)
 
-    app, digest = await context.store.read(load)
-    if app is None or digest is None or not hmac.compare_digest(digest, context.vault.digest(secret)):
+    app, kept = await context.store.read(load)
+    if app is None or kept is None or not hmac.compare_digest(kept, digest):
         raise Unauthenticated("The app id or the app secret is wrong.")
-    return AppCaller(_running(app))
+    caller = AppCaller(_running(app))
+    admitted[digest] = Admitted(caller, now_ms, now_ms + _USE_NOTED_EVERY_MS)
+    return caller
 
 
 async def by_bearer(context: Context, token: str) -> KeyCaller | InstallCaller | CredentialCaller:
@@ -132,6 +152,11 @@ async def _key(context: Context, token: str) -> KeyCaller:
     opaque = credentials.read_opaque(token)
     if opaque is None:
         raise Unauthenticated("This API key is mistyped.")
+    digest, now_ms = context.vault.digest(token), context.wall.now_ms()
+    admitted = await _admitted(context)
+    caller = _known(admitted, digest, now_ms)
+    if isinstance(caller, KeyCaller):
+        return caller
 
     async def load(tx: Transaction) -> tuple[access.Key, bytes, App] | None:
         found = await access.key_by_id(tx, KeyId(opaque.subject))
@@ -139,12 +164,31 @@ async def _key(context: Context, token: str) -> KeyCaller:
         return (*found, app) if found and app else None
 
     found = await context.store.read(load)
-    if found is None or not hmac.compare_digest(found[1], context.vault.digest(token)):
+    if found is None or not hmac.compare_digest(found[1], digest):
         raise Unauthenticated("This API key is not known.")
     key, _, app = found
-    _refuse_ended(key, context.wall.now_ms())
-    await _note_use(context, key)
-    return KeyCaller(_running(app), key.key_id, key.scopes, key.name)
+    _refuse_ended(key, now_ms)
+    used_at = await _note_use(context, key, now_ms)
+    caller = KeyCaller(_running(app), key.key_id, key.scopes, key.name)
+    admitted[digest] = Admitted(caller, now_ms, min(used_at + _USE_NOTED_EVERY_MS, key.expires_at))
+    return caller
+
+
+async def _admitted(context: Context) -> dict[bytes, Admitted]:
+    """Who was admitted, by the digest of the credential, and is to be still: nothing of apps and keys changed since.
+
+    Whoever is not among them is looked up and put into this same dict, which is out of use by then if anything did.
+    """
+    await context.standings.refresh(context)
+    admitted = context.standings.admitted
+    if len(admitted) >= _ADMITTED_MAX:
+        admitted.clear()
+    return admitted
+
+
+def _known(admitted: dict[bytes, Admitted], digest: bytes, now_ms: int) -> AppCaller | KeyCaller | None:
+    found = admitted.get(digest)
+    return found.caller if found is not None and found.from_ms <= now_ms < found.until_ms else None
 
 
 def _refuse_ended(key: access.Key, now_ms: int) -> None:
@@ -154,13 +198,17 @@ def _refuse_ended(key: access.Key, now_ms: int) -> None:
         raise Unauthenticated("This API key has expired.")
 
 
-async def _note_use(context: Context, key: access.Key) -> None:
-    """At most once a minute, so that a busy key costs nothing; not where nothing can be written: a read goes on."""
-    now_ms = context.wall.now_ms()
+async def _note_use(context: Context, key: access.Key, now_ms: int) -> int:
+    """At most once a minute, so that a busy key costs nothing; not where nothing can be written: a read goes on.
+
+    Returns:
+        When the key's use was noted last; now where it is not.
+    """
     if key.last_used_at is not None and now_ms < key.last_used_at + _USE_NOTED_EVERY_MS:
-        return
+        return min(key.last_used_at, now_ms)
     with suppress(StoreUnavailable):
         await context.store.write(lambda tx: access.use_key(tx, key.key_id, now_ms))
+    return now_ms
 
 
 def _running(app: App) -> App:

@@ -129,6 +129,7 @@ class Settling:
         line = told.line
         if isinstance(line, archive.Policy):
             await access.set_policy(tx, self._app.app_id, policy_of(line.fields))
+            await timelines.add_change_of_apps(tx, self._context.clock.now_ms())
             return position
         if line.trace is not None:
             await traces.keep_trace(tx, told.entry.fact_id, line.trace)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from unbroken.domain.ids import AppId, InstallId
+    from unbroken.flow.authenticate import Admitted
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
 
@@ -25,9 +26,15 @@ _UPLOADED_MAX: Final = 200_000
 
 
 class Standings:
-    """See the module. Belongs to the event loop."""
+    """See the module. Belongs to the event loop.
+
+    Attributes:
+        admitted: kept for `authenticate.py`; another dict takes its place when apps or keys were changed, so what was
+            read before the change and comes in after it is not believed.
+    """
 
     def __init__(self) -> None:
+        self.admitted: dict[bytes, Admitted] = {}
         self._changed: dict[InstallId, tuple[Standing, int]] = {}
         self._erased: dict[bytes, int] = {}
         self._digest: Callable[[bytes], bytes] = bytes
@@ -80,6 +87,7 @@ class Standings:
         self._digest = context.vault.tombstone
         if stopped_apps is not None:
             self._stopped_apps = stopped_apps
+            self.admitted = {}
         for change in changes:
             self._apply(change)
         self._purge(now_ms)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 # Who stands otherwise than the tokens say
 
 _ADD_CHANGE: Final = "INSERT INTO changes (install_id, standing, at) VALUES ($1, $2, $3)"
-_CHANGES: Final = "SELECT seq, install_id, standing, at FROM changes WHERE seq > $1 AND at >= $2 ORDER BY seq"
+_CHANGES: Final = (
+    "SELECT seq, install_id, standing, at FROM changes WHERE seq > $1 AND (at >= $2 OR install_id IS NULL) ORDER BY seq"
+)
 _FORGET_CHANGES: Final = "DELETE FROM changes WHERE at < $1"
 
 
@@ -36,9 +38,14 @@ class Change:
     at: int
 
 
-async def add_change(tx: Transaction, install_id: InstallId | None, standing: str, at: int) -> None:
+async def add_change(tx: Transaction, install_id: InstallId, standing: str, at: int) -> None:
     """Tell whoever takes uploads."""
     await tx.run(_ADD_CHANGE, install_id, standing, at)
+
+
+async def add_change_of_apps(tx: Transaction, at: int) -> None:
+    """Tell whoever remembers apps and keys that one was stopped, revoked or given another policy."""
+    await tx.run(_ADD_CHANGE, None, "apps", at)
 
 
 async def add_erased(tx: Transaction, digest: bytes, at: int) -> None:
@@ -47,7 +54,7 @@ async def add_erased(tx: Transaction, digest: bytes, at: int) -> None:
 
 
 async def changes_after(tx: Transaction, seq: int, since_ms: int) -> list[Change]:
-    """The changes after `seq` that are not older than the tokens they are to correct."""
+    """The changes after `seq`: those of apps, and of installs those not older than the tokens they are to correct."""
     return [Change(row[0], row[1], row[2], row[3]) for row in await tx.all(_CHANGES, seq, since_ms)]
 
 
