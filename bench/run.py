@@ -69,8 +69,9 @@ class Run:
     """One run.
 
     Args:
-        directory: where the platforms keep what is theirs; on the disk that is meant.
+        directory: where the platforms keep what is theirs.
         say: tells those who wait how far it is.
+        keep: called with what is told so far, after each part.
     """
 
     scale: Scale
@@ -78,9 +79,10 @@ class Run:
     directory: Path
     say: Callable[[str], None]
     told: Told
+    keep: Callable[[Told], None]
 
-    def parts(self, names: Sequence[str]) -> Told:
-        """Run these."""
+    def parts(self, names: Sequence[str]) -> None:
+        """Run these; what was told of them before is told anew."""
         told = self.told
         told.at = wire.iso(SystemClock().now_ms())[:16]
         told.machine, told.cores_shared = machine.description(), self.cores.are_shared
@@ -88,10 +90,11 @@ class Run:
         each = {"calls": self._calls, "slow": self._slow, "growth": self._growth, "import": self._import}
         for name in names:
             began_s = time.monotonic()
+            told.forget(name)
             each[name]()
             told.took_s[name] = round(time.monotonic() - began_s, 1)
-        told.busy_cores = (before, machine.busy())
-        return told
+            told.busy_cores = (before, machine.busy())
+            self.keep(told)
 
     # Calls
 
@@ -177,13 +180,14 @@ def _scripts(database: Database) -> tuple[Side, Side]:
     return link, insert
 
 
-def measured(scale: Scale, names: Sequence[str], place: Path | None, say: Callable[[str], None]) -> Told:
-    """Run some parts, on one core for the application and another for the load.
+def measure_parts(told: Told, names: Sequence[str], say: Callable[[str], None], keep: Callable[[Told], None]) -> None:
+    """Run some parts, on one core for the application and another for the load; databases are temporary files.
 
     Args:
-        place: a directory on the disk that is meant; None: the system's own for temporary files.
+        told: what is known; what these parts find out goes there.
+        keep: called with it after each part, as the next may fail.
     """
     cores = machine.choose_cores()
-    with machine.pinned(cores.generator), tempfile.TemporaryDirectory(prefix="unbroken-bench-", dir=place) as directory:
-        told = Told(quick=scale is QUICK)
-        return Run(scale, cores, Path(directory), say, told).parts(names)
+    scale = QUICK if told.quick else FULL
+    with machine.pinned(cores.generator), tempfile.TemporaryDirectory(prefix="unbroken-bench-") as directory:
+        Run(scale, cores, Path(directory), say, told, keep).parts(names)
