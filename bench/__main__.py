@@ -14,7 +14,7 @@ from bench.told import Told, read
 
 def main() -> None:
     """Measure and tell."""
-    asked = _parser().parse_args()
+    asked = parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # so that the servers end too
     told = read(asked.read) if asked.read is not None else Told(quick=asked.quick)
     parts = asked.only or (() if asked.read is not None else PARTS)
@@ -31,16 +31,15 @@ def _keep(told: Told, path: Path | None) -> None:
         told.write(path)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Performance as ratios within one run.")
-    parser.add_argument("--quick", action="store_true", help="in minutes, with rougher numbers and fewer users")
-    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"some of: {', '.join(PARTS)}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too, after each part")
-    parser.add_argument(
-        "--read", type=Path, metavar="FILE", help="tell what an earlier --json said; --only: those anew"
-    )
-    parser.add_argument("--write", action="store_true", help=f"write {page.PAGE.name} and its plot anew")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    words = argparse.ArgumentParser(prog="python -m bench", description="Performance as ratios within one run.")
+    words.add_argument("--quick", action="store_true", help="in minutes, with rougher numbers and fewer users")
+    words.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"some of: {', '.join(PARTS)}")
+    words.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too, after each part")
+    words.add_argument("--read", type=Path, metavar="FILE", help="tell what an earlier --json said; --only: those anew")
+    words.add_argument("--write", action="store_true", help=f"write {page.PAGE.name} and its plot anew")
+    return words
 
 
 if __name__ == "__main__":

@@ -24,17 +24,18 @@ if TYPE_CHECKING:
     from bench.machine import Cores
     from bench.measure import Side
 
+_OPEN: Final = ("mixed", "ingest")
 PARTS: Final = ("calls", "slow", "growth", "import")
 SYNC_MS: Final = 2.0
 ENGINES: Final = {
-    "ingest": (SQLITE, POSTGRES, JETSTREAM, DIY),
     "register": (SQLITE, POSTGRES, DIY),
     "link": (SQLITE, POSTGRES, DIY),
     "timeline": (SQLITE, POSTGRES, DIY),
     "mixed": (SQLITE, POSTGRES, DIY),
+    "ingest": (SQLITE, POSTGRES, JETSTREAM, DIY),
 }
-"""Who takes part in what: on JetStream all but the upload is what it is on PostgreSQL. Registrations come before links,
-which use them up."""
+"""Who takes part in what, in order. On JetStream all but the upload is what it is on PostgreSQL. Links use up what
+registered before; uploads come last, as workers have much to do after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +110,12 @@ class Run:
             self.told.postgres = arena.database.version()
             scripts = _scripts(arena.database)
             limits: dict[str, list[Side]] = {"ingest": [bare, inserts, scripts[1]], "link": [scripts[0]]}
-            for clients in self.scale.clients:
-                for workload in ENGINES:
-                    if workload != "mixed" or clients == 64:
-                        self._closed(workload, clients, arena.contenders, limits.get(workload, []))
+            for workload in ENGINES:
+                for clients in self.scale.clients if workload != "mixed" else (64,):
+                    self._closed(workload, clients, arena.contenders, limits.get(workload, []))
+                for part in self.scale.loads if workload in _OPEN else ():
+                    self._open(workload, part, arena.contenders)
             self.told.rss_bytes = machine.rss_bytes(arena.contenders[SQLITE].pid)
-            for part in self.scale.loads:
-                self._open("ingest", part, arena.contenders)
-                self._open("mixed", part, arena.contenders)
 
     def _closed(self, workload: str, clients: int, contenders: dict[str, Contender], limits: Sequence[Side]) -> None:
         self.say(f"{workload} with {clients} clients")
