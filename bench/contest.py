@@ -102,13 +102,17 @@ def contender(
     people: int,
     behind_s: Callable[[], float],
 ) -> Iterator[Contender]:
-    """A platform with people, whose readers' days were processed."""
+    """A platform with people; the days of those who are read were processed."""
     now_ms = _clock.now_ms()
     platform = Platform(data, core, settings)
     population = Population(platform, now_ms)
     population.grow(people)
     with platform.running():
-        yield prepared(name, platform, Workloads(population, now_ms), behind_s)
+        workloads = Workloads(population, now_ms)
+        if name == JETSTREAM:  # takes part in uploads only
+            yield Contender(name, platform.port, platform.pid, behind_s, workloads)
+        else:
+            yield prepared(name, platform, workloads, behind_s)
 
 
 def prepared(name: str, platform: Platform, workloads: Workloads, behind_s: Callable[[], float]) -> Contender:

@@ -63,7 +63,7 @@ def _run(told: Told) -> str:
         *((f"to store {what}", f"{took_s:,.0f} s") for what, took_s in told.filled_s.items()),
         *(("not measured", missing) for missing in told.missing),
     ]
-    kind = "a quick run, with short turns and few users" if told.quick else "a full run"
+    kind = "a quick run, with short turns and few users: no measure of the promises" if told.quick else "a full run"
     return marks.rows([("this page", kind), ("---", "---"), *lines])
 
 

@@ -24,17 +24,18 @@ if TYPE_CHECKING:
     from bench.machine import Cores
     from bench.measure import Side
 
+_OPEN: Final = ("mixed", "ingest")
 PARTS: Final = ("calls", "slow", "growth", "import")
 SYNC_MS: Final = 2.0
 ENGINES: Final = {
-    "ingest": (SQLITE, POSTGRES, JETSTREAM, DIY),
     "register": (SQLITE, POSTGRES, DIY),
     "link": (SQLITE, POSTGRES, DIY),
     "timeline": (SQLITE, POSTGRES, DIY),
     "mixed": (SQLITE, POSTGRES, DIY),
+    "ingest": (SQLITE, POSTGRES, JETSTREAM, DIY),
 }
-"""Who takes part in what: on JetStream all but the upload is what it is on PostgreSQL. Registrations come before links,
-which use them up."""
+"""Who takes part in what, in order. On JetStream all but the upload is what it is on PostgreSQL. Links use up what
+registered before; uploads come last, as workers have much to do after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,9 @@ class Run:
     """One run.
 
     Args:
-        directory: where the platforms keep what is theirs; on the disk that is meant.
+        directory: where the platforms keep what is theirs.
         say: tells those who wait how far it is.
+        keep: called with what is told so far, after each part.
     """
 
     scale: Scale
@@ -78,9 +80,10 @@ class Run:
     directory: Path
     say: Callable[[str], None]
     told: Told
+    keep: Callable[[Told], None]
 
-    def parts(self, names: Sequence[str]) -> Told:
-        """Run these."""
+    def parts(self, names: Sequence[str]) -> None:
+        """Run these; what was told of them before is told anew."""
         told = self.told
         told.at = wire.iso(SystemClock().now_ms())[:16]
         told.machine, told.cores_shared = machine.description(), self.cores.are_shared
@@ -88,10 +91,11 @@ class Run:
         each = {"calls": self._calls, "slow": self._slow, "growth": self._growth, "import": self._import}
         for name in names:
             began_s = time.monotonic()
+            told.forget(name)
             each[name]()
             told.took_s[name] = round(time.monotonic() - began_s, 1)
-        told.busy_cores = (before, machine.busy())
-        return told
+            told.busy_cores = (before, machine.busy())
+            self.keep(told)
 
     # Calls
 
@@ -106,14 +110,12 @@ class Run:
             self.told.postgres = arena.database.version()
             scripts = _scripts(arena.database)
             limits: dict[str, list[Side]] = {"ingest": [bare, inserts, scripts[1]], "link": [scripts[0]]}
-            for clients in self.scale.clients:
-                for workload in ENGINES:
-                    if workload != "mixed" or clients == 64:
-                        self._closed(workload, clients, arena.contenders, limits.get(workload, []))
+            for workload in ENGINES:
+                for clients in self.scale.clients if workload != "mixed" else (64,):
+                    self._closed(workload, clients, arena.contenders, limits.get(workload, []))
+                for part in self.scale.loads if workload in _OPEN else ():
+                    self._open(workload, part, arena.contenders)
             self.told.rss_bytes = machine.rss_bytes(arena.contenders[SQLITE].pid)
-            for part in self.scale.loads:
-                self._open("ingest", part, arena.contenders)
-                self._open("mixed", part, arena.contenders)
 
     def _closed(self, workload: str, clients: int, contenders: dict[str, Contender], limits: Sequence[Side]) -> None:
         self.say(f"{workload} with {clients} clients")
@@ -177,13 +179,14 @@ def _scripts(database: Database) -> tuple[Side, Side]:
     return link, insert
 
 
-def measured(scale: Scale, names: Sequence[str], place: Path | None, say: Callable[[str], None]) -> Told:
-    """Run some parts, on one core for the application and another for the load.
+def measure_parts(told: Told, names: Sequence[str], say: Callable[[str], None], keep: Callable[[Told], None]) -> None:
+    """Run some parts, on one core for the application and another for the load; databases are temporary files.
 
     Args:
-        place: a directory on the disk that is meant; None: the system's own for temporary files.
+        told: what is known; what these parts find out goes there.
+        keep: called with it after each part, as the next may fail.
     """
     cores = machine.choose_cores()
-    with machine.pinned(cores.generator), tempfile.TemporaryDirectory(prefix="unbroken-bench-", dir=place) as directory:
-        told = Told(quick=scale is QUICK)
-        return Run(scale, cores, Path(directory), say, told).parts(names)
+    scale = QUICK if told.quick else FULL
+    with machine.pinned(cores.generator), tempfile.TemporaryDirectory(prefix="unbroken-bench-") as directory:
+        Run(scale, cores, Path(directory), say, told, keep).parts(names)

@@ -151,8 +151,8 @@ def _growth(told: Told) -> Iterator[Checked]:
     for side, workload in sorted({(one.side, one.workload) for one in told.grown}):
         spread = told.spread(workload, side)
         if spread is not None:
-            name = f"CPU of a call over sizes{over}: {workload} on {side}"
-            yield Checked(name, f"differs by less than {SPREAD:.0%}", f"{spread:.0%}", spread < SPREAD)
+            name = f"CPU of a call{over}: {workload} on {side}"
+            yield Checked(name, f"less than {SPREAD:.0%} apart", f"{spread:.0%}", spread < SPREAD)
 
 
 def _small(told: Told) -> Iterator[Checked]:

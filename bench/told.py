@@ -83,6 +83,17 @@ class Told:
         costs = [one.of_limit for one in self.grown if (one.workload, one.side) == (workload, side)]
         return max(costs) / min(costs) - 1 if len(costs) > 1 else None
 
+    def forget(self, part: str) -> None:
+        """What a part of a run told: `calls`, `slow`, `growth` or `import`."""
+        match part:
+            case "calls":
+                self.results = [one for one in self.results if one.workload == SLOW_SYNCS]
+            case "slow":
+                self.results = [one for one in self.results if one.workload != SLOW_SYNCS]
+                self.missing = []
+            case "growth":
+                self.grown, self.filled_s = [], {}
+
     def write(self, path: Path) -> None:
         """As JSON."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from bench.__main__ import parser
 from bench.contest import DIY, POSTGRES, SQLITE
 from bench.measure import Result
 from bench.told import Grown, Told, read
@@ -67,6 +68,13 @@ def test_each_decade_is_as_wide_as_any_other():
 def test_a_page_without_a_place_is_refused():
     with pytest.raises(ValueError, match="no place for 'promises'"):
         marks.fill("# A page", {"promises": ""})
+
+
+def test_every_command_of_the_page_is_one():
+    asked = re.findall(r"^python -m bench(.*?)(?:  .*)?$", page.PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(asked) >= 3
+    for words in asked:
+        assert parser().parse_args(words.split())
 
 
 def test_no_table_of_the_page_has_a_line_of_another_width():

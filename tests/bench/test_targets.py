@@ -68,12 +68,25 @@ def test_sizes_are_compared_in_units_of_the_limit_beside_them():
     grown = [Grown("link", SQLITE, 10_000, 0, 300.0, 30.0), Grown("link", SQLITE, 5_000_000, 0, 720.0, 60.0)]
     told = Told(grown=grown)
     assert told.spread("link", SQLITE) == pytest.approx(0.2)
-    one = checked("CPU of a call over sizes from 10,000 to 5,000,000 users: link on SQLite", grown=grown)
+    one = checked("CPU of a call from 10,000 to 5,000,000 users: link on SQLite", grown=grown)
     assert (one.found, one.is_kept) == ("20%", True)
 
 
 def test_one_size_alone_does_not_differ():
     assert Told(grown=[Grown("link", SQLITE, 10_000, 0, 300.0, 30.0)]).spread("link", SQLITE) is None
+
+
+def test_a_part_that_is_measured_anew_forgets_only_its_own():
+    told = Told(
+        results=[result("link", SQLITE), result(SLOW_SYNCS, SLOW, 256)],
+        grown=[Grown("link", SQLITE, 10_000, 0, 300.0, 30.0)],
+    )
+    told.forget("slow")
+    assert [one.workload for one in told.results] == ["link"]
+    told.forget("growth")
+    assert (told.grown, len(told.results)) == ([], 1)
+    told.forget("calls")
+    assert told.results == []
 
 
 def test_what_was_told_is_read_again(tmp_path):
