@@ -20,7 +20,7 @@ help:
 	@echo "make cluster-demo   kill the processes of a cluster under load, and lose nothing"
 	@echo "make test    all checks and all tests"
 	@echo "make check   style, types, layers, generated docs"
-	@echo "make prove   the large counts: minutes to an hour"
+	@echo "make prove   the large counts: hours"
 	@echo "make bench   performance, as ratios"
 	@echo "make reference   write docs/reference anew from the code"
 

@@ -26,19 +26,25 @@ if TYPE_CHECKING:
 
 def main(words: Sequence[str] | None = None) -> int:
     """What the command does; its exit code."""
+    told, wanted = asked(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that the scene is taken down then, too
+    return tell(Embedded() if told.embedded else Scene(), wanted, told.rounds, told.minutes)
+
+
+def asked(words: Sequence[str] | None) -> tuple[argparse.Namespace, list[Fault]]:
+    """The options, and the faults that they name."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.matrix")
     parser.add_argument("--rounds", type=int, default=20, help="of each fault; in turn, a round of each and so on")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so many")
     parser.add_argument("--only", action="append", help="faults whose names begin so; may be given several times")
     parser.add_argument("--each-pair", action="store_true", help="cut each of the 28 pairs of members by itself")
     parser.add_argument("--embedded", action="store_true", help="one process on SQLite instead of a cluster")
-    asked = parser.parse_args(words)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that the scene is taken down then, too
-    table = EACH_CUT if asked.each_pair else EMBEDDED if asked.embedded else TABLE
-    wanted = [fault for fault in table if not asked.only or fault.name.startswith(tuple(asked.only))]
+    told = parser.parse_args(words)
+    table = EACH_CUT if told.each_pair else EMBEDDED if told.embedded else TABLE
+    wanted = [fault for fault in table if not told.only or fault.name.startswith(tuple(told.only))]
     if not wanted:
         parser.error(f"no fault is called so; there are: {', '.join(fault.name for fault in table)}")
-    return tell(Embedded() if asked.embedded else Scene(), wanted, asked.rounds, asked.minutes)
+    return told, wanted
 
 
 def tell(scene: Scene | Embedded, wanted: Sequence[Fault], count: int, minutes: float) -> int:

@@ -127,7 +127,12 @@ EACH_CUT: Final = tuple(
 
 FULL_DISKS: Final = tuple(
     Fault(f"full disk of {name}", partial(_fill, name), partial(_free, name), lasts_s=(4.0,), back_s=back_s)
-    for name, back_s in (("postgres", BACK_S), ("nats-1", BACK_WITH_ELECTION_S), ("api-1", BACK_S))
+    for name, back_s in (
+        ("postgres", BACK_S),
+        ("nats-1", BACK_WITH_ELECTION_S),
+        ("api-1", BACK_S),
+        ("worker-1", BACK_S),
+    )
 )
 
 CLOCKS: Final = tuple(

@@ -26,7 +26,7 @@ NODES: Final = ("nats-1", "nats-2", "nats-3")
 APIS: Final = ("api-1", "api-2")
 WORKERS: Final = ("worker-1", "worker-2")
 MEMBERS: Final = ("postgres", *NODES, *APIS, *WORKERS)
-_DISKS_MIB: Final = {"postgres": 600, "nats-1": 300, "api-1": 16}
+_DISKS_MIB: Final = {"postgres": 600, "nats-1": 300, "api-1": 16, "worker-1": 16}
 _SETTINGS: Final = {"keep_alive_s": "3600"}
 _POSTGRES: Final = {
     # what is written needs room on the disk at once, instead of having it from before

@@ -5,10 +5,13 @@ A round of the quick ones here; twenty of each are asked for with `-m prove`, or
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from tests.faults.matrix.__main__ import rounds, summary
+from tests.faults.matrix.__main__ import asked, rounds, summary
 from tests.faults.matrix.embedded import Embedded
 from tests.faults.matrix.faults import EACH_CUT, EMBEDDED, KINDS, MEMBERS, TABLE, pairs
 from tests.faults.matrix.scene import Scene
@@ -69,6 +72,13 @@ def test_a_cluster_bears_every_fault_twenty_times(scene: Scene, fault: Fault) ->
 @pytest.mark.parametrize("fault", EMBEDDED, ids=lambda fault: fault.name)
 def test_one_process_on_sqlite_bears_every_fault_twenty_times(embedded: Embedded, fault: Fault) -> None:
     assert_borne(embedded, fault, _ROUNDS)
+
+
+def test_the_commands_of_the_page_are_the_commands() -> None:
+    page = Path(__file__).parents[3] / "docs" / "explanation" / "faults.md"
+    commands = re.findall(r"^python -m tests\.faults\.matrix(.*?)(?:  .*)?$", page.read_text(), re.MULTILINE)
+    assert len(commands) >= 4
+    assert all(asked(shlex.split(words))[1] for words in commands)
 
 
 def test_twenty_rounds_of_the_kinds_cut_every_pair_of_members() -> None:
