@@ -21,7 +21,7 @@ DAY_MS: Final = 86_400_000
 AGE_MS: Final = 4 * DAY_MS
 """How long ago they registered."""
 
-_SOME: Final = 20_000
+_SOME: Final = 10_000
 _DIGEST_BYTES: Final = 32
 _KEY_CHARACTERS: Final = 36  # of an idempotency key
 _HOUR_MS: Final = 3_600_000
