@@ -22,6 +22,7 @@ from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
 from unbroken.server.request_ids import RequestIds
 from unbroken.server.route import Credential
+from unbroken.store.migrate import POSTGRESQL, packaged
 from unbroken.store.postgres import PostgresStore
 from unbroken.testing import in_process
 from unbroken.testing.in_process import START_MS, InProcess
@@ -153,3 +154,19 @@ async def test_the_wall_is_seen_to_be_the_databases_and_not_the_statements(url: 
     await owner.execute("ALTER TABLE apps DISABLE ROW LEVEL SECURITY")
     await owner.close()
     assert await context.store.of_app(one.app_id).read(forget) == [one.app_id, two.app_id]
+
+
+async def test_a_database_of_the_version_before_gets_the_wall_and_keeps_its_rows(url: str) -> None:
+    known = packaged(POSTGRESQL)
+    before = await PostgresStore.open(url, migrations=[migration for migration in known if migration.name != "wall"])
+    rows = [(bytes([number]) * 12,) for number in (1, 2)]
+    await before.write(lambda tx: tx.many(ADD_APP, rows))
+    store = await PostgresStore.open(url)
+    assert await before.read(forget) == [app_id for (app_id,) in rows]  # it goes on beside the new one
+    assert await store.of_app(rows[0][0]).read(forget) == [rows[0][0]]
+    for one in (before, store):
+        await one.close()
+
+
+ADD_APP = """INSERT INTO apps (app_id, name, is_disabled, secret_digest, policy, created_at)
+    VALUES ($1, 'app', FALSE, $1, '{}', 0)"""

@@ -15,7 +15,7 @@ from unbroken.server.authenticate import challenge
 from unbroken.server.body import Disconnected
 from unbroken.server.dispatch import Dispatch, Reply
 from unbroken.server.lab import LabClock, read_lab_time
-from unbroken.server.reply import CallerGone, send_parts, send_reply
+from unbroken.server.reply import CallerGone, send_parts, send_reply, send_usual
 from unbroken.server.router import Router, WrongMethod
 from unbroken.store.contract import StoreDeparted, StoreUnavailable
 
@@ -114,18 +114,18 @@ class Application:
         if b"lab-time" in headers or self._lab_clock is not None:
             self._move_clock(headers.get(b"lab-time"))
         if scope["path"] == ingest.PATH and scope["method"] == "POST" and self._takes_uploads:
-            await self._upload(scope["query_string"], headers, receive, send, exchange)
+            await self._upload(scope, headers, receive, send, exchange)
         else:
             await self._call(scope, headers, receive, send, exchange)
 
     async def _upload(
-        self, query: bytes, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
     ) -> None:
         exchange.route = ingest.ROUTE
-        body, sent_bytes = await ingest.upload(self._context, query, headers, receive)
+        body, sent_bytes = await ingest.upload(self._context, scope["query_string"], headers, receive)
         self._metrics.upload(sent_bytes)
         exchange.status = 202
-        await send_reply(send, 202, body, exchange.request_id)
+        await send_usual(scope, send, 202, body, exchange.request_id)
 
     async def _call(
         self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
@@ -136,7 +136,10 @@ class Application:
             match.route, match.path, scope["query_string"], headers, receive=receive, request_id=exchange.request_id
         )
         exchange.status = reply.status
-        await _send(send, receive, reply, exchange.request_id, match.route.reply_type.encode())
+        if isinstance(reply.body, bytes) and not reply.headers:
+            await send_usual(scope, send, reply.status, reply.body, exchange.request_id)
+        else:
+            await _send(send, receive, reply, exchange.request_id, match.route.reply_type.encode())
 
     async def _refuse(self, send: Send, exchange: Exchange, refusal: Refusal, more: Headers = ()) -> None:
         if exchange.status:

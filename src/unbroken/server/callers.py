@@ -9,7 +9,7 @@ from unbroken.flow.authenticate import AppCaller, InstallCaller, KeyCaller
 from unbroken.flow.repeat import Repeatable
 
 if TYPE_CHECKING:
-    from unbroken.flow.context import Context
+    from unbroken.domain.ids import AppId
     from unbroken.flow.whose import Reader
     from unbroken.server.route import Call, Caller
 
@@ -17,15 +17,15 @@ READ_REFUSALS: Final = (errors.NotFound, errors.InstallGone, errors.InstallDeact
 """Of the calls that a key or the user's own token may make."""
 
 
-def own(context: Context, caller: Caller) -> Context:
-    """The context for the app of a caller, where the credential says which that is."""
+def app_of(caller: Caller) -> AppId | None:
+    """The app of a caller, where the credential says which that is."""
     match caller:
         case AppCaller(app) | KeyCaller(app):
-            return context.of_app(app.app_id)
+            return app.app_id
         case InstallCaller(app_id):
-            return context.of_app(app_id)
+            return app_id
         case _:
-            return context
+            return None
 
 
 def key_of(call: Call) -> KeyCaller:

@@ -16,12 +16,25 @@ Headers = Iterable[tuple[bytes, bytes]]
 JSON: Final = b"application/json"
 HTML: Final = b"text/html; charset=utf-8"
 REQUEST_ID: Final = b"x-request-id"
+WRITE: Final = "unbroken.write"
+"""Under this name in the scope, a connection of ours offers to write a whole reply (`Connection.write_reply`)."""
+
+_USUAL_HEAD: Final = (
+    b"x-request-id: %b\r\ncache-control: no-store\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+)
 STALLED_S: Final = 60.0
 """A caller that takes nothing of a reply for so long is gone: what the reply is made from must not wait for ever."""
 
 
 class CallerGone(Exception):
     """Nobody takes the rest of a reply."""
+
+
+async def send_usual(scope: Scope, send: Send, status: int, body: bytes, request_id: str) -> None:
+    """Send what most replies are: JSON, and no headers of its own."""
+    write = scope.get(WRITE)
+    if write is None or not write(scope, status, _USUAL_HEAD % (request_id.encode(), len(body)), body):
+        await send_reply(send, status, body, request_id)
 
 
 async def send_reply(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from unbroken.testing.member import Member
 
-_DISK_MIB: Final = 64
+_DISK_MIB: Final = 512
+"""Its write-ahead log grows to 64 MiB before it is emptied."""
 
 
 class Embedded:

@@ -37,7 +37,7 @@ class Leader:
 
 
 async def asked_of(nats_url: str, leader: Leader) -> dict[str, object]:
-    its_own, ours = await nats.connect(nats_url), await Connection.open(nats_url)
+    its_own, ours = await nats.connect(nats_url.split(",")), await Connection.open(nats_url)
     try:
         await its_own.subscribe("$JS.API.TEST", cb=leader.hear)
         await its_own.flush()

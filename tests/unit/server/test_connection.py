@@ -250,6 +250,22 @@ def test_pipelined_requests_are_answered_in_their_order(talk):
     )
 
 
+def test_a_reply_in_one_write_says_what_one_in_messages_says(talk):
+    def said(connection):
+        answer = talk(b"GET /things/x HTTP/1.1\r\nHost: x\r\nConnection: %b\r\n\r\n" % connection)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status, *lines = head.split(b"\r\n")
+        lines = [line for line in lines if line != b"connection: close"]
+        return (
+            status,
+            sorted(line for line in lines if not line.startswith((b"x-request-id: ", b"date: "))),
+            body,
+            len(lines),
+        )
+
+    assert said(b"keep-alive") == said(b"close")
+
+
 def test_a_head_request_gets_no_body(talk):
     answer = talk(b"HEAD /things/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
