@@ -99,6 +99,7 @@ async def _run(drive: _Drive, port: int, seconds: float, clients: int) -> Load:
         drive.trouble = "The server does not answer any more."
     if drive.trouble is not None:
         drive.hang_up()
+        await drive.gone.wait()
         raise UnexpectedReply(drive.trouble)
     wall_s = drive.last_s - started_s
     busy = (time.process_time() - cpu_before_s) / wall_s
@@ -120,6 +121,7 @@ class _Drive:
     replies: list[bytes] = field(default_factory=list)
     transports: list[asyncio.Transport] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hang_up(self) -> None:
         """Leave no connection behind."""
@@ -178,8 +180,9 @@ class _Client(asyncio.Protocol):
         self._drive.open -= 1
         if self._waits:
             self._drive.fail(f"The server hung up: {exc}.")
-        elif not self._drive.open:
+        if not self._drive.open:
             self._drive.done.set()
+            self._drive.gone.set()
 
 
 def start_of_body(data: bytes) -> int:

@@ -46,6 +46,7 @@ async def _run(schedule: _Schedule, port: int) -> Load:
     wall_s = time.perf_counter() - schedule.started_s
     busy = (time.process_time() - cpu_before_s) / wall_s
     schedule.hang_up()
+    await schedule.gone.wait()
     if schedule.trouble is not None:
         raise UnexpectedReply(schedule.trouble)
     return Load(wall_s, busy, sorted(schedule.latencies_s), [])
@@ -75,6 +76,8 @@ class _Schedule:
     trouble: str | None = None
     latencies_s: list[float] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    open: int = 0
 
     def look(self, now_s: float) -> None:
         """Let fall due what is, and send what can be sent."""
@@ -135,6 +138,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
+        self._schedule.open += 1
         self._schedule.connections.append(self)
         self._schedule.idle.append(self)
 
@@ -154,8 +158,11 @@ class _Connection(asyncio.Protocol):
             self._schedule.answered(self, time.perf_counter() - self._due_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._schedule.open -= 1
         if not self._is_closing:
             self._schedule.fail(f"The server hung up: {exc}.")
+        if not self._schedule.open:
+            self._schedule.gone.set()
 
     def close(self) -> None:
         self._is_closing = True

@@ -23,8 +23,15 @@ class _Server(asyncio.Protocol):
     reply = REPLY
     answered = 0
 
+    def __init__(self):
+        self.taken = type(self).taken
+
     def connection_made(self, transport):
         self.transport = transport
+        self.taken.add(transport)
+
+    def connection_lost(self, exc):
+        self.taken.discard(self.transport)
 
     def data_received(self, data):
         kind = type(self)
@@ -36,7 +43,7 @@ class _Server(asyncio.Protocol):
 
 @contextmanager
 def serving(**said):
-    kind = type("Server", (_Server,), said)
+    kind = type("Server", (_Server,), {**said, "taken": set()})
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(loop.create_server(kind, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
@@ -47,7 +54,10 @@ def serving(**said):
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        for transport in kind.taken:
+            transport.abort()
+        while kind.taken:
+            loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 
 
