@@ -12,14 +12,15 @@ WORKERS ?= 2
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check reference prove bench
+.PHONY: help setup demo cluster-demo test check reference prove bench
 
 help:
 	@echo "make setup   .venv with everything in it"
 	@echo "make demo    watch one day travel through four installs (TRACE=FILE: a GPX file or a recorded trace)"
+	@echo "make cluster-demo   kill the processes of a cluster under load, and lose nothing"
 	@echo "make test    all checks and all tests"
 	@echo "make check   style, types, layers, generated docs"
-	@echo "make prove   the large counts: minutes to an hour"
+	@echo "make prove   the large counts: hours"
 	@echo "make bench   performance, as ratios"
 	@echo "make reference   write docs/reference anew from the code"
 
@@ -40,6 +41,9 @@ $(READY): pyproject.toml
 
 demo: setup
 	@$(RUN) -m unbroken demo --output "$(OUTPUT)" $(if $(TRACE),--trace "$(TRACE)")
+
+cluster-demo: setup
+	@$(RUN) -m unbroken cluster-demo
 
 test: check
 	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadgroup --quiet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
@@ -49,11 +50,12 @@ def bearer(token: str) -> str:
 # Registering and linking
 
 
-def registrations(app_id: str, app_secret: str, count: int, now_ms: int) -> list[bytes]:
-    """So many phones that register, each for the first time."""
+def registrations(app_id: str, app_secret: str, count: int | None, now_ms: int) -> Iterator[bytes]:
+    """So many phones that register, each for the first time; None: without end."""
     authorization = "Basic " + base64.b64encode(f"{app_id}:{app_secret}".encode()).decode()
     body = wire.encode(_PHONE)
-    return [request("POST", "/sdk/installs", authorization, body=body, key=_chance.uuid(now_ms)) for _ in range(count)]
+    for _ in repeat(None) if count is None else repeat(None, count):
+        yield request("POST", "/sdk/installs", authorization, body=body, key=_chance.uuid(now_ms))
 
 
 def links(api_key: str, install_ids: Sequence[str], now_ms: int) -> list[bytes]:

@@ -7,10 +7,11 @@ what goes in. A test fails where the page says otherwise than this.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bench import marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,23 +214,14 @@ def tables() -> dict[str, str]:
 
 def page(text: str) -> str:
     """The page with what is computed in it."""
-    for name, table in tables().items():
-        found = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, flags=re.DOTALL)
-        if found is None:
-            raise ValueError(f"The page has no place for {name!r}.")
-        text = text[: found.start(1)] + table + text[found.end(1) :]
-    return text
-
-
-def _rows(rows: list[tuple[str, ...]]) -> str:
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return marks.fill(text, tables())
 
 
 def _measured() -> str:
     m = MEASURED
     head = [("measured", "", "with"), ("---", "---", "---")]
     storage, calls = "`python -m bench.storage`", "`python -m bench`"
-    return _rows(
+    return marks.rows(
         [
             *head,
             ("an install with its user, link and facts", f"{m.install_bytes:,} B", storage),
@@ -245,7 +237,7 @@ def _measured() -> str:
 
 def _assumed() -> str:
     a = ASSUMED
-    return _rows(
+    return marks.rows(
         [
             ("assumed", ""),
             ("---", "---"),
@@ -282,7 +274,7 @@ def _table(needs: list[Need]) -> str:
         ("machines: PostgreSQL", [str(need.database_machines) for need in needs]),
         ("machines: NATS", [str(need.log_machines) for need in needs]),
     ]
-    return _rows([(name, *values) for name, values in rows])
+    return marks.rows([(name, *values) for name, values in rows])
 
 
 def _shown(need: Need) -> str:

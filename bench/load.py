@@ -1,4 +1,7 @@
-"""The load generator: clients in a closed loop on connections that stay open, with requests that are ready to send.
+"""The load generator: clients on connections that stay open, with requests that are ready to send.
+
+In a closed loop, as here, each client sends when it was answered, so a slow server is asked less; `open_loop` has the
+other kind.
 
 It parses as little of a reply as it can, so that one core of it is faster than any server under it; how much of its
 core it used is part of what it tells.
@@ -58,18 +61,29 @@ class Load:
 
 
 def run(
-    port: int, requests: Iterable[bytes], status: int, *, seconds: float, clients: int = CLIENTS, keep: bool = False
+    port: int,
+    requests: Iterable[bytes],
+    status: int | None,
+    *,
+    seconds: float,
+    clients: int = CLIENTS,
+    keep: bool = False,
 ) -> Load:
-    """Send requests until there are no more, or the time is over.
+    """Send requests in a closed loop until there are no more, or the time is over.
 
     Args:
-        status: what every reply must say.
+        status: what every reply must say; None: any success.
         keep: keep the bodies of the replies.
 
     Raises:
         UnexpectedReply: another status, or a connection that ended.
     """
-    return uvloop.run(_run(_Drive(iter(requests), b"HTTP/1.1 %d " % status, keep=keep), port, seconds, clients))
+    return uvloop.run(_run(_Drive(iter(requests), start_of_reply(status), keep=keep), port, seconds, clients))
+
+
+def start_of_reply(status: int | None) -> bytes:
+    """How a reply must begin."""
+    return b"HTTP/1.1 2" if status is None else b"HTTP/1.1 %d " % status
 
 
 async def _run(drive: _Drive, port: int, seconds: float, clients: int) -> Load:
@@ -84,6 +98,7 @@ async def _run(drive: _Drive, port: int, seconds: float, clients: int) -> Load:
     except TimeoutError:
         drive.trouble = "The server does not answer any more."
     if drive.trouble is not None:
+        drive.hang_up()
         raise UnexpectedReply(drive.trouble)
     wall_s = drive.last_s - started_s
     busy = (time.process_time() - cpu_before_s) / wall_s
@@ -103,7 +118,13 @@ class _Drive:
     trouble: str | None = None
     latencies_s: list[float] = field(default_factory=list)
     replies: list[bytes] = field(default_factory=list)
+    transports: list[asyncio.Transport] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hang_up(self) -> None:
+        """Leave no connection behind."""
+        for transport in self.transports:
+            transport.abort()
 
     def fail(self, trouble: str) -> None:
         """End the run."""
@@ -124,6 +145,7 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
+        self._drive.transports.append(transport)
         self._send_next()
 
     def _send_next(self) -> None:
@@ -138,7 +160,7 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._rest:
             data = self._rest + data
-        body_at = _start_of_body(data)
+        body_at = start_of_body(data)
         if body_at < 0:
             self._rest = data
             return
@@ -160,7 +182,7 @@ class _Client(asyncio.Protocol):
             self._drive.done.set()
 
 
-def _start_of_body(data: bytes) -> int:
+def start_of_body(data: bytes) -> int:
     """Where the body of a reply begins; -1 as long as it is not whole."""
     end = data.find(_END_OF_HEAD)
     at = data.find(_LENGTH)

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-import sqlite3
 import sys
 import tempfile
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from bench import load, machine
+from bench.rows import PostgresRows, SqliteRows
 from unbroken.credentials import USER_TOKEN_LIFE_MS, Kind, Signed
 from unbroken.domain.ids import AppId
 from unbroken.domain.standing import Standing
 from unbroken.randomness import SystemRandomness
 from unbroken.server.data_directory import DATABASE_FILE
 from unbroken.server.keys import open_vault
-from unbroken.testing.process import PlatformProcess, ProcessFailed, await_ready, free_port, spawn, stop_process
+from unbroken.testing.member import ProcessFailed, stop_process
+from unbroken.testing.process import PlatformProcess, await_ready, free_port, spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from bench.rows import Rows
     from unbroken.domain.ids import InstallId
 
 _READY_TIMEOUT_S: Final = 20.0
@@ -32,12 +34,18 @@ _POLL_S: Final = 0.1
 
 
 class Platform:
-    """`unbroken serve` as an operator starts it, no lab, with one app and one API key; stopped until `running`."""
+    """`unbroken serve` as an operator starts it, no lab, with one app and one API key; stopped until `running`.
 
-    def __init__(self, data: Path, core: int) -> None:
+    Args:
+        settings: of the engine, by their names in `unbroken.server.settings`; none of them: the embedded one.
+    """
+
+    def __init__(self, data: Path, core: int, settings: Mapping[str, str] | None = None) -> None:
         self.data = data
         self._core = core
-        self._process = PlatformProcess(data, lab=False)
+        database_url = (settings or {}).get("database_url")
+        self.rows: Rows = PostgresRows(database_url) if database_url else SqliteRows(data / DATABASE_FILE)
+        self._process = PlatformProcess(data, lab=False, settings=settings)
         app = self._process.command("app", "create", "bench")
         self.app_id: str = app["app_id"]
         self.app_secret: str = app["app_secret"]
@@ -79,18 +87,11 @@ class Platform:
     def settle(self, timeout_s: float = _SETTLE_TIMEOUT_S) -> bool:
         """Wait until everything acknowledged was processed; whether it was."""
         until_s = time.monotonic() + timeout_s
-        while self.backlog() != (0, 0):
+        while self.rows.backlog() != (0, 0):
             if time.monotonic() > until_s:
                 return False
             time.sleep(_POLL_S)
         return True
-
-    def backlog(self) -> tuple[int, int]:
-        """How many uploads wait to be kept, and how many timelines to be computed."""
-        with closing(sqlite3.connect(f"{(self.data / DATABASE_FILE).as_uri()}?mode=ro", uri=True)) as database:
-            (uploads,) = database.execute("SELECT count(*) FROM log_records").fetchone()
-            (timelines,) = database.execute("SELECT count(*) FROM due").fetchone()
-        return uploads, timelines
 
 
 @contextmanager

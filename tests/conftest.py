@@ -1,4 +1,4 @@
-"""What tests of every kind share: asyncio, and one PostgreSQL and one NATS server, started by the first that asks."""
+"""What tests of every kind share: asyncio, one PostgreSQL and three nodes of NATS, started by the first that asks."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def schemas(database_server: str) -> Iterator[Schemas]:
 
 @pytest.fixture(scope="session")
 def nats_url() -> Iterator[str]:
-    """The URL of a NATS server with JetStream."""
+    """The URL of three NATS servers with JetStream, which are one cluster."""
     if named := os.environ.get(NATS_VARIABLE):
         yield named
         return
-    with NatsCluster() as cluster:
+    with NatsCluster(3) as cluster:
         yield cluster.url

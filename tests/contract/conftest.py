@@ -19,7 +19,7 @@ from unbroken.store.contract import Store, Transaction
 from unbroken.store.migrate import Migration, load, packaged
 from unbroken.store.postgres import PostgresStore
 from unbroken.store.sqlite import SqliteStore
-from unbroken.testing.nats import delete_stream
+from unbroken.testing.nats import delete_stream, replicas_at
 
 if TYPE_CHECKING:
     from unbroken.testing.postgres import Schemas
@@ -101,7 +101,7 @@ async def _open_log(store: Store, nats_url: str, name: str) -> PayloadLog:
     if not nats_url:
         return EmbeddedLog(store)
     mark = SystemRandomness().secret(6).hex()
-    return await JetStreamLog.open(store, nats_url, Wanted(name, 1, 64 << 20), mark)
+    return await JetStreamLog.open(store, nats_url, Wanted(name, replicas_at(nats_url), 64 << 20), mark)
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ async def test_what_several_calls_hold_in_any_order_goes_from_one_to_the_other(
     await fill(store)
 
     def moves(number: int) -> Callable[[Transaction], Awaitable[Any]]:
-        giver, taker = NAMES[number * 7 % 40], NAMES[(number * 10 + 1) % 40]
+        giver, taker = NAMES[number * 7 % 40], NAMES[(number * 7 + 1 + number % 39) % 40]
 
         async def call(tx: Transaction) -> Any:
             await tx.hold(giver.encode(), beside=True)

@@ -390,6 +390,28 @@ async def test_a_read_may_not_write(store: Store, how: str) -> None:
     assert await names(store) == []
 
 
+# Waking
+
+
+async def test_what_a_call_leaves_to_do_is_found_by_whoever_waits_for_it(store: Store, reopen: Any) -> None:
+    other = await reopen()
+
+    async def leave_work(tx: Transaction) -> None:
+        await tx.run(ADD, "work", 0)
+        tx.wake()
+
+    async def find_work() -> list[str]:
+        while not (found := await names(other)):
+            await other.woken()
+        return found
+
+    finding = asyncio.create_task(find_work())
+    await asyncio.sleep(0)
+    await store.write(leave_work)
+
+    assert await asyncio.wait_for(finding, 30) == ["work"]
+
+
 # Reading
 
 

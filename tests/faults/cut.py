@@ -23,6 +23,7 @@ class Wire:
     def __init__(self, server: str) -> None:
         parts = urlsplit(server)
         self._host, self._port = parts.hostname, parts.port
+        self._to_port = self._port
         self._server = server
         self._listening: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -45,6 +46,12 @@ class Wire:
         self.cut()
         await self._listening.wait_closed()
 
+    def lead_to(self, server: str) -> None:
+        """From now on to another server; every connection ends."""
+        parts = urlsplit(server)
+        self._host, self._to_port = parts.hostname, parts.port
+        self.cut()
+
     def cut(self) -> None:
         """Every connection ends, on both sides."""
         for writer in self._writers:
@@ -52,7 +59,7 @@ class Wire:
         self._writers.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection(self._host, self._port)
+        server_reader, server_writer = await asyncio.open_connection(self._host, self._to_port)
         self._writers |= {writer, server_writer}
         with contextlib.suppress(OSError):
             await asyncio.gather(self._up(reader, server_writer), self._down(server_reader, writer))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from unbroken.log.contract import Record
-from unbroken.log.jetstream import JetStreamLog
+from unbroken.log.jetstream import JetStreamLog, stream
 from unbroken.log.jetstream.stream import Wanted
 from unbroken.store.contract import Store, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import PostgresStore
@@ -116,8 +116,7 @@ async def test_what_was_acknowledged_is_there_after_the_server_was_killed_under_
         for _ in range(3):
             await senders.until(ENOUGH)
             cluster.servers[0].kill()
-            cluster.servers[0].spawn()
-            await asyncio.to_thread(cluster.servers[0].await_ready)
+            await asyncio.to_thread(cluster.servers[0].start)
         await senders.until(ENOUGH)
         await senders.stop()
 
@@ -137,12 +136,35 @@ async def test_three_nodes_lose_nothing_and_go_on_when_their_leader_is_killed(
         leader = await asyncio.to_thread(cluster.leader_of, "faults")
         leader.kill()
         await senders.until(ENOUGH)  # two of three go on
-        leader.spawn()
-        await asyncio.to_thread(leader.await_ready)
+        await asyncio.to_thread(leader.start)
         await senders.until(ENOUGH)
         await senders.stop()
 
         assert_nothing_lost(senders.acknowledged, await everything(log))
+
+
+@pytest.mark.parametrize("cluster", [3], indirect=True)
+async def test_a_process_that_starts_while_nobody_leads_waits_for_a_leader(
+    schemas: Schemas, cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "ELECTION_S", 60.0)  # a machine that is busy with other tests is slow to elect
+    database_url, (first, *others) = schemas.create(), cluster.servers
+    async with opened(schemas, cluster, database_url=database_url) as (_, log):
+        await log.append(Record(b"install-0001", NOW, b"before"), first_of_install=False)
+    for server in cluster.servers:
+        await asyncio.to_thread(server.kill)
+    first.spawn()  # a minority, and not one that led a moment ago
+
+    async def starts() -> None:
+        async with opened(schemas, cluster, database_url=database_url, mark="two") as (_, log):
+            assert await everything(log) == {b"install-0001": [NOW]}
+
+    starting = asyncio.create_task(starts())
+    assert not (await asyncio.wait([starting], timeout=6))[0], starting  # longer than one request waits
+    for server in others:
+        server.spawn()
+    async with asyncio.timeout(60):
+        await starting
 
 
 async def test_uploads_are_refused_while_no_server_is_there_and_taken_again_afterwards(
@@ -156,10 +178,21 @@ async def test_uploads_are_refused_while_no_server_is_there_and_taken_again_afte
             await log.append(Record(b"install-0001", NOW, b"meanwhile"), first_of_install=False)
         assert "not connected" in (await log.trouble() or "")
 
-        cluster.servers[0].spawn()
-        await asyncio.to_thread(cluster.servers[0].await_ready)
+        await asyncio.to_thread(cluster.servers[0].start)
         await until_it_takes(log)
         assert await log.trouble() is None
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_a_process_lets_go_of_a_server_that_is_gone_in_the_middle_of_a_word(
+    schemas: Schemas, cluster: NatsCluster
+) -> None:
+    async with opened(schemas, cluster) as (_, log):
+        cluster.servers[0].kill()
+        async with asyncio.timeout(30):
+            while log._connection.is_there:  # noqa: ASYNC110 - the client tells nobody
+                await asyncio.sleep(0.01)
+        await log._connection.say("somebody", b"is there?")
 
 
 async def until_it_takes(log: JetStreamLog) -> None:

@@ -446,21 +446,47 @@ async def test_a_commit_waits_for_the_disk_whatever_the_account_is_set_to(url: s
     await store.close()
 
 
-async def test_two_activations_of_one_user_cannot_cover_one_instant(url: str) -> None:
-    store = await PostgresStore.open(url)
-    spans = (
-        "INSERT INTO spans (install_id, user_id, state, outcome, from_ms, to_ms, cause)"
-        " VALUES ($1, $2, 'active', 'accepted', $3, $4, '\\x00')"
-    )
-    await store.write(lambda tx: tx.run(spans, b"one", b"anna", 10, 20))
-    await store.write(lambda tx: tx.run(spans, b"two", b"anna", 20, None))
-    await store.write(lambda tx: tx.run(spans, b"two", b"bert", 15, 20))
+ANNA, NOW = bytes(range(200, 212)), 1_790_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("user_id", "from_ms", "to_ms"),
+    [(ANNA, NOW + 19, NOW + 20), (ANNA, NOW + 20, NOW + 21), (ANNA, 0, NOW + 11), (ANNA, NOW + 5, NOW + 40)],
+)
+async def test_two_activations_of_one_user_cannot_cover_one_instant(
+    url: str, user_id: bytes, from_ms: int, to_ms: int | None
+) -> None:
+    store = await lived_with_spans(url)
 
     with pytest.raises(ConstraintViolation, match="one_active_install_at_a_time") as caught:
-        await store.write(lambda tx: tx.run(spans, b"three", b"anna", 19, 20))
+        await store.write(lambda tx: tx.run(ADD_SPAN, b"three", user_id, from_ms, to_ms))
 
     assert caught.value.table == "spans"
     await store.close()
+
+
+async def test_activations_that_touch_and_those_of_users_who_differ_in_one_byte_are_apart(url: str) -> None:
+    store = await lived_with_spans(url)
+    others = [ANNA[:place] + bytes([ANNA[place] ^ 1]) + ANNA[place + 1 :] for place in range(12)]
+
+    await store.write(lambda tx: tx.run(ADD_SPAN, b"three", ANNA, 0, NOW + 10))
+    await store.write(lambda tx: tx.many(ADD_SPAN, [(other, other, NOW, None) for other in others]))
+
+    await store.close()
+
+
+ADD_SPAN = (
+    "INSERT INTO spans (install_id, user_id, state, outcome, from_ms, to_ms, cause)"
+    " VALUES ($1, $2, 'active', 'accepted', $3, $4, '\\x00')"
+)
+
+
+async def lived_with_spans(url: str) -> PostgresStore:
+    """Anna was active on one phone, and then on another."""
+    store = await PostgresStore.open(url)
+    await store.write(lambda tx: tx.run(ADD_SPAN, b"one", ANNA, NOW + 10, NOW + 20))
+    await store.write(lambda tx: tx.run(ADD_SPAN, b"two", ANNA, NOW + 20, None))
+    return store
 
 
 async def test_after_a_purge_no_file_of_a_table_holds_what_was_deleted(own_server: PostgresServer) -> None:

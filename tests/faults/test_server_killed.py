@@ -15,6 +15,7 @@ from random import Random  # noqa: TID251 - seeded, so that the same load can be
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.engines import CLUSTER, POSTGRES, SQLITE, Engine
 from tests.model.api import DAY_MS, PHONE, Api, App, Connection, create_app, from_iso, random_uuid
 
 from unbroken.clock import SystemClock
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 CLIENTS = 32
 PEOPLE = 12
+FEW = {SQLITE: 3, POSTGRES: 2, CLUSTER: 2}
+MANY = {SQLITE: 50, POSTGRES: 20, CLUSTER: 20}
 WAIT_S = 60.0
 POLL_S = 0.05
 
@@ -146,19 +149,19 @@ class Round:
             return self._count
 
 
-def test_nothing_acknowledged_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
-    kill_under_load(tmp_path, kills=3)
+def test_nothing_acknowledged_is_lost_when_the_server_is_killed(tmp_path: Path, engine: Engine) -> None:
+    kill_under_load(tmp_path, engine, FEW[engine.name])
 
 
 @pytest.mark.prove
-def test_nothing_acknowledged_is_lost_in_fifty_kills(tmp_path: Path) -> None:
-    print("\n" + kill_under_load(tmp_path, kills=50))
+def test_nothing_acknowledged_is_lost_in_many_kills(tmp_path: Path, engine: Engine) -> None:
+    print("\n" + kill_under_load(tmp_path, engine, engine.count("UNBROKEN_KILLS", MANY)))
 
 
-def kill_under_load(tmp_path: Path, kills: int) -> str:
+def kill_under_load(tmp_path: Path, engine: Engine, kills: int) -> str:
     random, total = Random(kills), Acknowledged()
     unsure: list[list[Call]] = [[] for _ in range(CLIENTS)]
-    platform = PlatformProcess(tmp_path / "data", lab=False).start()
+    platform = PlatformProcess(tmp_path / "data", lab=False, settings=engine.place()).start()
     try:
         app = create_app(platform, "killed", link_burst="1000000")
         for number in range(kills):
@@ -172,7 +175,8 @@ def kill_under_load(tmp_path: Path, kills: int) -> str:
     finally:
         platform.stop()
     items = sum(map(len, total.items.values()))
-    return f"{kills} kills: {len(total.installs)} installs, {len(total.links)} links, {items} items, all there"
+    told = f"{len(total.installs)} installs, {len(total.links)} links, {items} items, all there"
+    return f"{engine.name}, {kills} kills: {told}"
 
 
 def one_round(platform: PlatformProcess, app: App, number: int, calls: int, unsure: list[list[Call]]) -> list[Client]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.faults.busy import live
 from tests.faults.test_server_killed import Client, Round
 from tests.model.api import create_app
+from tests.unit.flow.conftest import put_jetstream, put_postgres
 
 from unbroken.flow.verify import Wanted, verify
 from unbroken.testing.in_process import InProcess
+from unbroken.testing.nats import delete_stream
 from unbroken.testing.process import PlatformProcess
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Coroutine
 
     from unbroken.flow.verify import Report
+    from unbroken.store.contract import Transaction
 
 CLIENTS = 2
 CALLS = 100
@@ -51,15 +52,57 @@ async def live_often(platform: InProcess) -> None:
         await live(platform, suffix=f"-{number}")
 
 
-def test_the_command_finds_nothing_on_a_server_under_load(tmp_path):
-    platform = PlatformProcess(tmp_path / "data", lab=False).start()
+class Overtaken:
+    """A log to which an upload comes just before it is asked what waits, and after the asking transaction began."""
+
+    def __init__(self, log: Any, upload: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self._log = log
+        self._upload: Callable[[], Coroutine[Any, Any, Any]] | None = upload
+        self._home = asyncio.get_running_loop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def count_waiting(self, tx: Transaction, install_id: bytes) -> int:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            await tx.elsewhere(lambda: self._at_home(upload))
+        waiting: int = await self._log.count_waiting(tx, install_id)
+        return waiting
+
+    async def _at_home(self, upload: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """A long read is in a loop of its own."""
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(upload(), self._home))
+
+
+def test_a_first_upload_that_comes_between_two_looks_is_no_finding(tmp_path, monkeypatch, schemas, nats_url):
+    put_postgres(monkeypatch, schemas)
+    streams = put_jetstream(monkeypatch, nats_url)
+
+    async def story() -> Report:
+        async with InProcess(tmp_path) as platform:
+            phone = await platform.register()
+            item = {"kind": "custom", "t": platform.clock.now_ms(), "name": "opened", "data": {}}
+            log = Overtaken(platform.context.log, lambda: platform.upload(phone, [item]))
+            platform.context = replace(platform.context, log=log)
+            return await verify(platform.context, Wanted(), share=1)
+
+    report = asyncio.run(story())
+    for stream in streams.values():
+        asyncio.run(delete_stream(nats_url, stream))
+    assert report.findings == []
+    assert report.checked["installs"] == 1
+
+
+def test_the_command_finds_nothing_on_a_server_under_load(tmp_path, engine):
+    platform = PlatformProcess(tmp_path / "data", lab=False, settings=engine.place()).start()
     try:
         app = create_app(platform, "busy", link_burst="1000000")
         round_ = Round(platform.base_url, app, 1)
         clients = [Client(round_, place, []) for place in range(CLIENTS)]
         for client in clients:
             client.start()
-        looks = [verified_after(round_, calls, platform.data) for calls in (CALLS, 2 * CALLS)]
+        looks = [verified_after(round_, calls, platform) for calls in (CALLS, 2 * CALLS)]
         round_.over.set()
         for client in clients:
             client.join()
@@ -70,8 +113,6 @@ def test_the_command_finds_nothing_on_a_server_under_load(tmp_path):
     assert looks[0]["checked"]["installs"] < looks[-1]["checked"]["installs"]
 
 
-def verified_after(round_: Round, calls: int, data: Path) -> Any:
+def verified_after(round_: Round, calls: int, platform: PlatformProcess) -> Any:
     round_.await_count(calls)
-    words = [sys.executable, "-m", "unbroken", "verify", "--data", str(data), "--json"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    return json.loads(done.stdout)
+    return platform.command("verify")

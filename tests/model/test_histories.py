@@ -1,18 +1,19 @@
 """Random histories: the server and the naive model agree on every answer, and the laws of linking.md hold.
 
-`.ci/run` plays a few; `make prove` plays 10,000 (`UNBROKEN_HISTORIES`). A failing one is printed as a short program.
+On every engine: `make test` plays a few, `make prove` many (`UNBROKEN_HISTORIES`). A failing one is printed as a
+short program.
 """
 
 from __future__ import annotations
 
-import os
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from tests.engines import CLUSTER, POSTGRES, SQLITE, Engine
 from tests.model import naive
 from tests.model.api import DAY_MS, Api, Connection, create_app
 from tests.model.history import DEVICES, History, Laboratory
@@ -22,12 +23,11 @@ from unbroken.testing.process import PlatformProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.model.readings import Device
 
-    from unbroken.testing.postgres import Schemas
-
+FEW = {SQLITE: 60, POSTGRES: 8, CLUSTER: 4}
+MANY = {SQLITE: 10_000, POSTGRES: 1_000, CLUSTER: 300}
 POLICIES = {
     "plain": {},
     "strict": {"link_ticket": "required", "late_window_days": "1", "link_burst": "3"},
@@ -61,16 +61,11 @@ few = st.integers(0, 5)
 
 
 @pytest.fixture(scope="module")
-def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    with a_laboratory(tmp_path_factory.mktemp("model") / "data") as made:
-        yield made
-
-
-@contextmanager
-def a_laboratory(data: Path, database_url: str | None = None) -> Iterator[Laboratory]:
-    with PlatformProcess(data, lab=True, database_url=database_url) as platform:
+def laboratory(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Laboratory]:
+    data, place = tmp_path_factory.mktemp("model") / "data", engine.place()
+    with PlatformProcess(data, lab=True, settings=place) as platform:
         apps = {name: create_app(platform, name, **policies) for name, policies in POLICIES.items()}
-        with closing(Connection(platform.base_url)) as connection, Tables(data, database_url) as tables:
+        with closing(Connection(platform.base_url)) as connection, Tables(data, place.get("database_url")) as tables:
             yield Laboratory(Api(connection), apps, tables)
 
 
@@ -289,24 +284,16 @@ def play(laboratory: Laboratory, count: int, steps: int) -> None:
     )
 
 
-def test_random_histories_agree_with_the_naive_model(laboratory: Laboratory) -> None:
-    play(laboratory, count=60, steps=30)
-    assert laboratory.seen["is the fold"] > 60
+def test_random_histories_agree_with_the_naive_model(laboratory: Laboratory, engine: Engine) -> None:
+    play(laboratory, count=FEW[engine.name], steps=30)
+    assert laboratory.seen["is the fold"] > FEW[engine.name]
 
 
 @pytest.mark.prove
-def test_a_thousand_random_histories_on_postgresql(tmp_path: Path, schemas: Schemas) -> None:
-    with a_laboratory(tmp_path / "data", schemas.create()) as laboratory:
-        play(laboratory, count=1000, steps=30)
-        print(f"\n{laboratory.histories} histories on PostgreSQL agreed with the naive model")
-        assert laboratory.histories >= 1000
-
-
-@pytest.mark.prove
-def test_ten_thousand_random_histories_agree_with_the_naive_model(laboratory: Laboratory) -> None:
-    before, count = laboratory.histories, int(os.environ.get("UNBROKEN_HISTORIES", "10000"))
+def test_many_random_histories_agree_with_the_naive_model(laboratory: Laboratory, engine: Engine) -> None:
+    before, count = laboratory.histories, engine.count("UNBROKEN_HISTORIES", MANY)
     play(laboratory, count=count, steps=30)
-    print(f"\n{laboratory.histories - before} histories agreed with the naive model")
+    print(f"\n{laboratory.histories - before} histories on {engine.name} agreed with the naive model")
     assert laboratory.histories - before >= count
     if count >= 2_000:
         assert_all_was_seen(laboratory)

@@ -1,8 +1,8 @@
 """Law 8: any permutation, repetition, re-batching and delay of the same uploads gives the same bytes.
 
 Two labs of one seed get the same registrations and links at the same instants, so their ids agree; one gets the uploads
-in order, the other torn apart, settled at other moments. `make prove` tells 1,000 stories (`UNBROKEN_STORIES`); one
-alone is told with `UNBROKEN_STORY=number`.
+in order, the other torn apart, settled at other moments. On every engine: `make prove` tells 1,000 stories on SQLite,
+and hundreds on the others (`UNBROKEN_STORIES`); one alone is told with `UNBROKEN_STORY=number`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from random import Random  # noqa: TID251 - seeded, so that a failure can be pla
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.engines import CLUSTER, POSTGRES, SQLITE, Engine
 from tests.model.api import DAY_MS, WEEK_MS, Api, App, Connection, create_app, random_uuid
 from tests.model.days import Delivery, Story, in_order, tell, torn
 
@@ -21,6 +22,9 @@ from unbroken.testing.process import PlatformProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+FEW = {SQLITE: 10, POSTGRES: 3, CLUSTER: 2}
+MANY = {SQLITE: 1_000, POSTGRES: 300, CLUSTER: 100}
 
 
 @dataclass(eq=False)
@@ -37,27 +41,27 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Lab]]:
+def labs(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[tuple[Lab, Lab]]:
     directory = tmp_path_factory.mktemp("order")
     with (
-        PlatformProcess(directory / "a", lab=True, seed=5) as one,
-        PlatformProcess(directory / "b", lab=True, seed=5) as other,
+        PlatformProcess(directory / "a", lab=True, seed=5, settings=engine.place()) as one,
+        PlatformProcess(directory / "b", lab=True, seed=5, settings=engine.place()) as other,
         closing(Connection(one.base_url)) as to_one,
         closing(Connection(other.base_url)) as to_other,
     ):
         yield Lab(Api(to_one), create_app(one, "order")), Lab(Api(to_other), create_app(other, "order"))
 
 
-def test_a_few_torn_stories_give_the_same_bytes(labs: tuple[Lab, Lab]) -> None:
-    compare_stories(labs, range(10))
+def test_a_few_torn_stories_give_the_same_bytes(labs: tuple[Lab, Lab], engine: Engine) -> None:
+    compare_stories(labs, range(FEW[engine.name]))
 
 
 @pytest.mark.prove
-def test_a_thousand_torn_stories_give_the_same_bytes(labs: tuple[Lab, Lab]) -> None:
-    count = int(os.environ.get("UNBROKEN_STORIES", "1000"))
+def test_many_torn_stories_give_the_same_bytes(labs: tuple[Lab, Lab], engine: Engine) -> None:
+    count = engine.count("UNBROKEN_STORIES", MANY)
     only = os.environ.get("UNBROKEN_STORY")
     told = compare_stories(labs, [int(only)] if only else range(1_000, 1_000 + count))
-    print(f"\n{told} stories gave the same bytes in any order")
+    print(f"\n{told} stories on {engine.name} gave the same bytes in any order")
 
 
 def compare_stories(labs: tuple[Lab, Lab], numbers: range | list[int]) -> int:

@@ -7,6 +7,7 @@ import typer
 from unbroken.cli import (
     apps,
     archives,
+    cluster_demo,
     dead_letters,
     demo,
     doctor,
@@ -33,6 +34,7 @@ program = typer.Typer(
 )
 program.command("serve")(serving.serve)
 program.command("demo")(demo.demo)
+program.command("cluster-demo")(cluster_demo.cluster_demo)
 program.command("doctor")(doctor.doctor)
 program.add_typer(apps.program, name="app")
 program.add_typer(keys.program, name="key")

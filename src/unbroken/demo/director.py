@@ -19,7 +19,7 @@ from unbroken.demo.persona import day_of
 from unbroken.demo.run import live
 from unbroken.demo.traces import read_day
 from unbroken.demo.verdict import compare
-from unbroken.testing.process import ProcessFailed
+from unbroken.testing.member import ProcessFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,9 @@ from unbroken.demo import story
 from unbroken.demo.day import Day, freeze_items
 from unbroken.demo.phones import PhonesSettings
 from unbroken.randomness import SystemRandomness
+from unbroken.testing.member import ProcessFailed, stop_process
 from unbroken.testing.platform import LabApp, View, create_app
-from unbroken.testing.process import PlatformProcess, ProcessFailed, await_ready, free_port, spawn, stop_process
+from unbroken.testing.process import PlatformProcess, await_ready, free_port, spawn
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -127,6 +127,8 @@ ROWS: Final = (
 )  # fmt: skip
 """linking.md, "Linking an install I to an external id E"; ticket and burst stand where it says: after row 9."""
 
+_FROM: Final = {row.number: ROWS[place:] for place, row in enumerate(ROWS)}
+
 
 def decide_link(situation: Situation, *, start: str = "1") -> Row:
     """The row that decides: its answer is a refusal or an effect.
@@ -135,5 +137,7 @@ def decide_link(situation: Situation, *, start: str = "1") -> Row:
         situation: what is known.
         start: the first row to look at; the fold decides again "from row 5 on".
     """
-    first = next(at for at, row in enumerate(ROWS) if row.number == start)
-    return next(row for row in ROWS[first:] if row.holds(situation))
+    for row in _FROM[start]:
+        if row.holds(situation):
+            return row
+    raise AssertionError("the last rows cover what is left")

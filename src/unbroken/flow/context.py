@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unbroken.clock import Clock
     from unbroken.credentials import Vault
+    from unbroken.domain.ids import AppId
     from unbroken.flow.standings import Standings
     from unbroken.log.contract import PayloadLog
     from unbroken.randomness import Randomness
@@ -32,3 +33,8 @@ class Context:
     vault: Vault
     standings: Standings
     lab: bool
+
+    def of_app(self, app_id: AppId) -> Context:
+        """The same for what one app's callers ask (`Store.of_app`)."""
+        store = self.store.of_app(app_id)
+        return self if store is self.store else replace(self, store=store)

@@ -1,6 +1,6 @@
 """Crew: how the workers of one platform share the work out, without anybody who tells them.
 
-Each says every two seconds that it is alive, and learns who else is. Of a piece of work, a partition or a timeline,
+Each says every second that it is alive, and learns who else is. Of a piece of work, a partition or a timeline,
 each then knows by itself whose it is: the same on all, and when one comes or goes only its own pieces change hands.
 For a moment two may think otherwise; what they then write is refused to one of them, by the partition's epoch or the
 timeline's version.
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from unbroken.flow.context import Context
 
-BEAT_S: Final = 2.0
-SILENT_S: Final = 8.0
-"""How long a worker that was killed still counts; its work rests as long."""
+BEAT_S: Final = 1.0
+SILENT_S: Final = 4.0
+"""How long a worker that was killed still counts. Its work rests as long, and up to two beats: until the last one is
+noticed, and until its absence is."""
 
 
 class Crew:

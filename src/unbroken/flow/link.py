@@ -24,7 +24,7 @@ from unbroken.store import identity, timelines, tombstones
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
-    from unbroken.domain.ids import ExternalId
+    from unbroken.domain.ids import AppId, ExternalId
     from unbroken.domain.link import Row
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
@@ -66,9 +66,10 @@ class _Asked:
         self.app_id = caller.app.app_id
         self.actor = caller.actor
         self.body = body
-        self.install_id = parse_id(install_id)
+        parsed = parse_id(install_id)
+        self.install_id = None if parsed is None else InstallId(parsed)
         self.external_id: ExternalId | None = None
-        self.refused = Refused(caller.app.app_id, InstallId(self.install_id or b""))
+        self.refused = Refused(caller.app.app_id, self.install_id or InstallId(b""))
 
     async def decide_and_record(self, tx: Transaction, *, dry_run: bool) -> wire.Linked:
         recording = await Recording.of_app(self.context, tx, self.app_id, self.actor)
@@ -79,7 +80,7 @@ class _Asked:
         refuse(row)
         is_pristine = looked_at.is_pristine
         assert self.external_id is not None
-        install_id = InstallId(self.install_id or b"")
+        install_id = self.install_id or InstallId(b"")
         if row.answer is Effect.NONE:
             return self._reply(recording, install_id)
         if not dry_run:
@@ -102,34 +103,30 @@ class _Asked:
 
     async def _decide(self, recording: Recording) -> tuple[Row, Situation]:
         """The row, and what it was decided on."""
-        found = await self._find(recording.tx)
-        if self.external_id is None or found is None or found[0] != self.app_id or found[1] is None:
-            outside = self._outside(recording.app, found)
+        found = None if self.install_id is None else await identity.find_install(recording.tx, self.install_id)
+        if self.external_id is None or found is None or found.app_id != self.app_id:
+            outside = self._outside(recording.app, await self._app_of(recording.tx, found))
             return decide_link(outside), outside
-        await recording.load_install(InstallId(self.install_id or b""))
+        await recording.load_around(found.install)
         await recording.load_carrier(self.external_id)
-        said = Linked(
-            InstallId(self.install_id or b""), self.external_id, recording.app.policy.used_install, not found[1]
-        )
+        install_id = found.install.install_id
+        said = Linked(install_id, self.external_id, recording.app.policy.used_install, not found.is_used)
         looked_at = await situation(recording, said, self._ticket())
         return decide_link(looked_at), looked_at
 
-    async def _find(self, tx: Transaction) -> tuple[bytes, bool | None] | None:
-        """The app of the install and whether it ever uploaded; None instead of that where it was erased."""
-        if self.install_id is None:
-            return None
-        found = await identity.app_and_use_of(tx, InstallId(self.install_id))
-        if found is not None:
-            return found
+    async def _app_of(self, tx: Transaction, found: identity.Found | None) -> AppId | None:
+        """The app of the install, which may have been erased."""
+        if found is not None or self.install_id is None:
+            return None if found is None else found.app_id
         erased = await tombstones.find(tx, self.context.vault.tombstone(self.install_id), "install")
-        return (erased[0], None) if erased is not None else None
+        return None if erased is None else erased[0]
 
-    def _outside(self, app: App, found: tuple[bytes, bool | None] | None) -> Situation:
+    def _outside(self, app: App, app_id: AppId | None) -> Situation:
         """What rows 1 to 5 ask of an install that is not there, of another app, or erased."""
         return Situation(
             external_id_is_valid=self.external_id is not None,
-            install_exists=found is not None,
-            same_app=found is not None and found[0] == self.app_id,
+            install_exists=app_id is not None,
+            same_app=app_id == self.app_id,
             linking=app.policy.linking,
             state=State.DELETED,
             whose=Whose.NOBODY,

@@ -38,8 +38,6 @@ _SHARE_WHEN_BUSY: Final = 19
 """One part of twenty is the worker's then."""
 _PAUSE_MAX_S: Final = 5.0
 _TIDIED_EVERY_MS: Final = 3_600_000
-_LOOK_EVERY_S: Final = 0.2
-"""Facts and other processes mark timelines without a sound."""
 
 
 class Worker:
@@ -47,6 +45,7 @@ class Worker:
 
     Args:
         is_alone: no other process may work on the same log.
+        answers_calls: callers are answered by the same event loop, and go before the work.
         tell: called with whose timeline cannot be computed, and why; once until it could be, or a process begins.
         tell_dead: called with every upload that is set aside.
         seconds: counts them, for the crew.
@@ -62,6 +61,7 @@ class Worker:
         context: Context,
         *,
         is_alone: bool = True,
+        answers_calls: bool = True,
         tell: Callable[[UserId, Exception], None] | None = None,
         tell_dead: Callable[[DeadLetter], None] | None = None,
         seconds: Callable[[], float] | None = None,
@@ -69,6 +69,7 @@ class Worker:
         self.failures = 0
         self.dead = 0
         self._context = context
+        self._answers_calls = answers_calls
         self._tell = tell
         self._tell_dead = tell_dead
         self.holder = context.randomness.secret(8).hex()
@@ -109,16 +110,19 @@ class Worker:
         """Whoever calls goes first: after a step of `took_s`, pause the longer the more waits on the loop.
 
         What was acknowledged is safe in the log; how soon it is processed can wait, an upload cannot. On a loop that
-        has nothing else to do there is no pause.
+        has nothing else to do there is no pause; where nobody calls, a slow turn says that the machine is busy, and
+        a pause would only let the work pile up.
         """
         asked_s = loop_s()
         await asyncio.sleep(0)
-        if loop_s() - asked_s > _BUSY_S:
+        if self._answers_calls and loop_s() - asked_s > _BUSY_S:
             await asyncio.sleep(min(took_s * _SHARE_WHEN_BUSY, _PAUSE_MAX_S))
 
     async def _rest(self) -> None:
-        waits = [asyncio.ensure_future(wait) for wait in (self._context.log.wait(), self._stopping.wait())]
-        await asyncio.wait(waits, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+        """Until something was appended here, or left to do anywhere."""
+        wanted = (self._context.log.wait(), self._context.store.woken(), self._stopping.wait())
+        waits = [asyncio.ensure_future(wait) for wait in wanted]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
             with suppress(asyncio.CancelledError):

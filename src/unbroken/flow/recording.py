@@ -63,9 +63,10 @@ class Recording:
         Whoever calls was let in by an earlier read. A policy that was changed since stands before his fact in the
         ledger, so the fact must be decided under it ("policies are those in force at that point").
         """
-        app = await access.app_by_id(tx, app_id)
-        assert app is not None
-        return cls(context, tx, app, actor, reason, await ledger.policy_since(tx, app_id))
+        found = await access.app_in_force(tx, app_id)
+        assert found is not None
+        app, policy_since = found
+        return cls(context, tx, app, actor, reason, policy_since)
 
     @property
     def app_id(self) -> AppId:
@@ -77,6 +78,11 @@ class Recording:
         install = await identity.load_install(self.tx, self.people, self.app_id, install_id)
         self._remember()
         return install
+
+    async def load_around(self, install: Install) -> None:
+        """Load what belongs to an install of the app that was just read."""
+        await identity.load_around(self.tx, self.people, self.app_id, install)
+        self._remember()
 
     async def load_named(self, user_id: str) -> UserId:
         """Load a user by an id that was given out for it: a fact keeps the id that the call named, redirecting or not.

@@ -169,7 +169,9 @@ def _counting(install_id: InstallId, cutoff: int) -> Any:
 
 
 async def _delete(context: Context, install_id: InstallId, pace: Pace) -> None:
-    while await context.store.write(lambda tx: retention.delete(tx, install_id, _PAYLOADS_AT_ONCE)):
+    while (
+        await context.store.write(lambda tx: retention.delete(tx, install_id, _PAYLOADS_AT_ONCE)) == _PAYLOADS_AT_ONCE
+    ):
         await pace.rest()
 
 

@@ -177,6 +177,7 @@ class _Append:
     async def __call__(self, tx: Transaction) -> set[bytes]:
         unknown = {install_id for install_id in self._first if not await cursors.use(tx, install_id)}
         await self._add(tx, [record for record in self._records if record.install_id not in unknown])
+        tx.wake()
         return unknown
 
     async def _add(self, tx: Transaction, records: Sequence[Arrival]) -> None:

@@ -5,15 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain import errors
-from unbroken.flow.authenticate import InstallCaller, KeyCaller
+from unbroken.flow.authenticate import AppCaller, InstallCaller, KeyCaller
 from unbroken.flow.repeat import Repeatable
 
 if TYPE_CHECKING:
+    from unbroken.domain.ids import AppId
     from unbroken.flow.whose import Reader
-    from unbroken.server.route import Call
+    from unbroken.server.route import Call, Caller
 
 READ_REFUSALS: Final = (errors.NotFound, errors.InstallGone, errors.InstallDeactivated, errors.InstallDisabled)
 """Of the calls that a key or the user's own token may make."""
+
+
+def app_of(caller: Caller) -> AppId | None:
+    """The app of a caller, where the credential says which that is."""
+    match caller:
+        case AppCaller(app) | KeyCaller(app):
+            return app.app_id
+        case InstallCaller(app_id):
+            return app_id
+        case _:
+            return None
 
 
 def key_of(call: Call) -> KeyCaller:

@@ -12,12 +12,14 @@ from unbroken.domain.errors import InvalidRequest, Refusal, TooLarge, Unauthenti
 from unbroken.server import body as bodies
 from unbroken.server import document, parameters
 from unbroken.server.authenticate import authenticate
+from unbroken.server.callers import app_of
 from unbroken.server.route import Answer, Call, Credential
 from unbroken.wire import BODY_MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from unbroken.domain.ids import AppId
     from unbroken.flow.context import Context
     from unbroken.server.metrics import Metrics
     from unbroken.server.reply import Receive
@@ -40,6 +42,7 @@ class Dispatch:
 
     def __init__(self, context: Context, routes: Iterable[Route], metrics: Metrics) -> None:
         self._context = context
+        self._of_apps: dict[AppId, Context] = {}
         self._metrics = metrics
         self._decoders = {
             route.name: msgspec.json.Decoder(route.request) for route in routes if route.request is not None
@@ -89,11 +92,21 @@ class Dispatch:
         document.check_strictness(content)
         return document.decode(content, self._decoders[route.name])
 
+    def _of(self, caller: Caller) -> Context:
+        """The context of a caller's app; there are as many as apps."""
+        app_id = app_of(caller)
+        if app_id is None:
+            return self._context
+        own = self._of_apps.get(app_id)
+        if own is None:
+            own = self._of_apps[app_id] = self._context.of_app(app_id)
+        return own
+
     async def _handle(self, route: Route, call: Call) -> Answer:
         links = route.path.endswith("/link")
         try:
             assert route.handler is not None, "uploads do not come here"
-            answer = await route.handler(self._context, call)
+            answer = await route.handler(self._of(call.caller), call)
         except Refusal as refusal:
             if links:
                 self._metrics.link(refusal.code)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -58,7 +59,7 @@ def redacted(value: Any) -> Any:
 
 def configure(level: str, *, lab: bool, stream: TextIO | None = None) -> None:
     """Send every logger of this process through here, uvicorn's and the standard library's too."""
-    target = sys.stderr if stream is None else stream
+    target = _Enduring(sys.stderr if stream is None else stream)
 
     def render(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
         line = {"at": wire.iso(SystemClock().now_ms()), **({"lab": True} if lab else {}), **redacted(dict(event))}
@@ -68,12 +69,30 @@ def configure(level: str, *, lab: bool, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", target)),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(target)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_FORGET_RECORD, *shared, render]))
     logging.basicConfig(handlers=[handler], level=max(LEVELS[level], logging.WARNING), force=True)
+
+
+class _Enduring:
+    """A stream that may be on a full disk, or without a reader: what cannot be written is lost, and nothing else is.
+
+    An error that is told must not become one.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class RequestLog:
@@ -115,14 +134,16 @@ class RequestLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits. A reader that went away must not stop the platform."""
+        """Write what waits. A reader that went away must not stop the platform, nor must a disk that is full."""
         text, self._lines = "".join(self._lines), []
         if text:
             try:
                 self._stream.write(text)
                 self._stream.flush()
+            except BrokenPipeError:
+                self.enabled = False  # nobody will read it any more
             except OSError:
-                self.enabled = False
+                pass  # lost; there may be room for the next ones
 
     def _now(self) -> str:
         """ISO 8601 with milliseconds; the part down to the second is put together once a second."""

@@ -38,7 +38,11 @@ class Service:
         self.context = opened.context
         self.metrics = Metrics()
         self.worker = Worker(
-            opened.context, is_alone=not opened.is_shared, tell=_tell_failure, tell_dead=_tell_dead_letter
+            opened.context,
+            is_alone=not opened.is_shared,
+            answers_calls=settings.role != "worker",
+            tell=_tell_failure,
+            tell_dead=_tell_dead_letter,
         )
         self.patrol = Patrol(opened.context, self.metrics, settings.verify_every_s)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)

@@ -40,7 +40,11 @@ class Settings:
     )
     database_url: Annotated[
         str,
-        Unit("URL", "postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE; without one, SQLite in the data directory."),
+        Unit(
+            "URL",
+            "postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE, a primary and its standbys as HOST:PORT,HOST:PORT;"
+            " without one, SQLite in the data directory.",
+        ),
     ] = field(default="", repr=False)  # it may hold a password
     nats_url: Annotated[
         str,

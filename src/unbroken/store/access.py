@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _APP: Final = "SELECT app_id, name, is_disabled, policy FROM apps"
 _APP_BY_ID: Final = f"{_APP} WHERE app_id = $1"
+_APP_IN_FORCE: Final = (
+    "SELECT app_id, name, is_disabled, policy, (SELECT f.at FROM facts f WHERE f.app_id = $1"
+    " AND f.kind = 'policy changed' ORDER BY f.position DESC LIMIT 1) FROM apps WHERE app_id = $1"
+)
 _APPS: Final = f"{_APP} ORDER BY created_at, app_id"
 _APP_SECRET: Final = "SELECT secret_digest FROM apps WHERE app_id = $1"  # noqa: S105 - a statement
 _ADD_APP: Final = (
@@ -30,6 +34,12 @@ async def app_by_id(tx: Transaction, app_id: AppId) -> App | None:
     """One app."""
     row = await tx.one(_APP_BY_ID, app_id)
     return _app(row) if row else None
+
+
+async def app_in_force(tx: Transaction, app_id: AppId) -> tuple[App, int] | None:
+    """One app, and when the policy in force was decided: 0 where it is the one that the app came with."""
+    row = await tx.one(_APP_IN_FORCE, app_id)
+    return (_app(row[:4]), row[4] or 0) if row else None
 
 
 async def apps(tx: Transaction) -> list[App]:

@@ -113,6 +113,10 @@ class Transaction(Protocol):
         """
         ...
 
+    def wake(self) -> None:
+        """This call leaves something to do: wake whoever waits in `Store.woken` when it is durable."""
+        ...
+
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """Await a look at another system that holds a part of the data, as a payload log outside the database does.
 
@@ -158,6 +162,21 @@ class Store(Protocol):
 
     async def read_long(self, call: Call[T]) -> T:
         """The same as `read`, away from the event loop, for reads of more than a few hundred rows."""
+        ...
+
+    def of_app(self, app_id: bytes) -> Store:
+        """The same store for one app's callers.
+
+        Where the engine can hide rows, its reads see none of another app in the tables that name their app: a second
+        wall, should a statement ever forget the app. Writes see all, as they share their transactions.
+        """
+        ...
+
+    async def woken(self) -> None:
+        """Return when a call of any process on the database left something to do (`Transaction.wake`), or may have.
+
+        A wake-up, not a promise: one may be lost, so it returns after a while anyway, and now and then for nothing.
+        """
         ...
 
     async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:

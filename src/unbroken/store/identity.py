@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
@@ -31,7 +32,7 @@ _CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND external_i
 _CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_id = $2 ORDER BY external_id"
 _OPEN_SPAN: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 AND to_ms IS NULL"
 _SPANS: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 ORDER BY from_ms"
-_APP_OF_INSTALL: Final = "SELECT app_id, used FROM installs WHERE install_id = $1"
+_FOUND: Final = f"SELECT app_id, used, {_INSTALL} FROM installs WHERE install_id = $1"
 _SPANS_OF_USER: Final = (
     "SELECT s.install_id, s.user_id, s.state, s.outcome, s.from_ms, s.to_ms, s.cause, s.rival"
     " FROM installs i JOIN spans s ON s.install_id = i.install_id WHERE i.user_id = $1 ORDER BY s.install_id, s.from_ms"
@@ -41,18 +42,31 @@ _DEVICE: Final = "SELECT device FROM installs WHERE install_id = $1"
 _DEVICES: Final = "SELECT install_id, device FROM installs WHERE user_id = $1"
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An install, the app that it is of, and whether it ever uploaded."""
+
+    app_id: AppId
+    is_used: bool
+    install: Install
+
+
 # Loading
 
 
 async def load_install(tx: Transaction, people: People, app_id: AppId, install_id: InstallId) -> Install | None:
     """The install with its open span, its user and that user's holder, into `people`."""
     install = await read_install(tx, app_id, install_id)
-    if install is None:
-        return None
+    if install is not None:
+        await load_around(tx, people, app_id, install)
+    return install
+
+
+async def load_around(tx: Transaction, people: People, app_id: AppId, install: Install) -> None:
+    """An install that was just read, with its open span, its user and that user's holder, into `people`."""
     await _add_install(tx, people, install)
     for user_id in {install.own_user, install.user}:
         await load_user(tx, people, app_id, user_id)
-    return install
 
 
 async def load_user(tx: Transaction, people: People, app_id: AppId, user_id: UserId) -> User | None:
@@ -153,9 +167,15 @@ async def external_ids_of(tx: Transaction, app_id: AppId, user_id: UserId) -> li
 
 async def app_and_use_of(tx: Transaction, install_id: InstallId) -> tuple[AppId, bool] | None:
     """The app of an install of any app, and whether it ever uploaded."""
+    found = await find_install(tx, install_id)
+    return None if found is None else (found.app_id, found.is_used)
+
+
+async def find_install(tx: Transaction, install_id: InstallId) -> Found | None:
+    """An install of any app."""
     await tx.hold(install_id)
-    row = await tx.one(_APP_OF_INSTALL, install_id)
-    return (AppId(row[0]), bool(row[1])) if row else None
+    row = await tx.one(_FOUND, install_id)
+    return None if row is None else Found(AppId(row[0]), bool(row[1]), _install(row[2:]))
 
 
 async def read_spans(tx: Transaction, install_id: InstallId) -> list[Span]:

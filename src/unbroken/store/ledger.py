@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from unbroken import wire
 from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
 from unbroken.domain.ledger.facts import FactKind
 
@@ -51,9 +52,6 @@ _POLICIES: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND kind = '
 _REPLAYS: Final = (
     f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2 AND kind = 'replayed' ORDER BY at, position"
 )
-_POLICY_SINCE: Final = (
-    "SELECT at FROM facts WHERE app_id = $1 AND kind = 'policy changed' ORDER BY position DESC LIMIT 1"
-)
 _LAST_AT: Final = "SELECT max(at) FROM facts WHERE app_id = $1 AND at <= $2"
 _CANCELLING: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND subject = $2"
 _OF_USER: Final = (
@@ -78,7 +76,7 @@ async def append(tx: Transaction, app_id: AppId, entry: Entry) -> int:
         entry.install_id,
         entry.user_id,
         entry.external_id,
-        json.dumps(entry.fields or {}),
+        wire.encode(entry.fields or {}).decode(),
         entry.actor,
         entry.reason,
         entry.subject,
@@ -121,12 +119,6 @@ async def policies(tx: Transaction, app_id: AppId) -> list[Entry]:
 async def replays(tx: Transaction, app_id: AppId, install_id: InstallId) -> list[Entry]:
     """What says under which policy an install's uploads were judged anew, in order of time."""
     return [_entry(row) for row in await tx.all(_REPLAYS, app_id, install_id)]
-
-
-async def policy_since(tx: Transaction, app_id: AppId) -> int:
-    """When the policy in force was decided; 0 where it is the one that the app came with."""
-    row = await tx.one(_POLICY_SINCE, app_id)
-    return int(row[0]) if row else 0
 
 
 async def last_at(tx: Transaction, app_id: AppId, until_ms: int) -> int:

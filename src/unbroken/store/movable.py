@@ -130,6 +130,9 @@ class HeldTransaction:
     async def hold(self, *keys: bytes, beside: bool = False) -> None:
         """See `Transaction.hold`; its owner is alone."""
 
+    def wake(self) -> None:
+        """See `Transaction.wake`. What a move brings is not in use yet."""
+
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """See `Transaction.elsewhere`; its owner may await anything."""
         return await look()

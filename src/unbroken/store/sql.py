@@ -28,6 +28,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _READS: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
+_CHANGES: Final = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 _ENDS_TRANSACTION: Final = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 
@@ -63,11 +64,13 @@ class Numbered:
         text: what PostgreSQL is told.
         count: how many values the statement takes.
         only_reads: it is a plain SELECT, which leaves nothing that would have to be taken back.
+        only_changes: it is a plain INSERT, UPDATE or DELETE: every row that its answer tells of was changed.
     """
 
     text: str
     count: int
     only_reads: bool
+    only_changes: bool
 
     def refuse_unless_fitting(self, values: Sequence[Value]) -> None:
         """Let `count` values pass.
@@ -105,7 +108,9 @@ def numbered(statement: str) -> Numbered:
         CallRefused: it would begin or end a transaction, which is the engine's business.
     """
     text, order = _said(statement, "${}".format)
-    return Numbered(text, _count(statement, order), _READS.match(statement) is not None)
+    return Numbered(
+        text, _count(statement, order), _READS.match(statement) is not None, _CHANGES.match(statement) is not None
+    )
 
 
 def renamed(statement: str, name: Callable[[int], str]) -> str:

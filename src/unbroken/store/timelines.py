@@ -100,12 +100,16 @@ class Due:
 
 async def mark_due(tx: Transaction, install_id: InstallId, user_id: UserId, from_ms: int) -> None:
     """Mark a user's timeline, unless the install that changed never uploaded anything."""
-    await tx.run(_MARK_DUE, user_id, from_ms, install_id)
+    if await tx.run(_MARK_DUE, user_id, from_ms, install_id):
+        tx.wake()
 
 
 async def mark_upload_due(tx: Transaction, install_id: InstallId, from_ms: int) -> bool:
     """Mark the timeline of whoever an install belongs to; False where the install is not there any more."""
-    return await tx.run(_MARK_UPLOAD_DUE, install_id, from_ms) == 1
+    is_there = await tx.run(_MARK_UPLOAD_DUE, install_id, from_ms) == 1
+    if is_there:
+        tx.wake()  # it may be another worker's to compute
+    return is_there
 
 
 async def mark(tx: Transaction, user_id: UserId, from_ms: int) -> Due:

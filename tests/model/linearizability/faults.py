@@ -27,23 +27,23 @@ class Fault:
     Args:
         after: how many calls have been made by then.
         kind: kill (SIGKILL, and started again) or pause (SIGSTOP, and SIGCONT).
-        server: which of the deployment's servers.
+        victim: which of the deployment's victims.
         for_s: how long it is paused.
     """
 
     after: int
     kind: str
-    server: int
+    victim: int
     for_s: float
 
 
-def planned(seed: int, servers: int, calls: int) -> list[Fault]:
+def planned(seed: int, victims: int, calls: int) -> list[Fault]:
     """One to three faults, spread over the run's calls."""
     random = Random(seed)
     at = sorted(random.randrange(calls // 10, calls * 9 // 10) for _ in range(random.randrange(1, 4)))
     kinds = random.choices(["kill", "pause"], [2, 1], k=len(at))
     return [
-        Fault(after, kind, random.randrange(servers), random.uniform(0.05, 0.6))
+        Fault(after, kind, random.randrange(victims), random.uniform(0.05, 0.6))
         for after, kind in zip(at, kinds, strict=True)
     ]
 
@@ -55,9 +55,10 @@ def inflict(deployment: Deployment, fault: Fault, board: Path, over: threading.E
         if over.wait(_POLL_S):
             return False
         assert time.monotonic() < deadline, f"fewer than {fault.after} calls were made in {WAIT_S:.0f} s"
+    victim = deployment.victims[fault.victim]
     if fault.kind == "kill":
-        deployment.kill_and_start(fault.server)
+        victim.kill_and_start()
         return True
-    with deployment.paused(fault.server):
+    with victim.paused():
         threading.Event().wait(fault.for_s)
     return True

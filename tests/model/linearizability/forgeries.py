@@ -225,6 +225,17 @@ def an_account_that_loses_its_id(*, lie: bool) -> Scene:
     return scene
 
 
+def an_undo_of_what_had_no_effect_that_has_one(*, lie: bool) -> Scene:
+    """The link was undone, restored and undone: that its restoring is undone as well leaves it as it is."""
+    scene = _first_linked("a")
+    scene.undo("link-1", "undo-1", "own-a", "own-a")
+    scene.undo("undo-1", "undo-2", "own-a", "own-a", of="link-1")
+    scene.undo("link-1", "undo-3", "own-a", "own-a")
+    scene.undo("undo-2", "undo-4", "own-a", "own-a", of="link-1")
+    scene.find(ADA, *(("own-a", "a") if lie else (None,)))
+    return scene
+
+
 def a_restored_link_that_is_not_there(*, lie: bool) -> Scene:
     scene = _first_linked("a")
     scene.undo("link-1", "undo-1", "own-a", "own-a")
@@ -260,5 +271,6 @@ FORGERIES: Final[tuple[Callable[..., Scene], ...]] = (
     an_undo_refused_for_nothing,
     an_undo_that_gives_nothing_back,
     an_account_that_loses_its_id,
+    an_undo_of_what_had_no_effect_that_has_one,
     a_restored_link_that_is_not_there,
 )

@@ -41,8 +41,8 @@ class Callers:
         self._processes = processes
 
     def run(self, deployment: Deployment, directory: Path, seed: int) -> Run:
-        """Make the calls and the faults that the seed plans, on an app of their own."""
-        app, board = deployment.new_app(f"run {seed}"), directory / f"board-{seed}"
+        """Make the calls and the faults that the seed plans, about installs and accounts of their own."""
+        app, board = deployment.app, directory / f"board-{seed}"
         board.touch()
         urls, secrets = deployment.base_urls, [app.app_id, app.app_secret, app.api_key]
         begun = Caller(Task(urls, secrets, str(board), seed, PROCESSES, 0)).register_all()
@@ -51,7 +51,7 @@ class Callers:
         with ThreadPoolExecutor(PROCESSES + 1) as pool:
             made = [pool.submit(_one, process, task) for process, task in zip(self._processes, tasks, strict=True)]
             pool.submit(lambda: (wait(made), over.set()))
-            faults = planned(seed, len(urls), CALLS * PROCESSES)
+            faults = planned(seed, len(deployment.victims), CALLS * PROCESSES)
             done = [fault for fault in faults if inflict(deployment, fault, board, over)]
             history = [operation for one in made for operation in one.result()]
         return Run(begun + history, done)

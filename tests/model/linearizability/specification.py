@@ -274,7 +274,10 @@ def _undo_fact(state: State, subject: str) -> Outcomes:
 
 
 def _taken_back(state: State, facts: tuple[Fact, ...], undo: Undone) -> tuple[State, Reply]:
-    """The account keeps its id as long as any link to it stands; which id the install gets for itself is told."""
+    """The account keeps its id as long as any link to it stands; which id the install gets for itself is told.
+
+    Where nobody carried the account before, nor does now, the undo changed nothing, and names the install's user.
+    """
     link, people = link_of(facts, undo.subject), people_of(facts)
     users, own = dict(state.accounts), dict(state.own)
     before = users.get(link.account)
@@ -285,10 +288,11 @@ def _taken_back(state: State, facts: tuple[Fact, ...], undo: Undone) -> tuple[St
     is_out = link.install not in people.account_of
     if is_out:
         own[link.install] = Unknown(str(undo.name), "own")
+    nobodys = own[link.install] if is_out else users[people.account_of[link.install]]
     told = {
         "undo_id": undo.name,
         "link_id": link.name,
-        "user_id": users.get(link.account, before),
+        "user_id": users.get(link.account, before) or nobodys,
         "own_user_id": own[link.install] if is_out else ANY,
     }
     after = state._replace(facts=facts, own=_sorted(own), accounts=_sorted(users))

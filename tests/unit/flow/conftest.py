@@ -18,7 +18,7 @@ from unbroken.randomness import SystemRandomness
 from unbroken.store.postgres import PostgresStore
 from unbroken.testing import in_process
 from unbroken.testing.in_process import InProcess
-from unbroken.testing.nats import delete_stream
+from unbroken.testing.nats import delete_stream, replicas_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -97,7 +97,7 @@ def put_jetstream(monkeypatch: pytest.MonkeyPatch, nats_url: str) -> dict[Path, 
 
     async def open_log(store: Store, directory: Path) -> PayloadLog:
         name = streams.setdefault(directory, f"flow-{SystemRandomness().secret(6).hex()}")
-        wanted, mark = Wanted(name, 1, 16 << 20), SystemRandomness().secret(6).hex()
+        wanted, mark = Wanted(name, replicas_at(nats_url), 16 << 20), SystemRandomness().secret(6).hex()
         return await JetStreamLog.open(store, nats_url, wanted, mark)
 
     monkeypatch.setattr(in_process, "open_log", open_log)

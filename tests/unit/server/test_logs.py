@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -75,6 +76,39 @@ def test_a_reader_of_the_log_that_went_away_stops_nothing():
     log = RequestLog(Gone())
     log.line("r", "GET /x", 200, 0.1)
     log.line("r", "GET /x", 404, 0.1, "NOT_FOUND")
+
+
+class FullAtFirst(io.StringIO):
+    """Takes nothing until there is room."""
+
+    has_room = False
+
+    def write(self, text: str) -> int:
+        if not self.has_room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_log_on_a_full_disk_stops_nothing_and_goes_on_when_there_is_room():
+    output = FullAtFirst()
+    requests = RequestLog(output)
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    logs.configure("info", lab=False, stream=output)
+    try:
+        structlog.get_logger().error("lost")
+        logging.getLogger("x").error("lost")
+        requests.line("lost", "GET /x", 200, 0.1)
+        output.has_room = True
+        structlog.get_logger().error("kept")
+        requests.line("kept", "GET /x", 200, 0.1)
+    finally:
+        structlog.reset_defaults()
+        root.handlers[:] = before
+        root.setLevel(level)
+
+    told = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert [(line["event"], line.get("request_id")) for line in told] == [("kept", None), ("request", "kept")]
 
 
 def test_a_lab_says_so_in_every_line():

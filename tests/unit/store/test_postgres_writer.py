@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import pytest
 
 from unbroken.store.contract import StoreUnavailable, UniqueViolation
+from unbroken.store.postgres import writer
+from unbroken.store.postgres.commit import MARKED
+from unbroken.store.postgres.connection import Limits
 from unbroken.store.postgres.writer import TRIES, Writer
 
 if TYPE_CHECKING:
@@ -31,12 +36,23 @@ class Connection:
         await asyncio.sleep(0)
         word = statement.split(maxsplit=1)[0]
         self.told.append(f"{word} {values[0]}" if values else " ".join(statement.split()[:2]).rstrip(";"))
+        if statement == MARKED:
+            self.told[-1], word = "MARKED COMMIT", "COMMIT"
         error = self._fails(self.told[-1])
         if error is not None:
             self._is_closed |= isinstance(error, OSError)
             raise error
         self._is_in_transaction = word not in {"COMMIT", "ROLLBACK"} or statement.startswith("ROLLBACK TO")
         return "INSERT 0 1" if values else word
+
+    def add_log_listener(self, listener: Any) -> None:
+        pass
+
+    def remove_log_listener(self, listener: Any) -> None:
+        pass
+
+    def get_settings(self) -> Any:
+        return SimpleNamespace(default_transaction_read_only="off", in_hot_standby="off")
 
     def is_closed(self) -> bool:
         return self._is_closed
@@ -77,9 +93,9 @@ def add(name: str) -> Any:
 
 def write_together(server: Server, *calls: Any) -> list[Any]:
     async def main() -> list[Any]:
-        writer = Writer(server.connect)
-        answers = await asyncio.gather(*map(writer.write, calls), return_exceptions=True)
-        await writer.stop()
+        writing = Writer(server.connect, ring=lambda: None)
+        answers = await asyncio.gather(*map(writing.write, calls), return_exceptions=True)
+        await writing.stop()
         return answers
 
     return asyncio.run(main())
@@ -177,6 +193,44 @@ def test_a_connection_that_is_lost_at_the_commit_is_told_to_all_and_nothing_is_r
     assert all(isinstance(answer, StoreUnavailable) and "not known" in str(answer) for answer in answers)
     assert answers[0] is not answers[1]
     assert server.told.count("INSERT a") == 1
+
+
+def test_a_commit_waits_for_standbys_also_where_nothing_was_surely_written():
+    server = Server()
+
+    async def reads(tx: Transaction) -> str:
+        await tx.run("SELECT name FROM things")
+        return "told"
+
+    assert write_together(server, reads) == ["told"]
+    assert server.told == ["BEGIN ISOLATION", "SELECT name", "MARKED COMMIT"]
+
+
+def test_a_call_that_waits_too_long_for_its_turn_is_told_so_and_not_run():
+    async def main() -> list[str]:
+        server, free = Server(), asyncio.Event()
+
+        async def connect() -> Connection:
+            await free.wait()
+            return await server.connect()
+
+        writing = Writer(connect, ring=lambda: None, limits=Limits(turn_s=0.05))
+        with pytest.raises(StoreUnavailable, match="not stored"):
+            await writing.write(add("late"))
+        asyncio.get_running_loop().call_soon(free.set)
+        assert await writing.write(add("b")) == 1
+        await writing.stop()
+        return server.told
+
+    assert asyncio.run(main()) == ["BEGIN ISOLATION", "ROLLBACK", "BEGIN ISOLATION", "INSERT b", "COMMIT"]
+
+
+def test_who_comes_on_top_of_too_many_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writer, "WAITING_MAX", 3)
+
+    answers = write_together(Server(), *(add(f"a{i}") for i in range(5)))
+
+    assert [type(answer) for answer in answers] == [int, int, int, StoreUnavailable, StoreUnavailable]
 
 
 def test_a_server_that_goes_away_while_calls_are_run_alone_is_not_waited_for_by_each():

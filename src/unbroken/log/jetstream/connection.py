@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 10.0
-REQUEST_TIMEOUT_S: Final = 5.0
+ATTEMPTS_S: Final = (1.0, 1.5, 2.5)
+"""How long the attempts at a question wait: what is asked while a leader is being elected is answered by nobody."""
+
+_SILENCE_S: Final = 2.0
+"""Between two messages of a batch."""
+
 _RETRY_S: Final = 0.2
 NOT_FOUND: Final = 404
 
@@ -108,14 +113,18 @@ class Connection:
         return version.major, version.minor
 
     async def ask(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """One request of JetStream's API, which the leader answers.
+        """One request of JetStream's API, which the leader answers. Whatever it is, asked twice it does the same.
 
         Raises:
             JetStreamError: it was refused.
             StoreUnavailable: nobody answered.
         """
-        answer = await self.request(f"$JS.API.{subject}", json.dumps(body or {}).encode(), REQUEST_TIMEOUT_S)
-        return refuse_error(json.loads(answer.data))
+        *patience_s, last_s = ATTEMPTS_S
+        asked = f"$JS.API.{subject}", json.dumps(body or {}).encode()
+        for timeout_s in patience_s:
+            with suppress(StoreUnavailable):
+                return refuse_error(json.loads((await self.request(*asked, timeout_s)).data))
+        return refuse_error(json.loads((await self.request(*asked, last_s)).data))
 
     async def request(
         self, subject: str, payload: bytes, timeout_s: float, headers: dict[str, str] | None = None
@@ -169,8 +178,8 @@ class Connection:
             await self._client.publish(subject, payload)
 
     async def close(self) -> None:
-        """Let go of it."""
-        with suppress(errors.Error, OSError):
+        """Let go of it. What it still has to say to a server that is gone is heard by nobody: uvloop's RuntimeError."""
+        with suppress(errors.Error, OSError, RuntimeError):
             await self._client.close()
 
     async def _subscribe(self, subject: str, arrived: Callable[[Msg], Awaitable[None]]) -> Any:
@@ -194,7 +203,7 @@ def refuse_error(answer: dict[str, Any]) -> dict[str, Any]:
 async def _collect(arrived: asyncio.Queue[Msg]) -> list[Stored]:
     found: list[Stored] = []
     while True:
-        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+        async with asyncio.timeout(_SILENCE_S):
             message = await arrived.get()
         headers = message.headers or {}
         match headers.get("Status"):

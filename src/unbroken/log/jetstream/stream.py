@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from unbroken.log import home
 from unbroken.log.home import Home
@@ -11,16 +12,22 @@ from unbroken.log.jetstream.connection import NOT_FOUND, JetStreamError
 from unbroken.store.contract import StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from unbroken.log.jetstream.connection import Connection
     from unbroken.store.contract import Store
+
+T = TypeVar("T")
 
 PARTITIONS: Final = 256
 OLDEST_SERVER: Final = (2, 11)
 MARK: Final = "unbroken-log"
 """The member of the stream's metadata that names the database it was made for."""
 
+ELECTION_S: Final = 15.0
+"""How long a process that starts waits for JetStream to have a leader."""
+
+_RETRY_S: Final = 0.2
 _NAME_IN_USE: Final = 10058
 
 _MUST_BE: Final[dict[str, Any]] = {"storage": "file", "retention": "limits", "discard": "new", "allow_direct": True}
@@ -114,7 +121,7 @@ async def prepare(connection: Connection, store: Store, wanted: Wanted, mark: st
     if known is not None and known.stream != wanted.name:
         raise StoreRefused(f"The payload log of this database is the stream {known.stream}, not {wanted.name}.")
     try:
-        found = await _find(connection, wanted.name)
+        found = await _patiently(lambda: _find(connection, wanted.name))
         if known is None:
             known = await _settle(connection, store, wanted, mark, found)
             found = await _find(connection, wanted.name)
@@ -126,6 +133,19 @@ async def prepare(connection: Connection, store: Store, wanted: Wanted, mark: st
         raise StoreRefused(f"The stream {wanted.name} is not safe for the payload log: {'; '.join(found_dangers)}.")
     await store.write(lambda tx: home.keep(tx, known))
     return known
+
+
+async def _patiently(look: Callable[[], Awaitable[T]]) -> T:
+    """Look again while nobody answers: a process that starts while nodes of the cluster do is not to end for that."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + ELECTION_S
+    while True:
+        try:
+            return await look()
+        except StoreUnavailable:
+            if loop.time() > until_s:
+                raise
+        await asyncio.sleep(_RETRY_S)
 
 
 async def _find(connection: Connection, name: str) -> dict[str, Any] | None:

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from unbroken.store.contract import Call
+from unbroken.store.contract import Call  # noqa: TC001 - a NamedTuple's
 from unbroken.store.postgres.beside import MetAfterWriting, side_by_side
 from unbroken.store.postgres.transaction import Kind, Outcome, Running
-from unbroken.store.postgres.trouble import is_conflict, is_lost, may_pass, trouble
+from unbroken.store.postgres.trouble import READ_ONLY, is_conflict, is_lost, may_pass, sqlstate, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from unbroken.store.postgres.together import Statements
 
-Job: TypeAlias = tuple[Call[Any], asyncio.Future[Any]]
+
+class Job(NamedTuple):
+    """A call, who waits for its outcome, and the clock that ends the waiting for its turn."""
+
+    call: Call[Any]
+    waiter: asyncio.Future[Any]
+    late: asyncio.TimerHandle
+
+
 Told: TypeAlias = list[tuple[asyncio.Future[Any], Outcome[Any]]]
 
 
@@ -32,11 +40,12 @@ class Care(Enum):
     WITH_SAVEPOINTS = auto()
 
 
-MORE_CARE: Final = {Care.SIDE_BY_SIDE: Care.ONE_BY_ONE, Care.ONE_BY_ONE: Care.WITH_SAVEPOINTS}
-
-
 class Again(Exception):
     """The group must be run again with more care: one of its calls cannot be taken back alone."""
+
+    def __init__(self, care: Care) -> None:
+        super().__init__(care)
+        self.care = care
 
 
 class Refused(Exception):
@@ -65,39 +74,40 @@ async def run(connection: Any, statements: Statements, jobs: Sequence[Job], care
         Refused: the transaction is lost.
     """
     told: Told = []
-    left = [job for job in jobs if not job[1].cancelled()]
+    left = [job for job in jobs if not job.waiter.done()]
+    for job in left:
+        job.late.cancel()  # its turn has come
     if care is Care.SIDE_BY_SIDE:
         told, left = await _beside(connection, statements, left)
-    for call, waiter in left:
-        told.append((waiter, await _next(connection, call, care, is_alone=len(jobs) == 1)))
+    for job in left:
+        told.append((job.waiter, await _next(connection, job.call, care, is_alone=len(jobs) == 1)))
     return told
 
 
 async def _beside(connection: Any, statements: Statements, jobs: Sequence[Job]) -> tuple[Told, list[Job]]:
     """Run those side by side that begin by holding something; with the jobs that are left."""
-    started = [(Running(call), waiter, (call, waiter)) for call, waiter in jobs]
+    started = [(Running(job.call), job) for job in jobs]
     holding = [one for one in started if one[0].asked is not None and one[0].asked.kind is Kind.BESIDE]
     if len(holding) < 2:
         holding = []
-    await _in_step(connection, statements, [running for running, _, _ in holding])
-    told = [(waiter, running.outcome) for running, waiter, _ in started if running.outcome is not None]
-    for running, _, _ in started:
+    await _in_step(connection, statements, [running for running, _ in holding])
+    told = [(job.waiter, running.outcome) for running, job in started if running.outcome is not None]
+    for running, _ in started:
         if running.asked is not None:
             running.give_up()
-    return told, [job for running, _, job in started if running.outcome is None]
+    return told, [job for running, job in started if running.outcome is None]
 
 
 async def _in_step(connection: Any, statements: Statements, calls: Sequence[Running[Any]]) -> None:
     try:
         await side_by_side(connection, statements, calls)
     except MetAfterWriting:
-        raise Again from None
+        raise Again(Care.ONE_BY_ONE) from None
     except Exception as error:
-        if is_lost(error) or is_conflict(error):
-            raise Refused(named(error), may_pass=may_pass(error), is_of_one=True) from None
-        raise Again from error
+        _refuse_if_of_all(connection, error)
+        raise Again(Care.WITH_SAVEPOINTS) from error
     if any(one.outcome is not None and one.outcome.error and not one.transaction.is_clean for one in calls):
-        raise Again
+        raise Again(Care.WITH_SAVEPOINTS)
 
 
 async def _next(connection: Any, call: Call[Any], care: Care, *, is_alone: bool) -> Outcome[Any]:
@@ -106,18 +116,30 @@ async def _next(connection: Any, call: Call[Any], care: Care, *, is_alone: bool)
         await _execute(connection, "SAVEPOINT call")
     running = Running(call)
     outcome = await running.to_its_end(connection)
-    cause = running.transaction.cause
-    if cause is not None and (is_lost(cause) or is_conflict(cause)):
-        raise Refused(named(cause), may_pass=may_pass(cause), is_of_one=True)
+    if running.transaction.cause is not None:
+        _refuse_if_of_all(connection, running.transaction.cause)
     if outcome.error is not None and not running.transaction.is_clean:
         if is_alone:
             raise Refused(outcome.error, may_pass=False, is_of_one=True)
         if care is not Care.WITH_SAVEPOINTS:
-            raise Again
+            raise Again(Care.WITH_SAVEPOINTS)
         await _execute(connection, "ROLLBACK TO call")
     if care is Care.WITH_SAVEPOINTS:
         await _execute(connection, "RELEASE call")
     return outcome
+
+
+def _refuse_if_of_all(connection: Any, cause: Exception) -> None:
+    """Let pass what is of one call alone.
+
+    Raises:
+        Refused: the transaction is lost.
+    """
+    if sqlstate(cause) == READ_ONLY:  # of a transaction that may write: the server is no primary any more
+        connection.terminate()
+        raise Refused(named(cause), may_pass=True, is_of_one=True) from None
+    if is_lost(cause) or is_conflict(cause):
+        raise Refused(named(cause), may_pass=may_pass(cause), is_of_one=True) from None
 
 
 async def _execute(connection: Any, statement: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from unbroken.store.contract import StoreUnavailable
 from unbroken.store.movable import HeldTransaction, Shape, shape
+from unbroken.store.postgres.commit import Unsure, commit
 from unbroken.store.postgres.connection import Limits, Url
 from unbroken.store.postgres.opening import be_durable
 from unbroken.store.postgres.store import PostgresStore
@@ -94,21 +95,29 @@ class MovablePostgres:
         except Exception as error:
             raise trouble(error) from error
         try:
-            await _tell(connection, BEGIN, be_durable)
+            await _begin(connection)
             yield HeldTransaction(partial(_run, connection))
-            await _tell(connection, "COMMIT")
+            await _commit(connection, self._limits.long_commit_s)
         finally:
             await close(connection)  # what was not committed is taken back by that
 
 
-async def _tell(connection: Any, statement: str, before: Any = None) -> None:
+async def _begin(connection: Any) -> None:
     try:
-        if before is not None:
-            await before(connection)
-        done = await connection.execute(statement)
+        await be_durable(connection)
+        await connection.execute(BEGIN)
     except Exception as error:
         raise trouble(error) from error
-    if statement == "COMMIT" and done != "COMMIT":
+
+
+async def _commit(connection: Any, limit_s: float) -> None:
+    try:
+        done = await commit(connection, has_written=False, limit_s=limit_s)
+    except Unsure as unsure:
+        raise StoreUnavailable(f"It is not known whether this was made durable: {unsure}.") from unsure
+    except Exception as error:
+        raise trouble(error) from error
+    if done != "COMMIT":
         raise StoreUnavailable("The database took everything back.")
 
 

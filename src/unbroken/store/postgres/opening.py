@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
+
 from unbroken.store import migrate
 from unbroken.store.contract import StoreRefused
-from unbroken.store.postgres.writer import LOCK
+from unbroken.store.postgres.commit import Unsure, commit
+from unbroken.store.postgres.primary import takes_writes
+from unbroken.store.postgres.writer import BEGIN
 from unbroken.store.whereabouts import refuse_elsewhere
 
 if TYPE_CHECKING:
@@ -16,7 +20,7 @@ OLDEST: Final = 15
 """The first PostgreSQL that is tested."""
 
 _FACTS: Final = """
-    SELECT current_schema(), current_setting('server_encoding'), current_setting('fsync'), pg_is_in_recovery()"""
+    SELECT current_schema(), current_setting('server_encoding'), current_setting('fsync')"""
 TABLES: Final = """
     SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
@@ -27,10 +31,13 @@ TABLES: Final = """
 _SYNCED: Final = frozenset({"on", "remote_apply"})
 
 
-async def prepare(connection: Any, known: Sequence[migrate.Migration] | None, place: str) -> None:
+async def prepare(connection: Any, known: Sequence[migrate.Migration] | None, place: str, *, commit_s: float) -> None:
     """Bring the database up to date, all in one transaction: whoever opens it at the same time waits.
 
     With None in the place of migrations only what holds for every database is asked.
+
+    Args:
+        commit_s: how long to wait for the standbys, where migrations have changed something.
 
     Raises:
         StoreRefused: it cannot be a store, and what to do.
@@ -39,30 +46,38 @@ async def prepare(connection: Any, known: Sequence[migrate.Migration] | None, pl
     await _refuse_unfit(connection, place)
     if known is None:
         return
-    async with connection.transaction(isolation="read_committed"):
-        await connection.execute(LOCK)
-        await _refuse_elsewhere(connection, place)
-        await connection.execute(migrate.VERSION_TABLE)
-        for migration in migrate.pending(known, await _applied(connection)):
-            for statement in migration.statements(migrate.POSTGRESQL):
-                await connection.execute(statement)
-            row = migration.applied
-            await connection.execute(migrate.RECORD, row.version, row.name, row.checksum)
+    if await _is_up_to_date(connection, known, place):
+        return  # without the lock, which somebody may hold who waits for a standby: so reads can begin
+    await be_durable(connection)
+    await connection.execute(BEGIN)
+    await _refuse_elsewhere(connection, place)
+    await connection.execute(migrate.VERSION_TABLE)
+    for migration in migrate.pending(known, await _applied(connection)):
+        for statement in migration.statements(migrate.POSTGRESQL):
+            await connection.execute(statement)
+        row = migration.applied
+        await connection.execute(migrate.RECORD, row.version, row.name, row.checksum)
+    try:
+        await commit(connection, has_written=True, limit_s=commit_s)
+    except Unsure as unsure:
+        raise StoreRefused(f"The tables of {place} were changed, but perhaps not on its standbys ({unsure}).") from None
 
 
 async def be_durable(connection: Any) -> None:
-    """What a COMMIT has answered is on the disk, whatever the server's settings say of others."""
-    if await connection.fetchval("SELECT current_setting('synchronous_commit')") not in _SYNCED:
-        await connection.execute("SET synchronous_commit = on")
+    """What a COMMIT has answered is on the disk, and the standbys', whatever the server's settings say, or will."""
+    said = await connection.fetchval("SELECT current_setting('synchronous_commit')")
+    await connection.execute(f"SET synchronous_commit = {said if said in _SYNCED else 'on'}")
 
 
 async def _refuse_unfit(connection: Any, place: str) -> None:
     major = connection.get_server_version().major
     if major < OLDEST:
         raise StoreRefused(f"{place} is PostgreSQL {major}. Use PostgreSQL {OLDEST} or newer.")
-    schema, encoding, fsync, is_standby = await connection.fetchrow(_FACTS)
-    if is_standby:
-        raise StoreRefused(f"{place} is a standby, which only reads. Name the primary.")
+    schema, encoding, fsync = await connection.fetchrow(_FACTS)
+    if not takes_writes(connection):
+        raise StoreRefused(
+            f"{place} is set to only read. Name the primary, or set default_transaction_read_only = off."
+        )
     if encoding != "UTF8":
         raise StoreRefused(
             f"{place} keeps text as {encoding}. Create a database for Unbroken: createdb --encoding=UTF8 "
@@ -79,6 +94,14 @@ async def _refuse_unfit(connection: Any, place: str) -> None:
 
 async def _refuse_elsewhere(connection: Any, place: str) -> None:
     refuse_elsewhere({name for _, name in await connection.fetch(TABLES)}, place)
+
+
+async def _is_up_to_date(connection: Any, known: Sequence[migrate.Migration], place: str) -> bool:
+    await _refuse_elsewhere(connection, place)
+    try:
+        return not migrate.pending(known, await _applied(connection))
+    except asyncpg.UndefinedTableError:
+        return False
 
 
 async def _applied(connection: Any) -> list[migrate.Applied]:

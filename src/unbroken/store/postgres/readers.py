@@ -8,16 +8,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, StoreUnavailable
-from unbroken.store.postgres.transaction import Outcome, Running
-from unbroken.store.postgres.trouble import READ_ONLY, is_lost, sqlstate, trouble
+from unbroken.store.postgres.reader import EVERY_APP, Reader
+from unbroken.store.postgres.trouble import READ_ONLY, is_lost, sqlstate
 from unbroken.store.postgres.writer import close, is_idle_again
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from unbroken.store.postgres.transaction import Outcome
+
 T = TypeVar("T")
 
-_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LONG_READS: Final = 4
 _CLOSED: Final = "The store is closed."
 
@@ -32,25 +33,31 @@ class Readers:
     def __init__(self, connect: Callable[[], Awaitable[Any]], room: int) -> None:
         self._connect = connect
         self._room = asyncio.Semaphore(room)
-        self._idle: list[Any] = []
+        self._idle: list[Reader] = []
         self._is_closed = False
 
-    async def run(self, call: Call[T]) -> T:
-        """Run `call` on one snapshot."""
+    async def run(self, call: Call[T], app_id: bytes = EVERY_APP) -> T:
+        """Run `call` on one snapshot, which shows the rows of an app, or of every app."""
         async with self._room:
             while True:
                 if self._is_closed:
                     raise StoreUnavailable(_CLOSED)
                 is_new = not self._idle
-                connection = await self._connect() if is_new else self._idle.pop()
-                outcome, error = await self._on(connection, call)
+                reader = Reader(await self._connect()) if is_new else self._take(app_id)
+                outcome, error = await self._on(reader, call, app_id)
                 # one that was idle when the server was started again is found out only now; a read can be repeated
                 if error is None or is_new or not is_lost(error):
                     return _answer(outcome, error)
 
-    async def _on(self, connection: Any, call: Call[T]) -> tuple[Outcome[T], Exception | None]:
+    def _take(self, app_id: bytes) -> Reader:
+        """One that shows that app already, or else the one that was idle for longest."""
+        fitting = [place for place, reader in enumerate(self._idle) if reader.shows == app_id]
+        return self._idle.pop(fitting[-1] if fitting else 0)
+
+    async def _on(self, reader: Reader, call: Call[T], app_id: bytes) -> tuple[Outcome[T], Exception | None]:
+        connection = reader.connection
         try:
-            outcome, error = await read(connection, call)
+            outcome, error = await reader.read(call, app_id)
         except BaseException:
             connection.terminate()  # the reader was cancelled, and an answer may be on its way
             raise
@@ -58,14 +65,14 @@ class Readers:
             if self._is_closed:
                 await close(connection)
             else:
-                self._idle.append(connection)
+                self._idle.append(reader)
         return outcome, error
 
     async def close(self) -> None:
         """Let go of every connection; those in use when their read is done."""
         self._is_closed = True
         while self._idle:
-            await close(self._idle.pop())
+            await close(self._idle.pop().connection)
 
 
 class LongReaders:
@@ -82,13 +89,13 @@ class LongReaders:
         self._all: set[_LongReader] = set()
         self._is_closed = False
 
-    async def run(self, call: Call[T]) -> T:
-        """Run `call` on one snapshot."""
+    async def run(self, call: Call[T], app_id: bytes = EVERY_APP) -> T:
+        """See `Readers.run`."""
         if self._is_closed:
             raise StoreUnavailable(_CLOSED)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call, app_id)
 
-    def _run(self, call: Call[T]) -> T:
+    def _run(self, call: Call[T], app_id: bytes) -> T:
         if self._is_closed:  # it may have waited for a thread
             raise StoreUnavailable(_CLOSED)
         try:
@@ -97,7 +104,7 @@ class LongReaders:
             reader = _LongReader(self._connect)
             self._all.add(reader)
         try:
-            return reader.run(call)
+            return reader.run(call, app_id)
         finally:
             self._idle.append(reader)
 
@@ -123,13 +130,13 @@ class _LongReader:
         self._loop = asyncio.new_event_loop()
         self._running: asyncio.Task[Any] | None = None
 
-    def run(self, call: Call[T]) -> T:
-        return self._loop.run_until_complete(self._read(call))
+    def run(self, call: Call[T], app_id: bytes) -> T:
+        return self._loop.run_until_complete(self._read(call, app_id))
 
-    async def _read(self, call: Call[T]) -> T:
+    async def _read(self, call: Call[T], app_id: bytes) -> T:
         self._running = asyncio.current_task()
         try:
-            return await self._readers.run(call)
+            return await self._readers.run(call, app_id)
         except asyncio.CancelledError:
             raise StoreUnavailable(_CLOSED) from None
         finally:
@@ -143,16 +150,6 @@ class _LongReader:
     def close(self) -> None:
         self._loop.run_until_complete(self._readers.close())
         self._loop.close()
-
-
-async def read(connection: Any, call: Call[T]) -> tuple[Outcome[T], Exception | None]:
-    """Run `call` in a transaction that only reads and is left open; with what the server or the connection said."""
-    try:
-        await connection.execute(_BEGIN)
-    except Exception as error:  # noqa: BLE001 - the caller tells what it means
-        return Outcome(None, trouble(error)), error
-    running = Running(call)
-    return await running.to_its_end(connection), running.transaction.cause
 
 
 def _answer(outcome: Outcome[T], cause: Exception | None) -> T:

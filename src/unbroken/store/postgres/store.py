@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import asyncpg
@@ -10,7 +13,9 @@ import asyncpg
 from unbroken.store import migrate
 from unbroken.store.contract import Call, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import opening, purging
+from unbroken.store.postgres.bell import Bell
 from unbroken.store.postgres.connection import Limits, Url
+from unbroken.store.postgres.reader import EVERY_APP, only_read
 from unbroken.store.postgres.readers import LongReaders, Readers
 from unbroken.store.postgres.trouble import refusal, trouble
 from unbroken.store.postgres.writer import Writer, close
@@ -24,6 +29,9 @@ T = TypeVar("T")
 _READERS: Final = 8
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Between the attempts to reach the server again; then whoever waits is told, and the next one tries anew."""
+
+_AWAITED_S: Final = 4.0
+"""No attempt begins later: where nothing answers at all, each takes as long as `Limits.connect_s`."""
 
 _CATALOGUE: Final = f"""
     SELECT t.relname, a.attname FROM ({opening.TABLES}) t JOIN pg_attribute a ON a.attrelid = t.oid
@@ -41,9 +49,12 @@ class PostgresStore:
     def __init__(self, url: Url, limits: Limits) -> None:
         self._url = url
         self._limits = limits
-        self._writer = Writer(self._connect_for_writing)
-        self._readers = Readers(self._connect, _READERS)
+        self._bell = Bell(self._connect, limits.poll_s)
+        self._writer = Writer(self._connect_for_writing, ring=self._bell.ring, limits=limits)
+        self._readers = Readers(self._connect_for_reading, _READERS)
+        self._app_id = EVERY_APP
         self._long = LongReaders(self._connect_for_long)
+        self._watch: asyncio.Task[None] | None = None
         self._is_closed = False
 
     @classmethod
@@ -58,7 +69,8 @@ class PostgresStore:
         """Open the database at `url` and bring it up to date.
 
         Args:
-            url: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE, with any option of the server's sessions after a ?.
+            url: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE, with any option of the server's sessions after a ?;
+                several HOST:PORT with a comma between them are a primary and its standbys, whichever is which.
             migrations: instead of those that ship with Unbroken.
             limits: how long things may take.
             as_it_is: for a move: change nothing, and open also one that is not in use (`whereabouts`).
@@ -69,6 +81,7 @@ class PostgresStore:
         known = migrate.packaged(migrate.POSTGRESQL) if migrations is None else migrations
         store = cls(Url(url), limits or Limits())
         await store._prepare(None if as_it_is else known)
+        store._watch = asyncio.create_task(store._url.keep_watch(store._limits))
         return store
 
     async def _prepare(self, known: Sequence[migrate.Migration] | None) -> None:
@@ -76,7 +89,7 @@ class PostgresStore:
         try:
             connection = await self._url.connect(self._limits, is_long=True)
             try:
-                await opening.prepare(connection, known, place)
+                await opening.prepare(connection, known, place, commit_s=self._limits.long_commit_s)
             finally:
                 await close(connection)
         except StoreRefused:
@@ -94,16 +107,26 @@ class PostgresStore:
     async def read(self, call: Call[T]) -> T:
         """See `Store.read`."""
         try:
-            return await self._readers.run(call)
+            return await self._readers.run(call, self._app_id)
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
 
     async def read_long(self, call: Call[T]) -> T:
         """See `Store.read_long`."""
         try:
-            return await self._long.run(call)
+            return await self._long.run(call, self._app_id)
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
+
+    def of_app(self, app_id: bytes) -> Self:
+        """See `Store.of_app`."""
+        view = copy(self)
+        view._app_id = app_id  # noqa: SLF001 - its own
+        return view
+
+    async def woken(self) -> None:
+        """See `Store.woken`."""
+        await self._bell.wait()
 
     async def _named(self, error: asyncpg.UndefinedTableError) -> Exception:
         """A table that is not there was moved away, or is a mistake in the statement."""
@@ -142,8 +165,13 @@ class PostgresStore:
     async def close(self) -> None:
         """See `Store.close`. A long read that still runs is broken off."""
         self._is_closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
         await self._long.close()
         await self._writer.stop()
+        await self._bell.stop()
         await self._readers.close()
 
     async def _connect(self, *, is_long: bool = False) -> Any:
@@ -155,11 +183,21 @@ class PostgresStore:
                 named = StoreUnavailable(f"The database cannot be reached ({error}).")
             raise named from error
 
+    async def _connect_for_reading(self, *, is_long: bool = False) -> Any:
+        connection = await self._connect(is_long=is_long)
+        try:
+            await only_read(connection)
+        except Exception as error:
+            connection.terminate()
+            raise StoreUnavailable(str(trouble(error))) from error
+        return connection
+
     async def _connect_for_long(self) -> Any:
-        return await self._connect(is_long=True)
+        return await self._connect_for_reading(is_long=True)
 
     async def _connect_for_writing(self) -> Any:
         """A connection whose COMMIT waits for the disk; a server that is being started again is waited for."""
+        until = time.monotonic() + _AWAITED_S
         for pause_s in (*_PAUSES_S, None):
             try:
                 connection = await self._connect()
@@ -169,7 +207,7 @@ class PostgresStore:
                     connection.terminate()
                     raise StoreUnavailable(str(trouble(error))) from error
             except StoreUnavailable:
-                if pause_s is None or self._is_closed:
+                if pause_s is None or self._is_closed or time.monotonic() > until:
                     raise
                 await asyncio.sleep(pause_s)
             else:

@@ -8,7 +8,7 @@ and whoever drives several calls can put what they ask together (`beside`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, Row, Value
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Kind(Enum):
-    """What a call awaits."""
+class Kind(IntEnum):
+    """What a call awaits. A number, as it is looked up for every statement."""
 
     ROWS = auto()
     """The rows of an answer."""
@@ -88,12 +88,16 @@ class Outcome(Generic[T]):
 
     answer: T | None
     error: BaseException | None
+    has_written: bool = False
+    """It has surely changed a row; False: perhaps."""
+    wakes: bool = False
+    """It left something to do (`Transaction.wake`)."""
 
 
 class PostgresTransaction:
     """See `Transaction`. Begin and commit are the business of its owner."""
 
-    __slots__ = ("_failed", "cause", "is_clean")
+    __slots__ = ("_failed", "cause", "has_written", "is_clean", "wakes")
 
     def __init__(self) -> None:
         self._failed: Exception | None = None
@@ -101,19 +105,25 @@ class PostgresTransaction:
         """What the server or the connection said when a statement failed."""
         self.is_clean = True
         """Nothing was written, and no statement failed: there is nothing to take back."""
+        self.has_written = False
+        """See `Outcome.has_written`."""
+        self.wakes = False
+        """See `Outcome.wakes`."""
 
     async def all(self, statement: str, *values: Value) -> list[Row]:
         """See `Transaction.all`."""
-        return [tuple(row) for row in await self._ask(Kind.ROWS, statement, values)]
+        return [tuple(row) for row in await self._rows(statement, values)]
 
     async def one(self, statement: str, *values: Value) -> Row | None:
         """See `Transaction.one`."""
-        rows = await self._ask(Kind.ROWS, statement, values)
+        rows = await self._rows(statement, values)
         return tuple(rows[0]) if rows else None
 
     async def run(self, statement: str, *values: Value) -> int:
         """See `Transaction.run`."""
-        count: int = await self._ask(Kind.COUNT, statement, values)
+        said = self._said(statement, (values,))
+        count: int = await Asked(self, Kind.COUNT, said, values)
+        self.has_written |= said.only_changes and count > 0
         return count
 
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
@@ -128,6 +138,10 @@ class PostgresTransaction:
             raise self._failed
         await Asked(self, Kind.BESIDE if beside else Kind.HOLD, None, keys)
 
+    def wake(self) -> None:
+        """See `Transaction.wake`."""
+        self.wakes = True
+
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """See `Transaction.elsewhere`."""
         if self._failed is not None:
@@ -135,8 +149,11 @@ class PostgresTransaction:
         found: T = await Asked(self, Kind.LOOK, None, (), look)
         return found
 
-    async def _ask(self, kind: Kind, statement: str, values: Sequence[Value]) -> Any:
-        return await Asked(self, kind, self._said(statement, (values,)), values)
+    async def _rows(self, statement: str, values: Sequence[Value]) -> Any:
+        said = self._said(statement, (values,))
+        rows = await Asked(self, Kind.ROWS, said, values)
+        self.has_written |= said.only_changes and bool(rows)
+        return rows
 
     def _said(self, statement: str, rows: Sequence[Sequence[Value]]) -> Numbered:
         if self._failed is not None:
@@ -225,4 +242,6 @@ class Running(Generic[T]):
     def _end(self, answer: T | None, error: BaseException | None) -> None:
         self.asked = None
         failed = self.transaction.end()
-        self.outcome = Outcome(answer, error or failed) if error is None else Outcome(None, error)
+        transaction = self.transaction
+        answer = answer if error is None else None
+        self.outcome = Outcome(answer, error or failed, transaction.has_written, transaction.wakes)

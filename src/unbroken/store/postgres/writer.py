@@ -4,6 +4,9 @@ One group is in flight; what is asked meanwhile gathers, so groups are as large 
 waits for a timer. Every group holds one lock of the whole database, so the calls of all processes take effect one
 after the other, and numbers that the database counts up become visible in their order (docs/decisions/0015).
 
+A call that has waited too long for its turn is told so and not run: behind a COMMIT that a standby does not confirm,
+nobody hangs for ever.
+
 A group runs without savepoints first, and those of its calls side by side that say what they hold (`beside`). Only
 where a call fails that has written something, or meets another one too late, the group is rolled back and run again
 more carefully; where others stood in the way, again as it is, then each call alone.
@@ -17,7 +20,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from unbroken.store.contract import StoreUnavailable
-from unbroken.store.postgres.group import MORE_CARE, Again, Care, Refused, caused, named, run
+from unbroken.store.postgres.commit import Unsure, commit
+from unbroken.store.postgres.connection import Limits
+from unbroken.store.postgres.group import Again, Care, Job, Refused, caused, named, run
+from unbroken.store.postgres.primary import takes_writes
 from unbroken.store.postgres.together import Statements
 from unbroken.store.postgres.transaction import Outcome
 from unbroken.store.postgres.trouble import is_lost, may_pass
@@ -26,12 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from unbroken.store.contract import Call
-    from unbroken.store.postgres.group import Job, Told
+    from unbroken.store.postgres.group import Told
 
 T = TypeVar("T")
 
 GROUP_MAX: Final = 256
 """Calls in one commit: more save nothing and make the first of them wait."""
+
+WAITING_MAX: Final = 4096
+"""Calls that wait; who comes on top is told at once, before memory grows."""
 
 TRIES: Final = 3
 """How often a group is run before its calls are run alone, and how often a call alone."""
@@ -43,9 +52,11 @@ LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, hashtext(current_sch
 
 BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LOCK}"
 _UNKNOWN: Final = (
-    "The connection to the database was lost while a change was being made durable ({error}). It is not known whether"
-    " it was: ask, or try again with the same Idempotency-Key."
+    "It is not known whether this was made durable ({why}): ask, or try again with the same Idempotency-Key."
 )
+_FENCED: Final = "The server is set to only read. Name the primary, or wait until it is one."
+_LATE: Final = "The database is busy, or a standby of it does not answer: this was not stored. Try again."
+_CROWDED: Final = "Too many calls wait for the database: this was not stored. Try again."
 
 
 class Writer:
@@ -53,10 +64,16 @@ class Writer:
 
     Args:
         connect: opens a connection; raises StoreUnavailable.
+        ring: called when a group is durable that left something to do.
+        limits: how long a call waits for its turn, and for the disk and the standbys.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[Any]], *, ring: Callable[[], None], limits: Limits | None = None
+    ) -> None:
         self._connect = connect
+        self._ring = ring
+        self._limits = limits or Limits()
         self._connection: Any = None
         self._statements = Statements()
         self._jobs: deque[Job] = deque()
@@ -67,15 +84,21 @@ class Writer:
         """See `Store.write`."""
         if self._is_stopping:
             raise StoreUnavailable("The store is closed.")
+        if len(self._jobs) >= WAITING_MAX:
+            raise StoreUnavailable(_CROWDED)
         if self._working is None:
             self._working = asyncio.create_task(self._work())  # does not begin before this suspends
-        answer: asyncio.Future[T] = self._working.get_loop().create_future()
-        self._jobs.append((call, answer))
+        loop = self._working.get_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        late = loop.call_later(self._limits.turn_s, _refuse_late, answer)
+        self._jobs.append(Job(call, answer, late))
         try:
             return await answer
         except GeneratorExit:  # written from within a call, which is refused: the waiter goes, its job must not run
             answer.cancel()
             raise
+        finally:
+            late.cancel()
 
     async def stop(self) -> None:
         """Finish the calls that wait, then close the connection."""
@@ -92,7 +115,10 @@ class Writer:
             while self._jobs:
                 group = [self._jobs.popleft() for _ in range(min(GROUP_MAX, len(self._jobs)))]
                 try:
-                    _wake(await self._run(group))
+                    told = await self._run(group)
+                    _wake(told)
+                    if any(outcome.wakes and outcome.error is None for _, outcome in told):
+                        self._ring()
                 except BaseException:
                     self._jobs.extendleft(reversed(group))
                     raise
@@ -128,8 +154,8 @@ class Writer:
         while True:
             try:
                 return await self._attempt(jobs, care)
-            except Again:
-                care = MORE_CARE[care]
+            except Again as again:
+                care = again.care
             except Refused as refused:
                 tries += 1
                 if not refused.may_pass or tries >= TRIES:
@@ -139,7 +165,10 @@ class Writer:
         connection = await self._begin()
         try:
             told = await run(connection, self._statements, jobs, care)
-            await self._commit(connection)
+            if told:
+                await self._commit(connection, has_written=any(outcome.has_written for _, outcome in told))
+            else:  # all who waited are gone
+                await self._roll_back()
         except BaseException:
             await self._roll_back()
             raise
@@ -158,14 +187,17 @@ class Writer:
             await self._roll_back()
             # one that was idle when the server was started again is found out only now
             raise Refused(named(error), may_pass=is_lost(error), is_away=True) from None
+        if not takes_writes(self._connection):  # it was set to only read, and says so with the answer
+            self._connection.terminate()
+            raise Refused(StoreUnavailable(_FENCED), may_pass=True, is_away=True)
         return self._connection
 
-    async def _commit(self, connection: Any) -> None:
+    async def _commit(self, connection: Any, *, has_written: bool) -> None:
         try:
-            done = await connection.execute("COMMIT")
+            done = await commit(connection, has_written=has_written, limit_s=self._limits.commit_s)
         except Exception as error:  # noqa: BLE001 - named for the waiters
-            if is_lost(error):
-                unknown = StoreUnavailable(_UNKNOWN.format(error=error))
+            if isinstance(error, Unsure) or is_lost(error):
+                unknown = StoreUnavailable(_UNKNOWN.format(why=error))
                 raise Refused(caused(unknown, error), may_pass=False) from None
             raise Refused(named(error), may_pass=may_pass(error), is_of_one=True) from None
         if done != "COMMIT":  # a failed transaction is rolled back by COMMIT, without a word
@@ -181,8 +213,13 @@ class Writer:
 def _all(jobs: Iterable[Job], error: BaseException) -> Told:
     """An exception of its own for each waiter: raised in several places, one would gather all their tracebacks."""
     if not isinstance(error, StoreUnavailable):
-        return [(waiter, Outcome(None, error)) for _, waiter in jobs]
-    return [(waiter, Outcome(None, caused(StoreUnavailable(*error.args), error.__cause__))) for _, waiter in jobs]
+        return [(job.waiter, Outcome(None, error)) for job in jobs]
+    return [(job.waiter, Outcome(None, caused(StoreUnavailable(*error.args), error.__cause__))) for job in jobs]
+
+
+def _refuse_late(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_exception(StoreUnavailable(_LATE))
 
 
 def _wake(told: Told) -> None:

@@ -28,6 +28,7 @@ _READ_BUSY_TIMEOUT_S: Final = 0.25  # a read waits on the event loop, and only w
 _LONG_READS: Final = 4
 _LOG_TRIES: Final = 100
 _LOG_PAUSE_S: Final = 0.05
+_LOOK_EVERY_S: Final = 0.2
 _CATALOGUE: Final = (
     "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c"
     " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_stat%' ORDER BY t.name, c.cid"
@@ -96,6 +97,14 @@ class SqliteStore:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, call)
         except sqlite3.OperationalError as error:
             raise await self._named(error) from error
+
+    def of_app(self, app_id: bytes) -> Self:  # noqa: ARG002
+        """See `Store.of_app`. The engine cannot hide rows."""
+        return self
+
+    async def woken(self) -> None:
+        """See `Store.woken`. Who writes to the file makes no sound, but a look into it costs next to nothing."""
+        await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _named(self, error: sqlite3.OperationalError) -> Exception:
         """A table that is not there was moved away, or is a mistake in the statement."""

@@ -51,6 +51,9 @@ class SqliteTransaction:
     async def hold(self, *keys: bytes, beside: bool = False) -> None:
         """See `Transaction.hold`; calls are run one after the other."""
 
+    def wake(self) -> None:
+        """See `Transaction.wake`. Whoever waits looks by itself (`SqliteStore.woken`)."""
+
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002
         """See `Transaction.elsewhere`."""
         raise CallRefused("A call on SQLite may not wait for another system.")

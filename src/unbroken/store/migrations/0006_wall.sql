@@ -1,0 +1,1 @@
+-- A second wall between apps, where the engine has row-level security.
