@@ -12,6 +12,8 @@ import pytest
 from tests.faults.cut import wire_to
 from tests.faults.test_postgres_faults import MIGRATIONS, add, names
 
+from unbroken.log import embedded
+from unbroken.log.contract import Record
 from unbroken.store.contract import Store, StoreRefused, StoreUnavailable, Transaction
 from unbroken.store.postgres import PostgresStore
 from unbroken.store.postgres.connection import Limits
@@ -88,6 +90,28 @@ async def test_what_a_standby_has_not_confirmed_is_told_to_nobody_and_waited_for
     await asyncio.to_thread(pair.standby.start)
     await until(lambda: takes(store, "third"))
     assert await names(store) == ["first", "third"]
+    await store.close()
+
+
+async def test_uploads_that_came_while_others_hung_are_told_with_them(
+    pair: ReplicatedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would hang as long again: two limits in a row are more than a phone waits for."""
+    monkeypatch.setattr(embedded, "_STALLED_S", 0.3)
+    store = await opened(pair.url(), IMPATIENT)
+    log = embedded.EmbeddedLog(store)
+    admin = await asyncpg.connect(pair.primary.url())
+    pair.standby.kill()
+    hanging = asyncio.create_task(log.append(Record(b"one", 1, b"body"), first_of_install=False))
+    await until(lambda: _is_waited_for_a_standby(admin))
+    behind = asyncio.create_task(log.append(Record(b"two", 2, b"body"), first_of_install=False))
+
+    with pytest.raises(StoreUnavailable):
+        await hanging
+    await asyncio.sleep(0)
+    assert behind.done()
+    assert isinstance(behind.exception(), StoreUnavailable)
+    await admin.close()
     await store.close()
 
 

@@ -7,6 +7,7 @@ calls in hand share.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 _USE_NOTED_EVERY_MS: Final = 60_000
+_USE_NOTED_WITHIN_S: Final = 1.0
+"""A call does not wait longer for it, where the database takes no changes for a while."""
+
 _ADMITTED_MAX: Final = 10_000
 
 NO_KEY: Final = KeyId(bytes(ID_BYTES))
@@ -206,8 +210,9 @@ async def _note_use(context: Context, key: access.Key, now_ms: int) -> int:
     """
     if key.last_used_at is not None and now_ms < key.last_used_at + _USE_NOTED_EVERY_MS:
         return min(key.last_used_at, now_ms)
-    with suppress(StoreUnavailable):
-        await context.store.write(lambda tx: access.use_key(tx, key.key_id, now_ms))
+    with suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(_USE_NOTED_WITHIN_S):
+            await context.store.write(lambda tx: access.use_key(tx, key.key_id, now_ms))
     return now_ms
 
 

@@ -34,6 +34,8 @@ _LOOKED_AT: Final = 4
 """So many times what would be ours of the timelines that are due, if chance shared them out evenly."""
 _BUSY_S: Final = 0.000_5
 """A turn of the loop that takes longer has others to serve."""
+_MANY: Final = 4
+"""More uploads than that wait to be stored, while the database and not the loop has the work."""
 _SHARE_WHEN_BUSY: Final = 19
 """One part of twenty is the worker's then."""
 _PAUSE_MAX_S: Final = 5.0
@@ -115,7 +117,8 @@ class Worker:
         """
         asked_s = loop_s()
         await asyncio.sleep(0)
-        if self._answers_calls and loop_s() - asked_s > _BUSY_S:
+        is_busy = loop_s() - asked_s > _BUSY_S or self._context.log.unanswered > _MANY
+        if self._answers_calls and is_busy:
             await asyncio.sleep(min(took_s * _SHARE_WHEN_BUSY, _PAUSE_MAX_S))
 
     async def _rest(self) -> None:

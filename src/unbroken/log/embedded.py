@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PARTITIONS: Final = 4
 """Few, as each that a commit touches costs a page of the index: with 256, thirty uploads wrote thirty-four pages."""
 
+_STALLED_S: Final = 5.0
+"""A write that took longer and failed stands for those that came meanwhile: they have waited long enough."""
+
 _Waiting = tuple["Arrival", bool, "asyncio.Future[None]"]
 
 
@@ -141,7 +144,11 @@ class EmbeddedLog:
                 group = [waiting for waiting in self._waiting if not waiting[2].done()]
                 self._waiting = []
                 if group:
-                    await self._write(group)
+                    began = asyncio.get_running_loop().time()
+                    failed = await self._write(group)
+                    if failed is not None and asyncio.get_running_loop().time() > began + _STALLED_S:
+                        _fail(self._waiting, failed)
+                        self._waiting = []
         except BaseException as error:
             _fail(self._waiting, error)
             self._waiting = []
@@ -149,13 +156,15 @@ class EmbeddedLog:
         finally:
             self._flushing = None
 
-    async def _write(self, group: Sequence[_Waiting]) -> None:
+    async def _write(self, group: Sequence[_Waiting]) -> Exception | None:
+        """Why it was not written, if it was not; those of the group are told."""
         try:
             unknown = await self._store.write(_Append(group))
         except BaseException as error:
             _fail(group, error)
             if not isinstance(error, Exception):
                 raise
+            return error
         else:
             for record, _, stored in group:
                 if stored.done():
@@ -165,6 +174,7 @@ class EmbeddedLog:
                 else:
                     stored.set_result(None)
             self._appended.set()
+            return None
 
 
 class _Append:

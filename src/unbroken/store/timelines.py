@@ -223,8 +223,10 @@ _SET_CHUNK: Final = (
     " ON CONFLICT (user_id, day) DO UPDATE SET body = excluded.body"
 )
 _DROP_CHUNK: Final = "DELETE FROM chunks WHERE user_id = $1 AND day = $2"
-_CHUNKS: Final = "SELECT body FROM chunks WHERE user_id = $1 AND day >= $2 AND day <= $3 ORDER BY day DESC"
-_DAY_BEFORE: Final = "SELECT body FROM chunks WHERE user_id = $1 AND day < $2 ORDER BY day DESC LIMIT 1"
+_CHUNKS: Final = (
+    "SELECT body FROM chunks WHERE user_id = $1 AND day <= $3"
+    " AND day >= coalesce((SELECT max(day) FROM chunks WHERE user_id = $1 AND day < $2), $2) ORDER BY day DESC"
+)
 _DROP: Final = tuple(
     f"DELETE FROM {table} WHERE user_id = $1" for table in ("timelines", "checkpoints", "floors", "events", "chunks")
 )
@@ -303,9 +305,7 @@ async def set_chunk(tx: Transaction, user_id: UserId, day: int, body: bytes | No
 
 async def chunks(tx: Transaction, user_id: UserId, first_day: int, last_day: int) -> list[bytes]:
     """The chunks of some days, newest first, and the one before them: its last event may reach into them."""
-    rows = await tx.all(_CHUNKS, user_id, first_day, last_day)
-    before = await tx.one(_DAY_BEFORE, user_id, first_day)
-    return [row[0] for row in rows] + ([before[0]] if before else [])
+    return [row[0] for row in await tx.all(_CHUNKS, user_id, first_day, last_day)]
 
 
 async def drop(tx: Transaction, user_id: UserId) -> None:

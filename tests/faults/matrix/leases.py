@@ -53,7 +53,7 @@ def not_moved(operator: Operator, before: Mapping[int, Lease]) -> list[str]:
         return [f"no partition has moved; alive are {alive}, {len(lost)} partitions are the sleeper's"]
     found = [f"partition {n} moved without a new epoch" for n, old in moved.items() if now[n].epoch <= old.epoch]
     for number, old in list(moved.items())[:_TRIED]:
-        found += operator.do(lambda context, number=number, old=old: _write_as(context, number, old))  # type: ignore[misc]
+        found += operator.do(lambda context, number=number, old=old: write_as(context, number, old))  # type: ignore[misc]
     return found
 
 
@@ -61,7 +61,7 @@ async def _alive(context: Context) -> list[str]:
     return [row[0] for row in await context.store.read(lambda tx: tx.all("SELECT holder FROM workers"))]
 
 
-async def _write_as(context: Context, partition: int, lease: Lease) -> list[str]:
+async def write_as(context: Context, partition: int, lease: Lease) -> list[str]:
     """Do what the sleeper would do next when it wakes: move the cursor on, under the epoch that it knows."""
 
     async def move(tx: Transaction) -> None:

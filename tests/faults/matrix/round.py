@@ -59,6 +59,7 @@ def play(scene: Scene | Embedded, fault: Fault, number: int) -> Result:
         return _play(scene, fault, number)
     except (AssertionError, ProcessFailed, StoreError, OSError) as error:
         scene.calm()
+        fault.heal(scene)
         scene.await_whole()
         never = Back(float("inf"), float("inf"))
         told = f"broken off: {type(error).__name__}: {error}"

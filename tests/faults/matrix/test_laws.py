@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.faults.matrix.laws import broken
-from tests.faults.matrix.leases import _write_as, leases, not_moved
+from tests.faults.matrix.leases import write_as, leases, not_moved
 from tests.faults.matrix.load import Load
 from tests.faults.matrix.operator import Operator
 from tests.model.api import Api, App, Connection
@@ -113,10 +113,10 @@ def test_a_write_under_an_epoch_is_refused_only_once_it_is_past(operator: Operat
 
     operator.do(lambda context: leased_by(context, "one"))
     before = leases(operator)
-    told = operator.do(lambda context: _write_as(context, 3, before[3]))
+    told = operator.do(lambda context: write_as(context, 3, before[3]))
     assert "took a write" in told[0]
     assert leases(operator) == before, "what it tried is taken back"
 
     operator.do(lambda context: leased_by(context, "other"))
-    assert operator.do(lambda context: _write_as(context, 3, before[3])) == []
+    assert operator.do(lambda context: write_as(context, 3, before[3])) == []
     assert "no partition has moved" in not_moved(operator, before)[0]
