@@ -1,17 +1,17 @@
 """Undos and links for test_decisions_killed.py, killed at each statement that writes (`killing.py`).
 
-python decision_child.py DIRECTORY undo LINK_ID
-python decision_child.py DIRECTORY link INSTALL_ID EXTERNAL_ID
+python decision_child.py PLACE EVERY undo LINK_ID
+python decision_child.py PLACE EVERY link INSTALL_ID EXTERNAL_ID
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.faults.killing import Doing, at_each_statement
+from tests.faults.place import told
 
 from unbroken import wire
 from unbroken.flow import link, undo
@@ -50,4 +50,5 @@ def writes(statement: str) -> bool:
 
 
 if __name__ == "__main__":
-    at_each_statement(Path(sys.argv[1]), doing(*sys.argv[2:]), counts=writes, randomness=Fixed())
+    place, (every, *words) = told(sys.argv[1:])
+    at_each_statement(place, int(every), doing(*words), counts=writes, randomness=Fixed())

@@ -1,6 +1,6 @@
 """An import in a process of its own, which kills itself around one of its writes.
 
-    python import_child.py DATABASE ARCHIVE APP_ID [before|after NUMBER]
+    python import_child.py PLACE ARCHIVE APP_ID [before|after NUMBER]
 
 Every line of an event or a payload is a write of its own, so that there is much to be killed in.
 """
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.faults.place import Place, told
 from tests.faults.replay_child import Mortal
 
 from unbroken.clock import SystemClock
@@ -22,12 +23,11 @@ from unbroken.flow.context import Context
 from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SystemRandomness
-from unbroken.store.sqlite import SqliteStore
 
 
-async def main(path: str, archive: Path, app_id: bytes, when: str, number: int) -> None:
+async def main(place: Place, archive: Path, app_id: bytes, when: str, number: int) -> None:
     step._BATCH_ROWS = 1  # type: ignore[misc]
-    store = await SqliteStore.open(path)
+    store = await place.open()
     clock = SystemClock()
     vault = Vault(pepper=b"p" * 32, signing_key=b"s" * 32)
     mortal: Any = Mortal(store, when, number) if when else store
@@ -38,5 +38,5 @@ async def main(path: str, archive: Path, app_id: bytes, when: str, number: int) 
 
 
 if __name__ == "__main__":
-    words = [*sys.argv[1:], "", "0"]
-    asyncio.run(main(words[0], Path(words[1]), bytes.fromhex(words[2]), words[3], int(words[4])))
+    place, words = told([*sys.argv[1:], "", "0"])
+    asyncio.run(main(place, Path(words[0]), bytes.fromhex(words[1]), words[2], int(words[3])))

@@ -1,6 +1,6 @@
 """A replay in a process of its own, which kills itself at one of its writes.
 
-    python replay_child.py DATABASE APP_ID [before|after NUMBER]
+    python replay_child.py PLACE APP_ID [before|after NUMBER]
 
 Without the last words it goes on to the end, taking up what was left.
 """
@@ -13,6 +13,8 @@ import signal
 import sys
 from typing import Any
 
+from tests.faults.place import Place, told
+
 from unbroken.clock import SystemClock
 from unbroken.credentials import Vault
 from unbroken.flow.context import Context
@@ -21,7 +23,6 @@ from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SystemRandomness
 from unbroken.store import replay as rows
-from unbroken.store.sqlite import SqliteStore
 
 
 class Mortal:
@@ -45,8 +46,8 @@ class Mortal:
         return answer
 
 
-async def main(path: str, app_id: bytes, when: str, number: int) -> None:
-    store = await SqliteStore.open(path)
+async def main(place: Place, app_id: bytes, when: str, number: int) -> None:
+    store = await place.open()
     clock = SystemClock()
     vault = Vault(pepper=b"p" * 32, signing_key=b"s" * 32)
     mortal: Any = Mortal(store, when, number) if when else store
@@ -59,5 +60,5 @@ async def main(path: str, app_id: bytes, when: str, number: int) -> None:
 
 
 if __name__ == "__main__":
-    words = [*sys.argv[1:], "", "0"]
-    asyncio.run(main(words[0], bytes.fromhex(words[1]), words[2], int(words[3])))
+    place, words = told([*sys.argv[1:], "", "0"])
+    asyncio.run(main(place, bytes.fromhex(words[0]), words[1], int(words[2])))

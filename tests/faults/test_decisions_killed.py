@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
-import sys
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.faults.decision_child import Fixed, doing
-from tests.faults.killing import NOW_MS, open_context, operator
+from tests.faults.killing import NOW_MS, killed, open_context, operator
+from tests.faults.place import SQLITE, Place
 
 from unbroken import wire
 from unbroken.domain.app import Scope
@@ -33,13 +31,12 @@ from unbroken.server.app import Application
 from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
 from unbroken.server.request_ids import RequestIds
-from unbroken.store.sqlite import SqliteStore
 from unbroken.testing.in_process import START_MS, InProcess
 from unbroken.testing.journey import CAFE, HOME, OFFICE, Journey
 
-ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("decision_child.py")
 HOUR = 3_600_000
+POSITION = re.compile(rb'"position":\d+,')
 LOG_HEADER, FRAME_HEADER = 32, 24
 DAY = Journey(HOME).stay(20).walk(CAFE).stay(30).ride(OFFICE).stay(40)
 
@@ -48,9 +45,9 @@ Story = Callable[[InProcess], Awaitable[tuple[str, ...]]]
 
 @dataclass
 class Built:
-    """A file before the call, the words that make the call, whom to ask about, and with which key."""
+    """A place before the call, the words that make the call, whom to ask about, and with which key."""
 
-    directory: Path
+    place: Place
     words: tuple[str, ...]
     names: dict[str, list[str]]
     key: str
@@ -100,16 +97,15 @@ async def first_link_undone(platform: InProcess) -> tuple[str, ...]:
     return "undo", linked.link_id
 
 
-async def build(directory: Path, story: Story) -> Built:
-    async with InProcess(directory) as platform:
+async def build(place: Place, story: Story) -> Built:
+    async with InProcess(place.directory) as platform:
         words = await story(platform)
         key = await administer.create_key(platform.context, platform.app.app_id, "reads", list(Scope))
-    (directory / "unbroken.db").rename(directory / "built.db")
-    return Built(directory, words, {}, key.api_key)
+    return Built(place, words, {}, key.api_key)
 
 
-async def names_in(path: Path) -> dict[str, list[str]]:
-    store = await SqliteStore.open(path)
+async def names_in(place: Place) -> dict[str, list[str]]:
+    store = await place.open()
     found = {}
     for kind in ("user", "install"):
         rows = await store.read(lambda tx, one=kind: tx.all(f"SELECT {one}_id FROM {one}s ORDER BY 1"))
@@ -148,13 +144,18 @@ async def told(context, built: Built) -> dict[str, tuple[int, bytes]]:
 
 
 def answer_of(reply: httpx.Response) -> tuple[int, bytes]:
-    """Without the request's own id, which every refusal bears."""
-    return reply.status_code, reply.content if reply.is_success else json.loads(reply.content)["errorCode"].encode()
+    """Without the request's own id, which every refusal bears, and without positions, of which only the order counts.
+
+    PostgreSQL never gives out again what a killed call has drawn.
+    """
+    if reply.is_success:
+        return reply.status_code, POSITION.sub(b"", reply.content)
+    return reply.status_code, json.loads(reply.content)["errorCode"].encode()
 
 
-async def outcome(place: Path, built: Built) -> tuple[dict, dict, bytes]:
+async def outcome(place: Place, built: Built) -> tuple[dict, dict, bytes]:
     """What is told after the restart, what after the call was made again, and its answer."""
-    context = await open_context(place / "unbroken.db", Fixed())
+    context = await open_context(place, Fixed())
     try:
         before = await told(context, built)
         answer = await doing(*built.words)(context, await operator(context))
@@ -163,47 +164,57 @@ async def outcome(place: Path, built: Built) -> tuple[dict, dict, bytes]:
         await context.store.close()
 
 
-def killed_at_statements(built: Built) -> list[Path]:
-    words = [sys.executable, str(CHILD), str(built.directory), *built.words]
-    done = subprocess.run(words, check=False, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0
-    return sorted(path for path in built.directory.iterdir() if path.is_dir())
-
-
-def killed_in_commit(finished: Path, built: Built) -> list[Path]:
-    """As the files are where the process ends between two writes to the log, or in the midst of one."""
-    log = (finished / "unbroken.db-wal").read_bytes()
+def killed_in_commit(finished: Place, built: Built) -> list[Place]:
+    """As SQLite's files are where the process ends between two writes to the log, or in the midst of one."""
+    log = wal(finished).read_bytes()
     page = int.from_bytes(log[8:12], "big")
     frames = range(LOG_HEADER, len(log), FRAME_HEADER + page)
     cuts = sorted({0, *frames, *(at + FRAME_HEADER for at in frames), *(at + page // 2 for at in frames)})
     places = []
     for cut in cuts:
-        place = built.directory / f"cut-{cut:08}"
-        place.mkdir()
-        shutil.copy(built.directory / "built.db", place / "unbroken.db")
-        (place / "unbroken.db-wal").write_bytes(log[:cut])
+        place = built.place.copy(f"cut-{cut:08}")
+        wal(place).write_bytes(log[:cut])
         places.append(place)
-    assert (finished / "unbroken.db").read_bytes() == (built.directory / "built.db").read_bytes(), "more was written"
+    assert finished.file.read_bytes() == built.place.file.read_bytes(), "more was written"
     return places
 
 
-@pytest.mark.parametrize("story", [claimed, claim_undone, first_link_undone])
-def test_what_was_decided_happened_whole_or_not_at_all(tmp_path, story):
-    built = asyncio.run(build(tmp_path, story))
-    places = killed_at_statements(built)
+def wal(place: Place) -> Path:
+    return place.file.with_name(f"{place.file.name}-wal")
+
+
+each_story = pytest.mark.parametrize("story", [claimed, claim_undone, first_link_undone])
+
+
+@each_story
+def test_what_was_decided_happened_whole_or_not_at_all(place, story):
+    check(place, story, every=1 if place.engine == SQLITE else 7)
+
+
+@pytest.mark.prove
+@each_story
+def test_what_was_decided_happened_whole_or_not_at_all_at_each_statement(place, story):
+    print(f"\n{place.engine}: {check(place, story, every=1)} kills, all or nothing")
+
+
+def check(place, story, every):
+    place.make()
+    built = asyncio.run(build(place, story))
+    places = killed(CHILD, place, every, *built.words)
     finished = places[-1]
-    in_commit = killed_in_commit(finished, built)
-    built.names = asyncio.run(names_in(finished / "unbroken.db"))
-    shutil.copytree(finished, tmp_path / "whole")
+    in_commit = killed_in_commit(finished, built) if place.engine == SQLITE else []
+    built.names = asyncio.run(names_in(finished))
+    whole = finished.copy("whole")
     old, new, answer_to_old = asyncio.run(outcome(places[0], built))
-    again, _, answer_to_new = asyncio.run(outcome(tmp_path / "whole", built))
+    again, _, answer_to_new = asyncio.run(outcome(whole, built))
     assert old != new == again
 
     answers = {"old": answer_to_old, "new": answer_to_new}  # an undo tells of what was processed when it was said
-    for group in (places[1:], [*in_commit, finished]):
+    for group in (places[1:], [*in_commit, finished]) if in_commit else (places[1:],):
         seen = [asyncio.run(outcome(place, built)) for place in group]
         befores = ["old" if before == old else "new" if before == new else "between" for before, _, _ in seen]
         assert set(befores) == {"old", "new"}
         assert befores == sorted(befores, reverse=True), "once it had happened, it was undone"
         assert all(after == new for _, after, _ in seen)
         assert [answer for _, _, answer in seen] == [answers[before] for before in befores]
+    return len(places)

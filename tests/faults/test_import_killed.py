@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.flow.test_archive import anna, exported, lines, same_person
@@ -17,8 +16,10 @@ from tests.unit.flow.test_archive import anna, exported, lines, same_person
 from unbroken.domain.errors import NotFound
 from unbroken.flow import profile
 from unbroken.store import access
-from unbroken.store.sqlite import SqliteStore
 from unbroken.testing.in_process import InProcess
+
+if TYPE_CHECKING:
+    from tests.faults.place import Place
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("import_child.py")
@@ -31,11 +32,10 @@ async def build(directory: Path) -> tuple[bytes, str]:
         return await exported(platform, user_id), user_id
 
 
-async def tables(path: Path) -> dict[str, list[Any]]:
+async def tables(place: Place) -> dict[str, list[Any]]:
     """What calls can see."""
-    store = await SqliteStore.open(path)
-    names = await store.read(lambda tx: tx.all("SELECT name FROM sqlite_master WHERE type = 'table'"))
-    seen = sorted(name for (name,) in names if name not in UNSEEN)
+    store = await place.open()
+    seen = sorted(set(await store.catalogue()) - UNSEEN)
     found = {name: await store.read(lambda tx, one=name: tx.all(f"SELECT * FROM {one}")) for name in seen}
     await store.close()
     return found
@@ -47,37 +47,31 @@ def child(*words: str) -> int:
 
 
 class Target:
-    """An empty platform's file, the archive, and the file as it is after a whole import."""
+    """An empty platform, the archive of a person, and what calls can see of it before."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        archive, self.user_id = asyncio.run(build(directory))
-        self.archive = directory / "anna.jsonl"
+    def __init__(self, source: Place) -> None:
+        archive, self.user_id = asyncio.run(build(source.directory))
+        self.archive = source.directory / "anna.jsonl"
         self.archive.write_bytes(archive)
-        self.empty = directory / "empty" / "unbroken.db"
-        self.empty.parent.mkdir()
+        self.empty = source.beside("empty")
+        self.empty.make()
         self.app_id = asyncio.run(self._make_empty())
         self.before = asyncio.run(tables(self.empty))
 
     async def _make_empty(self) -> str:
-        async with InProcess(self.empty.parent, seed=7) as platform:
+        async with InProcess(self.empty.directory, seed=7) as platform:
             return platform.app.app_id.hex()
-
-    def copy(self, name: str) -> Path:
-        path = self.directory / name / "unbroken.db"
-        path.parent.mkdir()
-        shutil.copy(self.empty, path)
-        return path
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory):
-    return Target(tmp_path_factory.mktemp("killed"))
+def target(place_of_module):
+    place_of_module.make()
+    return Target(place_of_module)
 
 
-async def again(target: Target, path: Path) -> list[bytes]:
+async def again(target: Target, place: Place) -> list[bytes]:
     """What an export says once the worker is done."""
-    async with InProcess(path.parent, seed=11) as platform:
+    async with InProcess(place.directory, seed=11) as platform:
         app = await platform.context.store.read(lambda tx: access.app_by_id(tx, bytes.fromhex(target.app_id)))
         platform.key = type(platform.key)(app, platform.key.key_id, platform.key.scopes, platform.key.name)
         await platform.settle()
@@ -90,16 +84,15 @@ async def again(target: Target, path: Path) -> list[bytes]:
 
 def killed_at(target: Target, when: str, number: int) -> int:
     """The child's exit code; whatever it left must be nothing, or all, and the next import must finish it."""
-    path = target.copy(f"{when}-{number}")
-    words = (str(path), str(target.archive), target.app_id)
+    place = target.empty.copy(f"{when}-{number}")
+    words = (*place.words, str(target.archive), target.app_id)
     code = child(*words, when, str(number))
-    seen = asyncio.run(tables(path))
+    seen = asyncio.run(tables(place))
     is_there = bool(seen["installs"])
     if not is_there:
         assert seen == target.before
     assert child(*words) == 0
-    assert asyncio.run(again(target, path)) == same_person(target.archive.read_bytes())
-    shutil.rmtree(path.parent)
+    assert asyncio.run(again(target, place)) == same_person(target.archive.read_bytes())
     return code
 
 

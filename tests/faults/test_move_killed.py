@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.busy import live
-from tests.faults.killing import VAULT, open_context, operator
+from tests.faults.killing import VAULT, context_on, operator
 from tests.faults.move_child import SEAL, move_all, open_movable
 
 from unbroken.clock import ManualClock, SystemClock
@@ -25,6 +25,7 @@ from unbroken.flow.verify import Wanted, verify
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SystemRandomness
 from unbroken.store import seal, table_rows
+from unbroken.store.sqlite import SqliteStore
 from unbroken.store.whereabouts import Whereabouts
 from unbroken.testing.in_process import START_MS, InProcess
 
@@ -63,7 +64,7 @@ async def rows_of(side):
 
 
 async def erase_somebody(path, user_id):
-    context = await open_context(path)
+    context = context_on(await SqliteStore.open(path))
     try:
         await erase.erase(context, await operator(context), user_id, dry_run=False)
     finally:

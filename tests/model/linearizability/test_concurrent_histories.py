@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import suppress
+from math import sqrt
 from random import Random  # noqa: TID251 - seeded, so that the same answers can be changed again
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FLIPS = 5
+MEASURED_SHARE = 0.964
+"""Of 1,350 histories with one answer changed, on two APIs with PostgreSQL, 1,302 were rejected."""
 FLIP_STEPS = 20_000
 
 each_deployment = pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -51,8 +53,13 @@ def run_and_check(name: str, tmp_path: Path, seeds: range) -> Counter[str]:
             wrong += judge(seen, run, seed, tmp_path / f"history-{seed}.jsonl")
     assert not wrong, f"{len(wrong)} of {len(seeds)} histories: " + "\n\n".join(wrong)
     share = seen["flips rejected"] / seen["flips"]
-    assert share > 0.6, f"of {seen['flips']} histories with one answer changed, {share:.0%} were rejected"
+    assert share >= least_share(seen["flips"]), f"of {seen['flips']} histories with one answer changed, {share:.1%}"
     return seen
+
+
+def least_share(flips: int) -> float:
+    """How many must be rejected: seven standard deviations below what was measured, as few are a small sample."""
+    return MEASURED_SHARE - 7 * sqrt(MEASURED_SHARE * (1 - MEASURED_SHARE) / flips)
 
 
 def judge(seen: Counter[str], run: Run, seed: int, kept: Path) -> list[str]:
@@ -75,8 +82,10 @@ def count_flips(seen: Counter[str], run: Run, random: Random) -> None:
     """A checker that accepts anything would accept these, too."""
     for _ in range(FLIPS):
         seen["flips"] += 1
-        with suppress(Undecided):
+        try:
             seen["flips rejected"] += not check(flipped(run.history, random), FLIP_STEPS).is_linearizable
+        except Undecided:
+            seen["flips given up"] += 1
 
 
 def count(seen: Counter[str], run: Run) -> None:
