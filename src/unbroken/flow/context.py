@@ -34,6 +34,11 @@ class Context:
     standings: Standings
     lab: bool
 
+    def behind(self) -> Context:
+        """The same for work that nobody waits for (`Store.behind`)."""
+        store = self.store.behind()
+        return self if store is self.store else replace(self, store=store)
+
     def of_app(self, app_id: AppId) -> Context:
         """The same for what one app's callers ask (`Store.of_app`)."""
         store = self.store.of_app(app_id)

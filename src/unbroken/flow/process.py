@@ -70,7 +70,7 @@ class Worker:
     ) -> None:
         self.failures = 0
         self.dead = 0
-        self._context = context
+        self._context = context = context.behind()
         self._answers_calls = answers_calls
         self._tell = tell
         self._tell_dead = tell_dead

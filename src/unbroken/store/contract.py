@@ -172,6 +172,10 @@ class Store(Protocol):
         """
         ...
 
+    def behind(self) -> Store:
+        """The same store for work that can wait: where its writes would hold up those of callers, they come after."""
+        ...
+
     async def woken(self) -> None:
         """Return when a call of any process on the database left something to do (`Transaction.wake`), or may have.
 

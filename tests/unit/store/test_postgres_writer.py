@@ -13,7 +13,7 @@ from unbroken.store.contract import StoreUnavailable, UniqueViolation
 from unbroken.store.postgres import writer
 from unbroken.store.postgres.commit import MARKED
 from unbroken.store.postgres.connection import Limits
-from unbroken.store.postgres.writer import TRIES, Writer
+from unbroken.store.postgres.writer import PASSED_MAX, TRIES, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +142,41 @@ def test_one_that_raises_after_it_wrote_makes_the_group_run_again_with_savepoint
         "BEGIN ISOLATION", "SAVEPOINT call", "INSERT a", "RELEASE call",
         "SAVEPOINT call", "INSERT r", "ROLLBACK TO", "RELEASE call", "COMMIT",
     ]  # fmt: skip
+
+
+def test_work_that_can_wait_has_a_group_of_its_own_after_those_that_somebody_waits_for():
+    async def main() -> None:
+        writing = Writer(server.connect, ring=lambda: None)
+        behind = [writing.write(add(name), behind=True) for name in "xy"]
+        await asyncio.gather(*behind, *[writing.write(add(name)) for name in "ab"])
+        await writing.stop()
+
+    server = Server()
+    asyncio.run(main())
+
+    assert [told for told in server.told if told.startswith("INSERT")] == [f"INSERT {name}" for name in "abxy"]
+    assert server.told.count("COMMIT") == 2
+
+
+def test_work_that_can_wait_gets_its_turn_while_callers_come_without_end():
+    async def caller(writing: Writer, done: asyncio.Event) -> None:
+        while not done.is_set():
+            await writing.write(add("a"))
+
+    async def main() -> None:
+        writing, done = Writer(server.connect, ring=lambda: None), asyncio.Event()
+        callers = [asyncio.create_task(caller(writing, done)) for _ in range(3)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await writing.write(add("x"), behind=True)
+        done.set()
+        await asyncio.gather(*callers)
+        await writing.stop()
+
+    server = Server()
+    asyncio.run(main())
+
+    assert server.told[: server.told.index("INSERT x")].count("COMMIT") <= PASSED_MAX + 1
 
 
 def test_one_alone_that_fails_is_rolled_back_and_told_by_the_contract():

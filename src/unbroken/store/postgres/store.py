@@ -53,6 +53,7 @@ class PostgresStore:
         self._writer = Writer(self._connect_for_writing, ring=self._bell.ring, limits=limits)
         self._readers = Readers(self._connect_for_reading, _READERS)
         self._app_id = EVERY_APP
+        self._is_behind = False
         self._long = LongReaders(self._connect_for_long)
         self._watch: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -100,7 +101,7 @@ class PostgresStore:
     async def write(self, call: Call[T]) -> T:
         """See `Store.write`."""
         try:
-            return await self._writer.write(call)
+            return await self._writer.write(call, behind=self._is_behind)
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
 
@@ -122,6 +123,12 @@ class PostgresStore:
         """See `Store.of_app`."""
         view = copy(self)
         view._app_id = app_id  # noqa: SLF001 - its own
+        return view
+
+    def behind(self) -> Self:
+        """See `Store.behind`."""
+        view = copy(self)
+        view._is_behind = True  # noqa: SLF001 - its own
         return view
 
     async def woken(self) -> None:

@@ -42,6 +42,9 @@ GROUP_MAX: Final = 256
 WAITING_MAX: Final = 4096
 """Calls that wait; who comes on top is told at once, before memory grows."""
 
+PASSED_MAX: Final = 4
+"""Groups that may pass by work that can wait."""
+
 TRIES: Final = 3
 """How often a group is run before its calls are run alone, and how often a call alone."""
 
@@ -77,11 +80,13 @@ class Writer:
         self._connection: Any = None
         self._statements = Statements()
         self._jobs: deque[Job] = deque()
+        self._behind: deque[Job] = deque()
+        self._passed = 0
         self._working: asyncio.Task[None] | None = None
         self._is_stopping = False
 
-    async def write(self, call: Call[T]) -> T:
-        """See `Store.write`."""
+    async def write(self, call: Call[T], *, behind: bool = False) -> T:
+        """See `Store.write`, and `Store.behind`."""
         if self._is_stopping:
             raise StoreUnavailable("The store is closed.")
         if len(self._jobs) >= WAITING_MAX:
@@ -91,7 +96,7 @@ class Writer:
         loop = self._working.get_loop()
         answer: asyncio.Future[T] = loop.create_future()
         late = loop.call_later(self._limits.turn_s, _refuse_late, answer)
-        self._jobs.append(Job(call, answer, late))
+        (self._behind if behind else self._jobs).append(Job(call, answer, late))
         try:
             return await answer
         except GeneratorExit:  # written from within a call, which is refused: the waiter goes, its job must not run
@@ -112,8 +117,8 @@ class Writer:
     async def _work(self) -> None:
         """Until nothing waits."""
         try:
-            while self._jobs:
-                group = [self._jobs.popleft() for _ in range(min(GROUP_MAX, len(self._jobs)))]
+            while self._jobs or self._behind:
+                group = self._next()
                 try:
                     told = await self._run(group)
                     _wake(told)
@@ -125,8 +130,16 @@ class Writer:
         finally:
             self._working = None
             stopped = StoreUnavailable("The platform is stopping; this was perhaps not stored. Ask, or try again.")
-            _wake(_all(self._jobs, stopped))
+            _wake(_all([*self._jobs, *self._behind], stopped))
             self._jobs.clear()
+            self._behind.clear()
+
+    def _next(self) -> list[Job]:
+        """The calls of a group: those that somebody waits for, and those that can wait in one of their own."""
+        is_theirs = bool(self._behind) and (not self._jobs or self._passed >= PASSED_MAX)
+        self._passed = 0 if is_theirs else self._passed + 1
+        queue = self._behind if is_theirs else self._jobs
+        return [queue.popleft() for _ in range(min(GROUP_MAX, len(queue)))]
 
     async def _run(self, jobs: Sequence[Job]) -> Told:
         """Run and commit; whatever happens, each call that still has a waiter gets an outcome."""

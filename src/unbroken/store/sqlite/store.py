@@ -102,6 +102,10 @@ class SqliteStore:
         """See `Store.of_app`. The engine cannot hide rows."""
         return self
 
+    def behind(self) -> Self:
+        """See `Store.behind`. No call waits for the statements of another for long: there is no way to a server."""
+        return self
+
     async def woken(self) -> None:
         """See `Store.woken`. Who writes to the file makes no sound, but a look into it costs next to nothing."""
         await asyncio.sleep(_LOOK_EVERY_S)
