@@ -167,6 +167,25 @@ async def test_a_process_that_starts_while_nobody_leads_waits_for_a_leader(
         await starting
 
 
+@pytest.mark.parametrize("cluster", [3], indirect=True)
+async def test_a_stream_is_made_though_a_node_that_it_needs_is_only_starting(
+    schemas: Schemas, cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "ELECTION_S", 60.0)
+    last = cluster.servers[-1]
+    await asyncio.to_thread(last.kill)
+
+    async def starts() -> None:
+        async with opened(schemas, cluster) as (_, log):
+            await log.append(Record(b"install-0001", NOW, b"first"), first_of_install=False)
+
+    starting = asyncio.create_task(starts())
+    await asyncio.wait([starting], timeout=3)  # for so long the others may not know yet that it is gone
+    last.spawn()
+    async with asyncio.timeout(60):
+        await starting
+
+
 async def test_uploads_are_refused_while_no_server_is_there_and_taken_again_afterwards(
     schemas: Schemas, cluster: NatsCluster
 ) -> None:

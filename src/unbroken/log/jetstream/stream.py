@@ -29,6 +29,8 @@ ELECTION_S: Final = 15.0
 
 _RETRY_S: Final = 0.2
 _NAME_IN_USE: Final = 10058
+_NO_PEERS: Final = 10005
+"""Too few servers, or some that are only starting."""
 
 _MUST_BE: Final[dict[str, Any]] = {"storage": "file", "retention": "limits", "discard": "new", "allow_direct": True}
 _NO_LIMIT: Final = ("max_age", "max_msgs", "max_msgs_per_subject", "max_msg_size")
@@ -121,18 +123,26 @@ async def prepare(connection: Connection, store: Store, wanted: Wanted, mark: st
     if known is not None and known.stream != wanted.name:
         raise StoreRefused(f"The payload log of this database is the stream {known.stream}, not {wanted.name}.")
     try:
-        found = await _patiently(lambda: _find(connection, wanted.name))
-        if known is None:
-            known = await _settle(connection, store, wanted, mark, found)
-            found = await _find(connection, wanted.name)
+        its_own, found = await _patiently(lambda: _look(connection, store, wanted, mark, known))
     except (JetStreamError, StoreUnavailable) as error:
         raise StoreRefused(f"JetStream at {connection.place} cannot have the payload log: {error}") from error
-    _refuse_foreign(found, known)
+    _refuse_foreign(found, its_own)
     assert found is not None
     if found_dangers := dangers(found["config"], wanted):
         raise StoreRefused(f"The stream {wanted.name} is not safe for the payload log: {'; '.join(found_dangers)}.")
-    await store.write(lambda tx: home.keep(tx, known))
-    return known
+    await store.write(lambda tx: home.keep(tx, its_own))
+    return its_own
+
+
+async def _look(
+    connection: Connection, store: Store, wanted: Wanted, mark: str, known: Home | None
+) -> tuple[Home, dict[str, Any] | None]:
+    """The stream that the database has, and what JetStream says of it; looking again changes nothing."""
+    found = await _find(connection, wanted.name)
+    if known is not None:
+        return known, found
+    known = await _settle(connection, store, wanted, mark, found)
+    return known, await _find(connection, wanted.name)
 
 
 async def _patiently(look: Callable[[], Awaitable[T]]) -> T:
@@ -157,6 +167,15 @@ async def _find(connection: Connection, name: str) -> dict[str, Any] | None:
         return None
 
 
+async def _make(connection: Connection, wanted: Wanted, config: Mapping[str, Any]) -> None:
+    try:
+        await connection.ask(f"STREAM.CREATE.{wanted.name}", config)
+    except JetStreamError as error:
+        if error.code == _NO_PEERS:
+            raise StoreUnavailable(str(error)) from error
+        raise
+
+
 async def _settle(
     connection: Connection, store: Store, wanted: Wanted, mark: str, found: Mapping[str, Any] | None
 ) -> Home:
@@ -168,7 +187,7 @@ async def _settle(
     if found is None:
         first = await store.read(home.first_sequence)
         try:
-            await connection.ask(f"STREAM.CREATE.{wanted.name}", wanted.config(mark, first))
+            await _make(connection, wanted, wanted.config(mark, first))
         except JetStreamError as error:
             if error.code != _NAME_IN_USE:
                 raise
