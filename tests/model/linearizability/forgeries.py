@@ -236,6 +236,16 @@ def an_undo_of_what_had_no_effect_that_has_one(*, lie: bool) -> Scene:
     return scene
 
 
+def an_own_user_that_is_anothers(*, lie: bool) -> Scene:
+    """Two undos leave an install with one id, and the answer to the first comes later; it cannot be that of another."""
+    scene = _first_linked("a", "b")
+    scene.lost("undo", link="link-1")
+    scene.link("a", ADA, "link-2", "own-a")
+    scene.undo("link-2", "undo-2", "own-a", "own-a")
+    scene.undo("link-1", "undo-1", "own-a", "own-b" if lie else "own-a")
+    return scene
+
+
 def a_restored_link_that_is_not_there(*, lie: bool) -> Scene:
     scene = _first_linked("a")
     scene.undo("link-1", "undo-1", "own-a", "own-a")
@@ -272,5 +282,6 @@ FORGERIES: Final[tuple[Callable[..., Scene], ...]] = (
     an_undo_that_gives_nothing_back,
     an_account_that_loses_its_id,
     an_undo_of_what_had_no_effect_that_has_one,
+    an_own_user_that_is_anothers,
     a_restored_link_that_is_not_there,
 )

@@ -61,6 +61,7 @@ class State(NamedTuple):
 
 
 NOTHING: Final = State()
+_OWN: Final = "own of "
 
 
 def steps(state: State, operation: Operation) -> Iterator[State]:
@@ -127,12 +128,12 @@ def _pairs(must: Mapping[str, Any], is_: Mapping[str, Any]) -> Iterator[tuple[An
 
 
 def _is_new(state: State, unknown: Unknown, told: str) -> bool:
-    """One id is never given out twice."""
+    """One id is never given out twice; two undos may have left an install with the same one."""
     if unknown.what == "link":
         return told not in _names(state)
     elsewhere = [user for user in dict(state.accounts).values() if user != unknown]
-    linked = people_of(state.facts).account_of
-    return told not in elsewhere + [user for install, user in state.own if install not in linked and user != unknown]
+    others = people_of(state.facts).account_of.keys() | {unknown.what.removeprefix(_OWN)}
+    return told not in elsewhere + [user for install, user in state.own if install not in others and user != unknown]
 
 
 def _names(state: State) -> list[Id]:
@@ -287,7 +288,7 @@ def _taken_back(state: State, facts: tuple[Fact, ...], undo: Undone) -> tuple[St
         users[link.account] = Unknown(str(undo.name), "account")
     is_out = link.install not in people.account_of
     if is_out:
-        own[link.install] = Unknown(str(undo.name), "own")
+        own[link.install] = Unknown(str(undo.name), f"{_OWN}{link.install}")
     nobodys = own[link.install] if is_out else users[people.account_of[link.install]]
     told = {
         "undo_id": undo.name,

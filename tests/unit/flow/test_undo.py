@@ -314,3 +314,33 @@ def test_taking_a_restored_link_back_names_the_account_of_the_link(tmp_path):
             assert again.own_user_id == second.own_user_id
 
     asyncio.run(story())
+
+
+def test_an_undo_moves_no_id_of_anybody_whom_it_does_not_concern(tmp_path):
+    """The id of Anna's first phone stays with Anna, and with her second phone when that is the last; so it remains."""
+
+    async def story():
+        async with InProcess(tmp_path) as platform:
+            first, second, berts, other = phones = [await platform.register() for _ in range(4)]
+            to_anna = await platform.link(first, "anna")
+            of_bert = await platform.link(berts, "bert")
+            of_second = await platform.link(second, "anna")
+            await platform.undo(to_anna.link_id)
+            to_bert = await platform.link(first, "bert")
+            await platform.link(other, "bert")
+            await platform.undo(of_bert.link_id)
+            told = await platform.undo(of_second.link_id)
+            assert told.own_user_id == first.own_user_id
+            apart = await platform.undo(to_bert.link_id)
+            await assert_tables_are_the_fold(platform, phones)
+            assert await own_user_of(platform, second) == told.own_user_id
+            assert await own_user_of(platform, first) == apart.own_user_id != told.own_user_id
+
+    asyncio.run(story())
+
+
+async def own_user_of(platform, phone):
+    row = await platform.context.store.read(
+        lambda tx: tx.one("SELECT own_user FROM installs WHERE install_id = $1", bytes.fromhex(phone.install_id))
+    )
+    return row[0].hex()

@@ -55,18 +55,19 @@ NOTHING_MOVED: Final = Moved({}, {})
 def _moved(
     labels: Mapping[UserId, UserId], before: People, after: People, fresh_user: UserId | None
 ) -> dict[UserId, UserId]:
-    """A person that is still there keeps its label; who lost one to it gets another."""
+    """A person that is still there keeps its label, and so does whoever lost none to it; the others get another."""
     moved: dict[UserId, UserId] = {}
     for external_id in before.carriers.keys() & after.carriers.keys():
         was, is_ = before.resolve(before.carriers[external_id]), after.resolve(after.carriers[external_id])
         moved[is_.user_id] = labels.get(was.user_id, was.user_id)
     taken = set(moved.values())
-    for user_id in sorted(install.own_user for install in after.installs.values()):
-        if user_id not in moved:
-            choices = (labels.get(user_id, user_id), user_id, fresh_user)
-            label = next((choice for choice in choices if choice is not None and choice not in taken), user_id)
-            moved[user_id] = label
-            taken.add(label)
+    left = sorted({install.own_user for install in after.installs.values()} - moved.keys())
+    kept = {user_id: label for user_id in left if (label := labels.get(user_id, user_id)) not in taken}
+    taken |= set(kept.values())
+    for user_id in left:
+        choices = (kept.get(user_id), *(other for other in (user_id, fresh_user) if other not in taken), user_id)
+        moved[user_id] = next(choice for choice in choices if choice is not None)
+        taken.add(moved[user_id])
     return {user_id: label for user_id, label in moved.items() if label != user_id}
 
 
