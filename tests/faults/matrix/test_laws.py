@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.faults.matrix.laws import broken
-from tests.faults.matrix.leases import write_as, leases, not_moved
+from tests.faults.matrix.leases import leases, not_moved, write_as
 from tests.faults.matrix.load import Load
 from tests.faults.matrix.operator import Operator
 from tests.model.api import Api, App, Connection
