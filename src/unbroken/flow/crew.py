@@ -55,11 +55,13 @@ class Crew:
             return
         beats = await self._context.store.write(lambda tx: workers.beat(tx, self._holder))
         self._met_s = now_s
-        self._heard = {holder: self._last(holder, count, now_s) for holder, count in beats.items()}
-        silent = [holder for holder, (_, at_s) in self._heard.items() if at_s + SILENT_S <= now_s]
+        heard = {holder: self._last(holder, count, now_s) for holder, count in beats.items()}
+        heard[self._holder] = (beats[self._holder], now_s)  # it may have left and begun to count anew
+        silent = [holder for holder, (_, at_s) in heard.items() if at_s + SILENT_S <= now_s]
         if silent:
             await self._context.store.write(lambda tx: workers.forget(tx, silent))
-        self.members = sorted(self._heard.keys() - set(silent))
+        self._heard = {holder: last for holder, last in heard.items() if holder not in silent}
+        self.members = sorted(self._heard)
 
     def has(self, work: bytes) -> bool:
         """Whether a piece of work is this worker's."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import InstallId, UserId
+from unbroken.randomness import SystemRandomness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,16 +71,18 @@ _AGAIN: Final = (
     " from_ms = CASE WHEN excluded.from_ms < due.from_ms THEN excluded.from_ms ELSE due.from_ms END"
 )
 _MARK_DUE: Final = (
-    f"INSERT INTO due (user_id, from_ms, version) SELECT $1, $2, 1 FROM installs WHERE install_id = $3 AND used{_AGAIN}"
+    "INSERT INTO due (user_id, from_ms, version) SELECT $1, $2, $4 FROM installs WHERE install_id = $3 AND used"
+    f"{_AGAIN}"
 )
 _MARK_UPLOAD_DUE: Final = (
-    f"INSERT INTO due (user_id, from_ms, version) SELECT user_id, $2, 1 FROM installs WHERE install_id = $1{_AGAIN}"
+    f"INSERT INTO due (user_id, from_ms, version) SELECT user_id, $2, $3 FROM installs WHERE install_id = $1{_AGAIN}"
 )
-_MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, 1){_AGAIN} RETURNING from_ms, version"
+_MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, $3){_AGAIN} RETURNING from_ms, version"
 _DUE: Final = "SELECT user_id, from_ms, version, failures FROM due WHERE retry_at <= $1 LIMIT $2"
 _AGAIN_DUE: Final = "UPDATE due SET version = version + 1 WHERE user_id = $1"
 _DUE_OF: Final = "SELECT from_ms, version FROM due WHERE user_id = $1"
 _DONE: Final = "DELETE FROM due WHERE user_id = $1 AND version = $2"
+_CHANCE: Final = SystemRandomness()
 _DUE_VERSION: Final = "SELECT version FROM due WHERE user_id = $1 FOR UPDATE"
 
 
@@ -88,7 +91,7 @@ class Due:
     """A timeline that must be computed again from an instant on.
 
     Args:
-        version: tells whether it was marked again since.
+        version: tells whether it was marked again since; never the same for two marks.
         failures: how often computing it failed (`store.set_aside`).
     """
 
@@ -98,15 +101,23 @@ class Due:
     failures: int = 0
 
 
+def _first_version() -> int:
+    """One that no earlier mark of this timeline had: whoever still computes for that must not take this for it.
+
+    It is by chance, as the row that could count is gone once a timeline is computed; nobody ever sees it.
+    """
+    return int.from_bytes(_CHANCE.secret(6), "big")
+
+
 async def mark_due(tx: Transaction, install_id: InstallId, user_id: UserId, from_ms: int) -> None:
     """Mark a user's timeline, unless the install that changed never uploaded anything."""
-    if await tx.run(_MARK_DUE, user_id, from_ms, install_id):
+    if await tx.run(_MARK_DUE, user_id, from_ms, install_id, _first_version()):
         tx.wake()
 
 
 async def mark_upload_due(tx: Transaction, install_id: InstallId, from_ms: int) -> bool:
     """Mark the timeline of whoever an install belongs to; False where the install is not there any more."""
-    is_there = await tx.run(_MARK_UPLOAD_DUE, install_id, from_ms) == 1
+    is_there = await tx.run(_MARK_UPLOAD_DUE, install_id, from_ms, _first_version()) == 1
     if is_there:
         tx.wake()  # it may be another worker's to compute
     return is_there
@@ -114,7 +125,7 @@ async def mark_upload_due(tx: Transaction, install_id: InstallId, from_ms: int) 
 
 async def mark(tx: Transaction, user_id: UserId, from_ms: int) -> Due:
     """Mark a user's timeline, whoever uploaded what."""
-    row = await tx.one(_MARK, user_id, from_ms)
+    row = await tx.one(_MARK, user_id, from_ms, _first_version())
     assert row is not None
     return Due(user_id, row[0], row[1])
 

@@ -66,6 +66,23 @@ async def test_a_crew_learns_who_comes_who_leaves_and_who_is_heard_of_no_more(pl
     assert one.members == ["one", "two"]
 
 
+async def test_a_worker_that_failed_for_a_while_is_of_the_crew_again(platform):
+    seconds = Seconds()
+    failing, other = (Crew(platform.context, name, is_alone=False, seconds=seconds) for name in ("failing", "other"))
+    for second in range(2 * round(SILENT_S)):
+        seconds.now = float(second)
+        await failing.meet()
+        await other.meet()
+        assert "failing" in failing.members
+        await failing.leave()  # it begins again, and counts its beats anew
+
+    for second in (1.0, 2.0):
+        seconds.now += second
+        await failing.meet()
+        await other.meet()
+    assert failing.members == other.members == ["failing", "other"]
+
+
 async def test_what_a_killed_worker_has_not_done_another_takes_over(platform):
     seconds = Seconds()
     killed, heir = two_with_a_part_each(platform, seconds)

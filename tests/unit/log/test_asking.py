@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch):
-    monkeypatch.setattr(module, "ATTEMPTS_S", (0.2, 0.2, 0.2))
+PATIENCE_S = 20.0
 
 
 class Leader:
@@ -47,14 +45,16 @@ async def asked_of(nats_url: str, leader: Leader) -> dict[str, object]:
         await its_own.close()
 
 
-async def test_a_question_that_nobody_answered_is_asked_again(nats_url: str) -> None:
+async def test_a_question_that_nobody_answered_is_asked_again(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ATTEMPTS_S", (0.2, 0.2, PATIENCE_S))
     leader = Leader(first=3)
     assert await asked_of(nats_url, leader) == {"asked": {"seq": 7}}
     assert leader.asked == 3
 
 
-async def test_after_the_last_attempt_it_is_given_up(nats_url: str) -> None:
-    leader = Leader(first=4)
+async def test_after_the_last_attempt_it_is_given_up(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ATTEMPTS_S", (0.2, 0.2, 0.2))
+    leader = Leader(first=99)
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await asked_of(nats_url, leader)
     assert leader.asked == 3

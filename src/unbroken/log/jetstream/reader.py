@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from unbroken.log.jetstream.connection import Connection
     from unbroken.log.jetstream.stream import Wanted
 
+SHUNNED_S: Final = 10.0
+"""How long the leader alone is asked, one record at a time, after a replica was silent."""
+
 _BATCH: Final = 256
 
 
@@ -21,13 +25,28 @@ class Reader:
     def __init__(self, connection: Connection, wanted: Wanted) -> None:
         self._connection = connection
         self._stream = wanted.name
+        self._silent_until_s = float("-inf")
 
     async def after(self, subject: str, sequence: int, limit: int) -> list[Stored]:
         """Some messages after `sequence` whose subject fits, in order; none only where the leader has none."""
-        found = await self._connection.batch(self._stream, subject, sequence + 1, limit)
+        found = await self._from_any(subject, sequence, limit)
         if not found and (first := await self.first_after(subject, sequence)) is not None:
             return [first]
         return found
+
+    async def _from_any(self, subject: str, sequence: int, limit: int) -> list[Stored]:
+        """From whichever replica hears it; nothing where that one is silent, and for a while afterwards.
+
+        It is mostly the same one, the nearest. One that hangs must not keep us from what the others have.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._silent_until_s:
+            return []
+        try:
+            return await self._connection.batch(self._stream, subject, sequence + 1, limit)
+        except StoreUnavailable:
+            self._silent_until_s = asyncio.get_running_loop().time() + SHUNNED_S
+            return []
 
     async def all_after(self, subject: str, sequence: int, limit: int) -> list[Stored]:
         """All messages after `sequence` that the leader has, up to `limit`."""

@@ -1,0 +1,57 @@
+"""Reading: a replica that hangs is left alone for a while, and the leader asked instead."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from unbroken.log.jetstream import reader as module
+from unbroken.log.jetstream.connection import JetStreamError, Stored
+from unbroken.log.jetstream.reader import Reader
+from unbroken.log.jetstream.stream import Wanted
+from unbroken.store.contract import StoreUnavailable
+
+pytestmark = pytest.mark.anyio
+
+RECORDS = [Stored(number, "s.p.1.ab", b"%d" % number) for number in (5, 6, 7)]
+
+
+class Cluster:
+    """A leader that answers, beside the replica that is asked first."""
+
+    def __init__(self) -> None:
+        self.is_silent = True
+        self.batches = 0
+
+    async def batch(self, stream: str, subject: str, sequence: int, limit: int) -> list[Stored]:
+        self.batches += 1
+        if self.is_silent:
+            raise StoreUnavailable("does not answer")
+        return [one for one in RECORDS if one.sequence >= sequence][:limit]
+
+    async def ask(self, subject: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        found = next((one for one in RECORDS if one.sequence >= wanted["seq"]), None)
+        if found is None:
+            raise JetStreamError(404, 10037, "no message found")
+        return {"message": {"seq": found.sequence, "subject": found.subject, "data": b64encode(found.payload)}}
+
+
+async def test_what_a_silent_replica_does_not_give_the_leader_gives() -> None:
+    cluster = Cluster()
+    reader = Reader(cluster, Wanted("s", 3, 1))  # type: ignore[arg-type]
+
+    assert await reader.all_after("s.p.1.*", 0, 10) == RECORDS
+    assert cluster.batches == 1, "it is not waited for again and again"
+
+
+async def test_after_a_while_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHUNNED_S", 0.0)
+    cluster = Cluster()
+    reader = Reader(cluster, Wanted("s", 3, 1))  # type: ignore[arg-type]
+    assert await reader.after("s.p.1.*", 0, 10) == RECORDS[:1]
+
+    cluster.is_silent = False
+    assert await reader.after("s.p.1.*", 0, 10) == RECORDS
+    assert cluster.batches == 2
