@@ -1,0 +1,1 @@
+-- Law 2 by the database itself at a tenth of the cost, where 0001 held it over ranges of ids.
