@@ -202,3 +202,43 @@ async def test_calls_of_both_kinds_see_each_other(store: Store, gate: Any) -> No
 
     found = await things(store)
     assert [found[name] for name in NAMES[:20]] == [number + 2 for number in range(20)]
+
+
+async def test_calls_that_do_not_hold_and_fail_late_leave_those_beside_as_they_are(store: Store, gate: Any) -> None:
+    await fill(store)
+
+    def adds(number: int) -> Callable[[Transaction], Awaitable[Any]]:
+        async def call(tx: Transaction) -> None:
+            if number % 3:
+                await tx.hold(b"%d" % number, beside=True)
+            await tx.run(ADD, f"a{number}", number)
+            if number % 9 == 0:
+                raise LookupError(number)
+            if number % 9 == 3:
+                await tx.run(ADD, NAMES[0], 1)
+
+        return call
+
+    answers = await together(store, gate, map(adds, range(27)))
+
+    kinds = {0: LookupError, 3: UniqueViolation}
+    assert [type(answer) for answer in answers] == [kinds.get(number % 9, type(None)) for number in range(27)]
+    assert {name for name in await things(store) if name[0] == "a"} == {
+        f"a{number}" for number in range(27) if number % 9 not in kinds
+    }
+
+
+async def test_a_call_that_asks_on_its_way_out_harms_nobody(store: Store, gate: Any) -> None:
+    await fill(store)
+
+    async def asks(tx: Transaction) -> Any:
+        try:
+            return await tx.one(NUMBER, NAMES[1])
+        finally:
+            await tx.one(NUMBER, NAMES[2])
+
+    async def holds(tx: Transaction) -> Any:
+        await tx.hold(b"same", beside=True)
+        return await tx.one(NUMBER, NAMES[3])
+
+    assert await together(store, gate, [asks, holds, asks, holds, holds]) == [(1,), (3,), (1,), (3,), (3,)]

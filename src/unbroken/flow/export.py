@@ -158,6 +158,8 @@ async def export(context: Context, caller: KeyCaller, user_id: str) -> Export:
 
 
 async def _snapshot(context: Context, tx: Transaction, caller: KeyCaller, user_id: str, spool: IO[bytes]) -> _Cut:
+    spool.seek(0)
+    spool.truncate()  # it may be run again
     of = await person(tx, caller, user_id)
     names = await held.names_of(tx, of)
     spool.writelines(await held.lines_of(tx, of, names))

@@ -11,7 +11,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from unbroken.flow.crew import Crew, loop_s
+from unbroken.flow.crew import BEAT_S, Crew, loop_s
 from unbroken.flow.retention import retain
 from unbroken.flow.setting_aside import set_aside
 from unbroken.flow.take import Taker
@@ -70,13 +70,13 @@ class Worker:
     ) -> None:
         self.failures = 0
         self.dead = 0
-        self._context = context = context.behind()
+        self._context = context.behind()
         self._answers_calls = answers_calls
         self._tell = tell
         self._tell_dead = tell_dead
         self.holder = context.randomness.secret(8).hex()
         self._crew = Crew(context, self.holder, is_alone=is_alone, seconds=seconds)
-        self._taker = Taker(context, self._crew, self.holder, tell=self._count_dead)
+        self._taker = Taker(self._context, self._crew, self.holder, tell=self._count_dead)
         self._tidied_at = 0
         self._retaining: asyncio.Task[object] | None = None
         self._turn = asyncio.Lock()
@@ -119,7 +119,14 @@ class Worker:
         await asyncio.sleep(0)
         is_busy = loop_s() - asked_s > _BUSY_S or self._context.log.unanswered > _MANY
         if self._answers_calls and is_busy:
-            await asyncio.sleep(min(took_s * _SHARE_WHEN_BUSY, _PAUSE_MAX_S))
+            await self._pause(min(took_s * _SHARE_WHEN_BUSY, _PAUSE_MAX_S))
+
+    async def _pause(self, for_s: float) -> None:
+        """Rest, and go on saying that this worker is alive."""
+        until_s = loop_s() + for_s
+        while (left_s := until_s - loop_s()) > 0 and not self._stopping.is_set():
+            await asyncio.sleep(min(left_s, BEAT_S))
+            await self._crew.meet()
 
     async def _rest(self) -> None:
         """Until something was appended here, or left to do anywhere."""

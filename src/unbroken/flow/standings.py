@@ -61,7 +61,7 @@ class Standings:
         """
         if self._is_fresh:
             return
-        if self._reading is None:
+        if self._reading is None and self._next is None:  # nobody passes those who wait for the next
             await self._read(context)
             return
         if self._next is None:

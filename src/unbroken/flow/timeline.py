@@ -103,6 +103,9 @@ async def compute_within(tx: Transaction, user_id: UserId, from_ms: int) -> Rewr
         stood = await timelines.events_from(tx, user_id, 0)
         await _forget(tx, due)
         return Rewritten([row for row in stood if not row.is_removed])
+    if loaded.head is None and loaded.floor is None and not loaded.uploads:
+        await timelines.done(tx, due)  # nothing was ever told, so there is nothing to keep, nor to take away later
+        return Rewritten()
     return await _write(tx, due, loaded, _compute(loaded))
 
 

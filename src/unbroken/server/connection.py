@@ -109,6 +109,7 @@ class Connection(HttpToolsProtocol):
         cycle.response_started = cycle.response_complete = True
         usual = [b"%b: %b\r\n" % header for header in cycle.default_headers]
         self.transport.write(b"".join((STATUS_LINE[status], *usual, head, body)))
+        scope.pop(WRITE, None)  # a connection that is gone must not be held by its own scope
         cycle.message_event.set()
         cycle.on_response()
         return True

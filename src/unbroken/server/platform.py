@@ -101,9 +101,12 @@ async def _open_store(data: Path, mode: Mode, url: str, randomness: Randomness) 
         return await SqliteStore.open(data / DATABASE_FILE), vault
     store = await _open_postgres(url)
     try:
-        vault = open_vault(data, randomness, is_new=await store.read(seal.find) is None)
+        borne = await store.read(seal.find)  # a sealed one is not written to: that waits for a standby that is away
+        vault = open_vault(data, randomness, is_new=borne is None)
         mark = seal_of(vault, mode)
-        _refuse_other(await store.write(lambda tx: seal.agree(tx, mark)), mark, data)
+        if borne is None:
+            borne = await store.write(lambda tx: seal.agree(tx, mark))
+        _refuse_other(borne, mark, data)
     except BaseException:
         await store.close()
         raise

@@ -72,7 +72,8 @@ class ReplicatedPostgres:
 
     def url(self, database: str = "postgres") -> str:
         """Of a database, on whichever of the two is the primary."""
-        return self.primary.url(database).replace("/" + database, f",127.0.0.1:{self.standby.port}/{database}")
+        rest, _, _ = self.primary.url(database).rpartition("/")
+        return f"{rest},127.0.0.1:{self.standby.port}/{database}"
 
     def start(self) -> Self:
         """Start both, and wait until the primary waits for the standby."""

@@ -39,6 +39,33 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
+def test_nobody_passes_those_who_wait_for_the_next_read():
+    async def story() -> None:
+        store, standings = SlowStore(), Standings()
+        context = context_of(store)
+        first = asyncio.create_task(standings.refresh(context))
+        await turns()
+        waiting = asyncio.create_task(standings.refresh(context))
+        await turns()
+        store.reads[0].set()
+        passing = []
+        for _ in range(20):  # one more in every turn of the loop
+            passing.append(asyncio.create_task(standings.refresh(context)))
+            await asyncio.sleep(0)
+        store.reads[1].set()
+        await turns()
+        assert first.done()
+        assert waiting.done()
+        for read in store.reads:
+            read.set()
+        await turns()
+        for read in store.reads:
+            read.set()
+        await asyncio.gather(*passing)
+
+    asyncio.run(story())
+
+
 def test_a_request_that_comes_during_a_read_waits_for_the_next_and_shares_it():
     async def story() -> None:
         store, standings = SlowStore(), Standings()

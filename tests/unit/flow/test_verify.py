@@ -132,6 +132,20 @@ def test_a_timeline_that_is_due_is_passed_over_and_what_waits_is_fine(tmp_path):
     on_a_platform(tmp_path, story)
 
 
+def test_a_person_of_phones_that_never_uploaded_is_right_after_an_undo_and_a_link_again(tmp_path):
+    async def story(platform: InProcess) -> None:
+        first, second = await platform.register(), await platform.register()
+        await platform.link(first, "anna")
+        wrong = await platform.link(second, "anna")
+        await platform.undo(wrong.link_id)
+        await platform.link(second, "anna")
+        await platform.settle()
+
+        assert (await look(platform)).findings == []
+
+    on_a_platform(tmp_path, story)
+
+
 def test_a_late_window_that_was_changed_is_no_finding_and_hides_none(tmp_path):
     async def story(platform: InProcess) -> None:
         await platform.set_policy(late_window_days="7")

@@ -158,6 +158,20 @@ def test_work_that_can_wait_has_a_group_of_its_own_after_those_that_somebody_wai
     assert server.told.count("COMMIT") == 2
 
 
+def test_work_that_can_wait_waits_also_after_many_groups_that_it_did_not_wait_for():
+    async def main() -> None:
+        writing = Writer(server.connect, ring=lambda: None)
+        for name in "abcdefgh":
+            await writing.write(add(name))
+        await asyncio.gather(writing.write(add("x"), behind=True), writing.write(add("y")))
+        await writing.stop()
+
+    server = Server()
+    asyncio.run(main())
+
+    assert server.told.index("INSERT y") < server.told.index("INSERT x")
+
+
 def test_work_that_can_wait_gets_its_turn_while_callers_come_without_end():
     async def caller(writing: Writer, done: asyncio.Event) -> None:
         while not done.is_set():

@@ -31,6 +31,8 @@ _RETRY_S: Final = 0.2
 _NAME_IN_USE: Final = 10058
 _NO_PEERS: Final = 10005
 """Too few servers, or some that are only starting."""
+_NOT_NOW: Final = 503
+"""The status of an answer without a leader."""
 
 _MUST_BE: Final[dict[str, Any]] = {"storage": "file", "retention": "limits", "discard": "new", "allow_direct": True}
 _NO_LIMIT: Final = ("max_age", "max_msgs", "max_msgs_per_subject", "max_msg_size")
@@ -162,17 +164,27 @@ async def _find(connection: Connection, name: str) -> dict[str, Any] | None:
     try:
         return await connection.ask(f"STREAM.INFO.{name}")
     except JetStreamError as error:
-        if error.status != NOT_FOUND:
-            raise
-        return None
+        if error.status == NOT_FOUND:
+            return None
+        _refuse_for_now(error)
+        raise
+
+
+def _refuse_for_now(error: JetStreamError) -> None:
+    """Tell what may pass by itself as that.
+
+    Raises:
+        StoreUnavailable.
+    """
+    if error.status == _NOT_NOW or error.code == _NO_PEERS:
+        raise StoreUnavailable(str(error)) from error
 
 
 async def _make(connection: Connection, wanted: Wanted, config: Mapping[str, Any]) -> None:
     try:
         await connection.ask(f"STREAM.CREATE.{wanted.name}", config)
     except JetStreamError as error:
-        if error.code == _NO_PEERS:
-            raise StoreUnavailable(str(error)) from error
+        _refuse_for_now(error)
         raise
 
 

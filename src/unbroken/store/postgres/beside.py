@@ -58,10 +58,11 @@ class _Held:
                 call.go_on(None)
 
     def _give_up(self, call: Running[Any]) -> None:
-        """What it holds stays held: a third one that meets it comes after it."""
+        """It comes after all the others, so it stands in nobody's way meanwhile."""
         if not call.transaction.is_clean:
             raise MetAfterWriting
         call.give_up()
+        self._by = {key: holder for key, holder in self._by.items() if holder is not call}
 
 
 def _alike(calls: Iterable[Running[Any]]) -> list[list[Running[Any]]]:

@@ -58,7 +58,14 @@ async def commit(connection: Any, *, has_written: bool, limit_s: float) -> str:
 
     giving_up = asyncio.get_running_loop().call_later(limit_s, give_up)
     try:
-        done: str = await connection.execute(COMMIT if has_written else MARKED, timeout=limit_s * _LONGER)
+        statement = COMMIT if has_written else MARKED
+        ending = asyncio.ensure_future(connection.execute(statement, timeout=limit_s * _LONGER))
+        try:
+            done: str = await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            connection.terminate()  # else the driver would have the server give up waiting
+            await asyncio.wait([ending])
+            raise
     except Exception as error:
         if is_late:
             raise Unsure(f"neither the disk nor a standby has confirmed it for {limit_s:g} s") from error

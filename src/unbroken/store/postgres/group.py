@@ -78,14 +78,28 @@ async def run(connection: Any, statements: Statements, jobs: Sequence[Job], care
     for job in left:
         job.late.cancel()  # its turn has come
     if care is Care.SIDE_BY_SIDE:
-        told, left = await _beside(connection, statements, left)
-    for job in left:
-        told.append((job.waiter, await _next(connection, job.call, care, is_alone=len(jobs) == 1)))
-    return told
+        told, left, has_written = await _beside(connection, statements, left)
+        if has_written and left:
+            return told + await _rest(connection, left)
+    return told + await _in_turn(connection, left, care, is_alone=len(jobs) == 1)
 
 
-async def _beside(connection: Any, statements: Statements, jobs: Sequence[Job]) -> tuple[Told, list[Job]]:
-    """Run those side by side that begin by holding something; with the jobs that are left."""
+async def _rest(connection: Any, jobs: Sequence[Job]) -> Told:
+    """Run what is left after those side by side, which stay as they are if one of these must be taken back."""
+    await _execute(connection, "SAVEPOINT rest")
+    try:
+        return await _in_turn(connection, jobs, Care.ONE_BY_ONE, is_alone=False)
+    except Again:
+        await _execute(connection, "ROLLBACK TO rest")
+    return await _in_turn(connection, jobs, Care.WITH_SAVEPOINTS, is_alone=False)
+
+
+async def _in_turn(connection: Any, jobs: Sequence[Job], care: Care, *, is_alone: bool) -> Told:
+    return [(job.waiter, await _next(connection, job.call, care, is_alone=is_alone)) for job in jobs]
+
+
+async def _beside(connection: Any, statements: Statements, jobs: Sequence[Job]) -> tuple[Told, list[Job], bool]:
+    """Run those side by side that begin by holding something; the jobs that are left, and whether they wrote."""
     started = [(Running(job.call), job) for job in jobs]
     holding = [one for one in started if one[0].asked is not None and one[0].asked.kind is Kind.BESIDE]
     if len(holding) < 2:
@@ -95,7 +109,8 @@ async def _beside(connection: Any, statements: Statements, jobs: Sequence[Job]) 
     for running, _ in started:
         if running.asked is not None:
             running.give_up()
-    return told, [job for running, job in started if running.outcome is None]
+    has_written = any(not running.transaction.is_clean for running, _ in holding)
+    return told, [job for running, job in started if running.outcome is None], has_written
 
 
 async def _in_step(connection: Any, statements: Statements, calls: Sequence[Running[Any]]) -> None:

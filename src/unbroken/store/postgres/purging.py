@@ -29,7 +29,10 @@ async def purge(connection: Any, rewrite_up_to_bytes: int | None) -> bool:
     """
     if rewrite_up_to_bytes is not None and await connection.fetchval(_SIZE) > rewrite_up_to_bytes:
         return False  # the server's own autovacuum gives the places free
-    await connection.execute(f"SET statement_timeout = 0; SET lock_timeout = {_LOCK_MS}")
+    # a table that is written anew changes nothing that must not be lost, and would be shut while a standby is awaited
+    await connection.execute(
+        f"SET statement_timeout = 0; SET lock_timeout = {_LOCK_MS}; SET synchronous_commit = local"
+    )
     for _, table in await connection.fetch(TABLES):
         await _rewrite(connection, table)
     return True

@@ -35,7 +35,7 @@ class Reader:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self.shows = EVERY_APP
+        self.shows: bytes | None = EVERY_APP
 
     async def read(self, call: Call[T], app_id: bytes) -> tuple[Outcome[T], Exception | None]:
         """Run `call`; a transaction may be left open. With what the server or the connection said.
@@ -63,6 +63,7 @@ class Reader:
 
     async def _show(self, app_id: bytes) -> None:
         if self.shows != app_id:
+            self.shows = None  # whatever becomes of the statement
             await self.connection.fetchval(_SHOW, app_id.hex())
             self.shows = app_id
 

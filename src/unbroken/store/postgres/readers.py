@@ -61,6 +61,8 @@ class Readers:
         except BaseException:
             connection.terminate()  # the reader was cancelled, and an answer may be on its way
             raise
+        if error is not None and is_lost(error):
+            connection.terminate()  # what it was told last may yet take effect
         if await is_idle_again(connection):
             if self._is_closed:
                 await close(connection)

@@ -24,7 +24,7 @@ _INSERT: Final = re.compile(
     r"(?P<head>\s*INSERT\s+INTO\s+\w+\s*\([^()]*\))\s*VALUES\s*\((?P<values>[^()]*)\)(?P<rest>[^$]*)",
     re.IGNORECASE,
 )
-_DO_NOTHING: Final = re.compile(r"\bDO\s+NOTHING\b", re.IGNORECASE)
+_MAY_LEAVE_OUT: Final = re.compile(r"\bDO\s+NOTHING\b|\bWHERE\b", re.IGNORECASE)
 _RETURNING: Final = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 
 
@@ -65,7 +65,7 @@ class Statements:
     async def counts(self, connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[int]:
         """How many rows each changed."""
         text = await self._insert(connection, statement)
-        if text is None or _DO_NOTHING.search(text):
+        if text is None or _MAY_LEAVE_OUT.search(text):
             return [len(rows) for rows in await self._one_by_one(connection, statement, asked)]
         await connection.execute(text, *_columns(asked))
         return [1] * len(asked)
@@ -90,7 +90,7 @@ class Statements:
 
     async def _changed(self, connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[list[Any]]:
         text = await self._insert(connection, statement)
-        if text is None or _DO_NOTHING.search(text):
+        if text is None or _MAY_LEAVE_OUT.search(text):
             return await self._one_by_one(connection, statement, asked)
         return [[tuple(row)] for row in await connection.fetch(text, *_columns(asked))]
 

@@ -7,6 +7,7 @@ and whoever drives several calls can put what they ask together (`beside`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -214,7 +215,7 @@ class Running(Generic[T]):
             if isinstance(asked, Asked) and asked.transaction is self.transaction:
                 self.asked = asked
                 return
-            self._steps.close()
+            self.give_up()
             self._end(None, CallRefused("A call may await nothing but its own transaction."))
 
     async def to_its_end(self, connection: Any) -> Outcome[T]:
@@ -236,8 +237,9 @@ class Running(Generic[T]):
     def give_up(self) -> None:
         """Leave the call where it is; it can be run again from the start."""
         self.asked = None
-        self._steps.close()
-        self.transaction.end()
+        self.transaction.end()  # so that nothing it does on its way out asks again
+        with suppress(Exception):
+            self._steps.close()
 
     def _end(self, answer: T | None, error: BaseException | None) -> None:
         self.asked = None

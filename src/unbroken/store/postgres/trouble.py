@@ -16,7 +16,7 @@ READ_ONLY: Final = "25006"
 
 _CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
 _WAITED: Final = "55P03"
-_ENDED: Final = frozenset({"25P03", "57P01", "57P02", "57P03", "57P05"})
+_ENDED: Final = frozenset({"25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
 _CACHE: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
 

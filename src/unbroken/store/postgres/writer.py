@@ -137,7 +137,7 @@ class Writer:
     def _next(self) -> list[Job]:
         """The calls of a group: those that somebody waits for, and those that can wait in one of their own."""
         is_theirs = bool(self._behind) and (not self._jobs or self._passed >= PASSED_MAX)
-        self._passed = 0 if is_theirs else self._passed + 1
+        self._passed = 0 if is_theirs or not self._behind else self._passed + 1
         queue = self._behind if is_theirs else self._jobs
         return [queue.popleft() for _ in range(min(GROUP_MAX, len(queue)))]
 
@@ -197,6 +197,8 @@ class Writer:
         try:
             await self._connection.execute(BEGIN)
         except Exception as error:  # noqa: BLE001 - named for the waiters
+            if is_lost(error):
+                self._connection.terminate()  # it may yet begin
             await self._roll_back()
             # one that was idle when the server was started again is found out only now
             raise Refused(named(error), may_pass=is_lost(error), is_away=True) from None
