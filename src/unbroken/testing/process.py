@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 READY_TIMEOUT_S = 30.0
-COMMAND_TIMEOUT_S = 60.0
+COMMAND_TIMEOUT_S = 180.0
 _POLL_S = 0.02
 _PORT_TRIES = 5
 _PORTS: Final = range(20_000, 32_000)

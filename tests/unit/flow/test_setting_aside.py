@@ -199,6 +199,9 @@ class Unavailable:
     def __getattr__(self, name):
         return getattr(self._store, name)
 
+    def behind(self):
+        return self
+
     async def read_long(self, call):
         raise StoreUnavailable("The disk is busy.")
 

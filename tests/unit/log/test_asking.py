@@ -35,7 +35,8 @@ class Leader:
 
 
 async def asked_of(nats_url: str, leader: Leader) -> dict[str, object]:
-    its_own, ours = await nats.connect(nats_url.split(",")), await Connection.open(nats_url)
+    one = nats_url.split(",", maxsplit=1)[0]  # the others hear of a subscription later
+    its_own, ours = await nats.connect(one), await Connection.open(one)
     try:
         await its_own.subscribe("$JS.API.TEST", cb=leader.hear)
         await its_own.flush()
