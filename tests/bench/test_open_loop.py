@@ -51,14 +51,19 @@ def serving(**said):
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_end(server, kind.taken), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        for transport in kind.taken:
-            transport.abort()
-        while kind.taken:
-            loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+async def _end(server, taken):
+    """Leave no connection, nor one that is just being taken: each is a task until it is."""
+    server.close()
+    while taken or len(asyncio.all_tasks()) > 1:
+        for transport in list(taken):
+            transport.abort()
+        await asyncio.sleep(0)
 
 
 def test_as_many_requests_are_sent_as_fall_due():
