@@ -115,4 +115,4 @@ def test_grouped_inserts_are_rows_that_wait_for_their_group(tmp_path):
         turn = side.turn(0.2, 64)
     assert turn.done.requests % GROUP == 0
     assert turn.done.requests >= GROUP
-    assert 0 < turn.own_s <= turn.done.wall_s
+    assert 0 < turn.own_s <= turn.done.wall_s * 1.05  # two clocks
