@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import warnings
 from contextlib import contextmanager
 from itertools import repeat
 
@@ -55,6 +57,9 @@ def serving(**said):
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+        with warnings.catch_warnings():  # a caller that leaves while it is being taken is closed by nobody else
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 async def _end(server, taken):
