@@ -47,6 +47,7 @@ async def link(
     asked = _Asked(context, caller, install_id, body)
 
     async def write(tx: Transaction) -> tuple[wire.Linked, UserId | None]:
+        await tx.hold(beside=not dry_run)
         answer = await asked.decide_and_record(tx, dry_run=dry_run)
         return answer, UserId(bytes.fromhex(answer.id))
 

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from unbroken.domain.ids import UserId
     from unbroken.flow.context import Context
-    from unbroken.store.contract import Call, Transaction
+    from unbroken.store.contract import Transaction
 
-S = TypeVar("S")
 T = TypeVar("T", bound=msgspec.Struct)
 
 KEPT_MS: Final = 24 * 3_600_000
@@ -61,13 +60,13 @@ async def once(
     """The answer of `call`, made once for each `same`; the second half of what it returns is whom the answer is about.
 
     Args:
-        beside: the call holds what it touches (`Transaction.hold`).
+        beside: the call holds what it touches, and says so first (`Transaction.hold`).
 
     Raises:
         Refusal: the call's, or the kept one; IdempotencyKeyReused.
     """
     if same is None:
-        return (await context.store.write(_held(call) if beside else call))[0]
+        return (await context.store.write(call))[0]
     same = _as_kept(context, same)
 
     async def attempt(tx: Transaction) -> T:
@@ -84,14 +83,6 @@ async def once(
     except _KEPT_REFUSALS as refusal:
         await _keep_refusal(context, same, refusal)
         raise
-
-
-def _held(call: Call[S]) -> Call[S]:
-    async def attempt(tx: Transaction) -> S:
-        await tx.hold(beside=True)
-        return await call(tx)
-
-    return attempt
 
 
 async def refuse_another_body(context: Context, tx: Transaction, same: Repeatable) -> None:
