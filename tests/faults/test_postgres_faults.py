@@ -17,7 +17,7 @@ from unbroken.log.contract import Record
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.store.contract import Call, ConstraintViolation, Store, StoreRefused, StoreUnavailable, Transaction
 from unbroken.store.migrate import Migration, load, packaged
-from unbroken.store.postgres import PostgresStore, purging
+from unbroken.store.postgres import PostgresStore, opening, purging
 from unbroken.store.postgres.connection import Limits
 from unbroken.testing.postgres import PostgresServer
 
@@ -433,6 +433,27 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself(url: str) -> None
 
     store = await opened(url, migrations=[FIRST, SECOND])
     assert await store.read(lambda tx: tx.all("SELECT a FROM second")) == [(2,)]
+    await store.close()
+
+
+async def test_a_migration_that_waits_for_a_table_lets_others_read_it_meanwhile(
+    url: str, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "_TABLE_LOCK_MS", 100)
+    await (await opened(url, migrations=[FIRST])).close()
+    widening = Migration(2, "second", "ALTER TABLE first ADD COLUMN b BIGINT;")
+    reader = await asyncpg.connect(url)
+    async with admin.transaction():
+        await admin.execute("SELECT a FROM first")
+        upgrade = asyncio.create_task(opened(url, migrations=[FIRST, widening]))
+        await until(lambda: admin.fetchval("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"))
+        async with asyncio.timeout(10):  # far below the time after which the one before gives up
+            await reader.fetch("SELECT a FROM first")
+        assert not upgrade.done()
+    store = await upgrade
+    await reader.close()
+
+    assert await store.write(lambda tx: tx.run("INSERT INTO first (a, b) VALUES (1, 2)")) == 1
     await store.close()
 
 

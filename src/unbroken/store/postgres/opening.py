@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 OLDEST: Final = 15
 """The first PostgreSQL that is tested."""
+
+_TABLE_LOCK_MS: Final = 500
+_ASIDE_S: Final = 0.5
+_TRIES: Final = 60
+"""A minute of half seconds in which the others have the tables, and half seconds in which they wait."""
 
 _FACTS: Final = """
     SELECT current_schema(), current_setting('server_encoding'), current_setting('fsync')"""
@@ -49,7 +55,34 @@ async def prepare(connection: Any, known: Sequence[migrate.Migration] | None, pl
     if await _is_up_to_date(connection, known, place):
         return  # without the lock, which somebody may hold who waits for a standby: so reads can begin
     await be_durable(connection)
-    await connection.execute(BEGIN)
+    await _migrate(connection, known, place)
+    try:
+        await commit(connection, has_written=True, limit_s=commit_s)
+    except Unsure as unsure:
+        raise StoreRefused(f"The tables of {place} were changed, but perhaps not on its standbys ({unsure}).") from None
+
+
+async def _migrate(connection: Any, known: Sequence[migrate.Migration], place: str) -> None:
+    """Change the tables in a transaction that is left open.
+
+    A change that waits for a table makes everybody wait who comes after it, reads too. So it waits for a moment only,
+    and where somebody has the table for longer it steps aside, and tries again.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        await connection.execute(BEGIN)
+        try:
+            await connection.execute(f"SET LOCAL lock_timeout = {_TABLE_LOCK_MS}")
+            await _apply(connection, known, place)
+        except asyncpg.LockNotAvailableError:
+            await connection.execute("ROLLBACK")
+            if not tries_left:
+                raise
+            await asyncio.sleep(_ASIDE_S)
+        else:
+            return
+
+
+async def _apply(connection: Any, known: Sequence[migrate.Migration], place: str) -> None:
     await _refuse_elsewhere(connection, place)
     await connection.execute(migrate.VERSION_TABLE)
     for migration in migrate.pending(known, await _applied(connection)):
@@ -57,10 +90,6 @@ async def prepare(connection: Any, known: Sequence[migrate.Migration] | None, pl
             await connection.execute(statement)
         row = migration.applied
         await connection.execute(migrate.RECORD, row.version, row.name, row.checksum)
-    try:
-        await commit(connection, has_written=True, limit_s=commit_s)
-    except Unsure as unsure:
-        raise StoreRefused(f"The tables of {place} were changed, but perhaps not on its standbys ({unsure}).") from None
 
 
 async def be_durable(connection: Any) -> None:
