@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Connect = Callable[[str], Awaitable[Any]]
 
 _LOOK_EVERY_S: Final = 1.0
+_ANSWER_S: Final = 1.0
+"""How long a server that is connected to may take to say what it is."""
 _GRACE_S: Final = 0.5
 """How long the other servers may take to answer when one was found: it may be the one that is none any more."""
 
@@ -80,16 +82,17 @@ class Primary:
 
     async def keep_watch(self, connect: Connect) -> None:
         """Until it is cancelled: notice when another server was promoted, and end the sessions with the former one."""
-        sentries = [_Sentry(url) for url in self.urls]
+        await asyncio.gather(*[self._watch(_Sentry(url), connect) for url in self.urls])
+
+    async def _watch(self, sentry: _Sentry, connect: Connect) -> None:
         try:
             while True:
                 await asyncio.sleep(_LOOK_EVERY_S)
-                for era in await asyncio.gather(*[sentry.look(connect) for sentry in sentries]):
-                    if era is not None:
-                        self._learn(era)
+                era = await sentry.look(connect)
+                if era is not None:
+                    self._learn(era)
         finally:
-            for sentry in sentries:
-                sentry.end()
+            sentry.end()
 
     def _admit(self, connection: Any, era: Era, found: Iterable[Era]) -> None:
         if len({one.cluster for one in found}) > 1:
@@ -126,9 +129,9 @@ class _Sentry:
     async def look(self, connect: Connect) -> Era | None:
         """Since when it is the primary; None of one that is not, or cannot be reached."""
         try:
-            async with asyncio.timeout(_LOOK_EVERY_S):
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await connect(self._url)
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await connect(self._url)  # may take longer than an answer
+            async with asyncio.timeout(_ANSWER_S):
                 return await _era_of(self._connection)
         except NoPrimary:
             return None
