@@ -22,7 +22,7 @@ from unbroken.store import timelines
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from unbroken.domain.ids import UserId
     from unbroken.flow.context import Context
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from unbroken.store.timelines import Due
 
 _TIMELINES_AT_ONCE: Final = 8
-_LOOKED_AT: Final = 4
-"""So many times what would be ours of the timelines that are due, if chance shared them out evenly."""
+_LOOKED_AT_ONCE: Final = 128
 _BUSY_S: Final = 0.000_5
 """A turn of the loop that takes longer has others to serve."""
 _MANY: Final = 4
@@ -78,6 +77,7 @@ class Worker:
         self._crew = Crew(context, self.holder, is_alone=is_alone, seconds=seconds)
         self._taker = Taker(self._context, self._crew, self.holder, tell=self._count_dead)
         self._tidied_at = 0
+        self._looked_until = b""
         self._retaining: asyncio.Task[object] | None = None
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -178,12 +178,25 @@ class Worker:
     # Computing
 
     async def _compute(self) -> bool:
-        now_ms = self._context.wall.now_ms()
-        limit = _TIMELINES_AT_ONCE * (1 if len(self._crew.members) == 1 else _LOOKED_AT * len(self._crew.members))
-        found = await self._context.store.read(lambda tx: timelines.due(tx, now_ms, limit))
-        marked = [due for due in found if self._crew.has(due.user_id)][:_TIMELINES_AT_ONCE]
+        marked = await self._due()
         await asyncio.gather(*map(self._compute_one, marked))  # their writes share a commit
         return bool(marked)
+
+    async def _due(self) -> list[Due]:
+        """Some of our timelines that are due, in turn: none waits behind those of others, however many they are."""
+        began = self._looked_until
+        while True:
+            page = await self._page()
+            ours = [due for due in page if self._crew.has(due.user_id)][:_TIMELINES_AT_ONCE]
+            self._looked_until = _until(page, ours)
+            if ours or not (self._looked_until or began):
+                return ours
+            if not self._looked_until:
+                began = b""  # once round, to where it began
+
+    async def _page(self) -> list[Due]:
+        now_ms, after = self._context.wall.now_ms(), self._looked_until
+        return await self._context.store.read(lambda tx: timelines.due(tx, now_ms, after, _LOOKED_AT_ONCE))
 
     async def _compute_one(self, due: Due) -> None:
         """Compute a timeline; one that fails must not keep all others waiting."""
@@ -195,3 +208,10 @@ class Worker:
             self.failures += 1
             if await set_aside(self._context, due, error) and self._tell is not None:
                 self._tell(due.user_id, error)
+
+
+def _until(page: Sequence[Due], ours: Sequence[Due]) -> bytes:
+    """Behind whom the next look begins; b"" after the last one."""
+    if len(ours) == _TIMELINES_AT_ONCE:
+        return ours[-1].user_id
+    return page[-1].user_id if len(page) == _LOOKED_AT_ONCE else b""

@@ -78,7 +78,10 @@ _MARK_UPLOAD_DUE: Final = (
     f"INSERT INTO due (user_id, from_ms, version) SELECT user_id, $2, $3 FROM installs WHERE install_id = $1{_AGAIN}"
 )
 _MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, $3){_AGAIN} RETURNING from_ms, version"
-_DUE: Final = "SELECT user_id, from_ms, version, failures FROM due WHERE retry_at <= $1 LIMIT $2"
+_DUE: Final = (
+    "SELECT user_id, from_ms, version, failures FROM due WHERE retry_at <= $1 AND user_id > $2"
+    " ORDER BY user_id LIMIT $3"
+)
 _AGAIN_DUE: Final = "UPDATE due SET version = version + 1 WHERE user_id = $1"
 _DUE_OF: Final = "SELECT from_ms, version FROM due WHERE user_id = $1"
 _DONE: Final = "DELETE FROM due WHERE user_id = $1 AND version = $2"
@@ -130,9 +133,14 @@ async def mark(tx: Transaction, user_id: UserId, from_ms: int) -> Due:
     return Due(user_id, row[0], row[1])
 
 
-async def due(tx: Transaction, now_ms: int, limit: int) -> list[Due]:
-    """Some of the timelines that are due, without those that are set aside; `now_ms` by the system's clock."""
-    return [Due(UserId(row[0]), *row[1:]) for row in await tx.all(_DUE, now_ms, limit)]
+async def due(tx: Transaction, now_ms: int, after: bytes, limit: int) -> list[Due]:
+    """A page of the timelines that are due, without those that are set aside.
+
+    Args:
+        now_ms: by the system's clock.
+        after: the user id behind which the page begins; b"" for the first.
+    """
+    return [Due(UserId(row[0]), *row[1:]) for row in await tx.all(_DUE, now_ms, after, limit)]
 
 
 async def due_of(tx: Transaction, users: Sequence[UserId]) -> list[Due]:

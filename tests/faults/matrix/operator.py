@@ -104,5 +104,5 @@ class Operator:
 async def _waiting(context: Context) -> str:
     """What waits, in words; nothing where nothing does."""
     behind = await context.log.behind()
-    due = await context.store.read(lambda tx: timelines.due(tx, 2**62, 1000))
+    due = await context.store.read(lambda tx: timelines.due(tx, 2**62, b"", 1000))
     return " and ".join([f"partitions {behind}"] * bool(behind) + [f"{len(due)} timelines"] * bool(due))

@@ -37,7 +37,7 @@ class Slow:
 
 
 async def the_one_due(platform: InProcess) -> Due:
-    (due,) = await platform.context.store.read(lambda tx: timelines.due(tx, 2**62, 10))
+    (due,) = await platform.context.store.read(lambda tx: timelines.due(tx, 2**62, b"", 10))
     return due
 
 

@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
+from unbroken.flow import process
 from unbroken.flow.crew import BEAT_S, SILENT_S, Crew, owner
 from unbroken.flow.process import Worker
+from unbroken.store import timelines
 from unbroken.testing.in_process import START_MS as T
 from unbroken.testing.in_process import InProcess
 
@@ -105,6 +107,28 @@ async def test_what_a_killed_worker_has_not_done_another_takes_over(platform):
     seconds.now += SILENT_S
     await heir.settle()
     assert await kept(platform) == 80
+
+
+async def test_a_timeline_that_is_due_does_not_wait_behind_many_that_are_due_to_another(platform, monkeypatch):
+    monkeypatch.setattr(process, "_LOOKED_AT_ONCE", 4)
+    seconds = Seconds()
+    ours, theirs = two_with_a_part_each(platform, seconds)
+    await ours.settle()
+    await theirs.settle()
+    seconds.now = BEAT_S
+    await ours.settle()
+    phones = [await platform.register() for _ in range(40)]
+    users = sorted(bytes.fromhex(phone.own_user_id) for phone in phones)
+    last = next(user for user in reversed(users) if ours._crew.has(user))
+    before = [user for user in users if user < last and theirs._crew.has(user)]
+    assert len(before) > 4
+    for user in [*before, last]:
+        await platform.context.store.write(lambda tx, user=user: timelines.mark(tx, user, T))
+
+    await ours.settle()
+
+    left = await platform.context.store.read(lambda tx: timelines.due(tx, 2**62, b"", 100))
+    assert [due.user_id for due in left] == before
 
 
 def two_with_a_part_each(platform: InProcess, seconds: Seconds) -> tuple[Worker, Worker]:

@@ -282,6 +282,19 @@ def test_who_comes_on_top_of_too_many_is_told_at_once(monkeypatch: pytest.Monkey
     assert [type(answer) for answer in answers] == [int, int, int, StoreUnavailable, StoreUnavailable]
 
 
+def test_work_that_can_wait_is_bounded_too_and_leaves_the_others_their_places(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writer, "WAITING_MAX", 2)
+
+    async def main() -> list[object]:
+        writing = Writer(Server().connect, ring=lambda: None)
+        calls = [writing.write(add(f"b{i}"), behind=True) for i in range(3)] + [writing.write(add("a"))]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        await writing.stop()
+        return answers
+
+    assert [type(answer) for answer in asyncio.run(main())] == [int, int, StoreUnavailable, int]
+
+
 def test_a_server_that_goes_away_while_calls_are_run_alone_is_not_waited_for_by_each():
     server = Server(always(ConnectionResetError, "INSERT a"), connections=2 * TRIES)
 

@@ -40,7 +40,7 @@ GROUP_MAX: Final = 256
 """Calls in one commit: more save nothing and make the first of them wait."""
 
 WAITING_MAX: Final = 4096
-"""Calls that wait; who comes on top is told at once, before memory grows."""
+"""Calls that wait, and as many that can; who comes on top is told at once, before memory grows."""
 
 PASSED_MAX: Final = 4
 """Groups that may pass by work that can wait."""
@@ -89,14 +89,15 @@ class Writer:
         """See `Store.write`, and `Store.behind`."""
         if self._is_stopping:
             raise StoreUnavailable("The store is closed.")
-        if len(self._jobs) >= WAITING_MAX:
+        queue = self._behind if behind else self._jobs
+        if len(queue) >= WAITING_MAX:
             raise StoreUnavailable(_CROWDED)
         if self._working is None:
             self._working = asyncio.create_task(self._work())  # does not begin before this suspends
         loop = self._working.get_loop()
         answer: asyncio.Future[T] = loop.create_future()
         late = loop.call_later(self._limits.turn_s, _refuse_late, answer)
-        (self._behind if behind else self._jobs).append(Job(call, answer, late))
+        queue.append(Job(call, answer, late))
         try:
             return await answer
         except GeneratorExit:  # written from within a call, which is refused: the waiter goes, its job must not run
