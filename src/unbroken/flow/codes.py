@@ -30,7 +30,7 @@ from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.repeat import refuse_another_body
 from unbroken.flow.tokens import app_of, load_living, own_state_of
-from unbroken.store import access, identity, ledger, traces
+from unbroken.store import access, identity, traces
 from unbroken.store.access import Code
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from unbroken.flow.repeat import Repeatable
     from unbroken.store.contract import Transaction
 
-BURST_WINDOW_MS = 24 * 3_600_000
 CODES_KNOWN_MS = 7 * 24 * 3_600_000
 """How long a spent or expired code is known as such."""
 
@@ -144,7 +143,7 @@ async def refuse_unless_redeemable(recording: Recording, found: Found) -> None:
         person_is_disabled=person is not None and recording.people.resolve(person.user_id).is_disabled,
         is_pristine=True,
         used_install=recording.app.policy.used_install,
-        links_within_a_day=await links_within_a_day(recording, found.code.external_id),
+        links_within_a_day=recording.links_within_a_day.get(found.code.external_id, 0),
         link_burst=recording.app.policy.link_burst,
     )
     refuse(decide_link(situation))
@@ -172,16 +171,6 @@ _HINTS = {
     "13": "Reset the SDK on the device before the login, so that a new install is linked.",
     "burst": "Wait, or raise the policy `link_burst` of the app.",
 }
-
-
-async def links_within_a_day(recording: Recording, external_id: ExternalId) -> int:
-    """How many installs were linked to this external id in the last 24 hours."""
-    carrier = recording.people.carriers.get(external_id)
-    if carrier is None:
-        return 0
-    since_ms = recording.context.clock.now_ms() - BURST_WINDOW_MS
-    user_id = recording.people.resolve(carrier).user_id
-    return await ledger.links_since(recording.tx, user_id, external_id, since_ms)
 
 
 async def link_with(recording: Recording, found: Found, install_id: InstallId, *, is_pristine: bool) -> None:
@@ -295,6 +284,6 @@ async def situation(recording: Recording, said: Linked, ticket: Ticket) -> Situa
         linking=policy.linking,
         ticket=ticket,
         link_ticket=policy.link_ticket,
-        links_within_a_day=await links_within_a_day(recording, said.external_id),
+        links_within_a_day=recording.links_within_a_day.get(said.external_id, 0),
         link_burst=policy.link_burst,
     )

@@ -20,7 +20,7 @@ from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
-from unbroken.store import identity, timelines, tombstones
+from unbroken.store import reach, timelines, tombstones
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.flow.repeat import Repeatable
     from unbroken.store.contract import Transaction
+    from unbroken.store.reach import OfInstall
 
 
 async def link(
@@ -104,18 +105,18 @@ class _Asked:
 
     async def _decide(self, recording: Recording) -> tuple[Row, Situation]:
         """The row, and what it was decided on."""
-        found = None if self.install_id is None else await identity.find_install(recording.tx, self.install_id)
+        found = None if self.install_id is None else await reach.of_install(recording.tx, self.install_id)
         if self.external_id is None or found is None or found.app_id != self.app_id:
             outside = self._outside(recording.app, await self._app_of(recording.tx, found))
             return decide_link(outside), outside
-        await recording.load_around(found.install)
+        await recording.load_found(found)
         await recording.load_carrier(self.external_id)
-        install_id = found.install.install_id
-        said = Linked(install_id, self.external_id, recording.app.policy.used_install, not found.is_used)
+        install_id, is_used = found.itself.install.install_id, found.itself.is_used
+        said = Linked(install_id, self.external_id, recording.app.policy.used_install, pristine=not is_used)
         looked_at = await situation(recording, said, self._ticket())
         return decide_link(looked_at), looked_at
 
-    async def _app_of(self, tx: Transaction, found: identity.Found | None) -> AppId | None:
+    async def _app_of(self, tx: Transaction, found: OfInstall | None) -> AppId | None:
         """The app of the install, which may have been erased."""
         if found is not None or self.install_id is None:
             return None if found is None else found.app_id

@@ -8,7 +8,7 @@ computed again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import UserId
 from unbroken.domain.ledger.facts import KINDS, Fact, Registered, Said
@@ -16,7 +16,7 @@ from unbroken.domain.ledger.fold import apply, instant
 from unbroken.domain.ledger.people import People
 from unbroken.domain.standing import Standing, standing_of
 from unbroken.flow.facts import fields_of
-from unbroken.store import access, identity, ledger, saving, timelines
+from unbroken.store import access, identity, ledger, reach, saving, timelines
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from unbroken.domain.user import User
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
+    from unbroken.store.reach import Lying, OfInstall
+
+BURST_WINDOW_MS: Final = 24 * 3_600_000
 
 
 @dataclass(slots=True)
@@ -46,8 +49,10 @@ class Recording:
     reason: str | None = None
     policy_since: int = 0
     people: People = field(init=False)
-    _before: dict[InstallId, int] = field(default_factory=dict, init=False)
-    _open: dict[InstallId, Span] = field(default_factory=dict, init=False)
+    links_within_a_day: dict[ExternalId, int] = field(default_factory=dict, init=False)
+    """How many installs were linked to an external id whose carrier was loaded (linking.md, bursts)."""
+    _before: dict[InstallId, list[Span]] = field(default_factory=dict, init=False)
+    _unused: set[InstallId] = field(default_factory=set, init=False)
     _stood: dict[InstallId, Standing] = field(default_factory=dict, init=False)
     _new: set[InstallId] = field(default_factory=set, init=False)
 
@@ -79,10 +84,21 @@ class Recording:
         self._remember()
         return install
 
-    async def load_around(self, install: Install) -> None:
+    async def load_found(self, found: OfInstall) -> None:
         """Load what belongs to an install of the app that was just read."""
-        await identity.load_around(self.tx, self.people, self.app_id, install)
+        install = found.itself.install
+        if install.user == install.own_user and found.user.holder in {None, install.install_id}:
+            self.people.users[found.user.user_id] = found.user
+            self._lay(found.itself)
+        else:
+            await identity.load_around(self.tx, self.people, self.app_id, install)
         self._remember()
+
+    def _lay(self, lying: Lying) -> None:
+        install_id = lying.install.install_id
+        self.people.installs[install_id], self.people.spans[install_id] = lying.install, lying.spans
+        if not lying.is_used:
+            self._unused.add(install_id)
 
     async def load_named(self, user_id: str) -> UserId:
         """Load a user by an id that was given out for it: a fact keeps the id that the call named, redirecting or not.
@@ -95,10 +111,24 @@ class Recording:
         return named
 
     async def load_carrier(self, external_id: ExternalId) -> User | None:
-        """Load the user that carries an external id, with its active install."""
-        user = await identity.load_carrier(self.tx, self.people, self.app_id, external_id)
+        """Load the user that carries an external id, with its active install, and count its links of the last day."""
+        since_ms = self.context.clock.now_ms() - BURST_WINDOW_MS
+        found = await reach.of_person(self.tx, self.app_id, external_id, since_ms)
+        if found is None:
+            return None
+        user_id = found.user.user_id
+        self.people.carriers[external_id] = user_id
+        if found.user.redirect is None:
+            self.people.users[user_id] = found.user
+            if found.holder is not None and found.holder.install.install_id not in self.people.installs:
+                self._lay(found.holder)
+            self.links_within_a_day[external_id] = found.links_since
+        else:
+            await identity.load_user(self.tx, self.people, self.app_id, user_id)
+            person = self.people.resolve(user_id).user_id
+            self.links_within_a_day[external_id] = await ledger.links_since(self.tx, person, external_id, since_ms)
         self._remember()
-        return user
+        return found.user
 
     async def load_installs_of(self, user_id: UserId) -> None:
         """Load all installs of a user."""
@@ -113,14 +143,12 @@ class Recording:
                 continue
             spans = await identity.read_spans(self.tx, install.install_id)
             self.people.spans[install.install_id] = spans
-            self._before[install.install_id] = spans[0].from_ms
+            self._before[install.install_id] = list(spans)
 
     def _remember(self) -> None:
         """How everything loaded stood before the first fact."""
-        since = saving.open_since(self.people)
-        for install_id in since.keys() - self._before.keys() - self._new:
-            self._before[install_id] = since[install_id]
-            self._open[install_id] = self.people.spans[install_id][-1]
+        for install_id in self.people.spans.keys() - self._before.keys() - self._new:
+            self._before[install_id] = list(self.people.spans[install_id])
             self._stood[install_id] = self._standing(install_id)
 
     async def record(self, said: Said, fact_id: FactId, *, named: list[int], touched: list[int] | None = None) -> Fact:
@@ -177,6 +205,8 @@ class Recording:
         if standing is not self._stood[install_id]:
             await timelines.add_change(self.tx, install_id, standing.value, self.context.clock.now_ms())
         install = self.people.installs[install_id]
+        if install_id in self._unused:
+            return  # there is nothing to make a timeline of
         if install_id in self.people.voided:
             await timelines.mark_due(self.tx, install_id, install.user, install.registered_at)
             await timelines.mark_due(self.tx, install_id, install.own_user, install.registered_at)
@@ -185,7 +215,7 @@ class Recording:
 
     def _differs_from(self, install_id: InstallId) -> int | None:
         """Since when the install stood otherwise than before, or None where it did not."""
-        last, spans = self._open[install_id], self.people.spans[install_id]
+        last, spans = self._before[install_id][-1], self.people.spans[install_id]
         if last in spans:
             return None
         closed = [span.to_ms for span in spans if span.from_ms == last.from_ms and span.to_ms is not None]

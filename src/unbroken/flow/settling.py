@@ -139,6 +139,7 @@ class Settling:
 
     async def _write_people(self, tx: Transaction, people: People) -> None:
         people.touched_users = set(people.users)
+        people.touched_carriers = set(people.carriers)
         people.touched_installs = set(people.installs)
         for arrival in self._arrivals:
             for install_id, line in arrival.installs.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
 from unbroken.domain.install import Form, Install, State
@@ -14,25 +14,25 @@ from unbroken.domain.user import User
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from unbroken.store.contract import Transaction
+    from unbroken.store.contract import Row, Transaction
 
-_INSTALL: Final = (
+INSTALL: Final = (
     "install_id, own_user, user_id, form, registered_at, place, named_at, link, external_id, linked_at, standing,"
     " is_disabled"
 )
-_USER: Final = "user_id, created_at, named_at, touched_at, external_id, holder, is_disabled, redirect"
-_SPAN: Final = "install_id, user_id, state, outcome, from_ms, to_ms, cause, rival"
+USER: Final = "user_id, created_at, named_at, touched_at, external_id, holder, is_disabled, redirect"
+SPAN: Final = "install_id, user_id, state, outcome, from_ms, to_ms, cause, rival"
 
-_INSTALL_ROW: Final = f"SELECT {_INSTALL} FROM installs WHERE app_id = $1 AND install_id = $2 FOR UPDATE"
+_INSTALL_ROW: Final = f"SELECT {INSTALL} FROM installs WHERE app_id = $1 AND install_id = $2 FOR UPDATE"
 _INSTALLS_OF: Final = (
-    f"SELECT {_INSTALL} FROM installs WHERE app_id = $1 AND user_id = $2 ORDER BY install_id FOR UPDATE"
+    f"SELECT {INSTALL} FROM installs WHERE app_id = $1 AND user_id = $2 ORDER BY install_id FOR UPDATE"
 )
-_USER_ROW: Final = f"SELECT {_USER} FROM users WHERE app_id = $1 AND user_id = $2 FOR UPDATE"
+_USER_ROW: Final = f"SELECT {USER} FROM users WHERE app_id = $1 AND user_id = $2 FOR UPDATE"
 _CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND external_id = $2"
 _CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_id = $2 ORDER BY external_id"
-_OPEN_SPAN: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 AND to_ms IS NULL"
-_SPANS: Final = f"SELECT {_SPAN} FROM spans WHERE install_id = $1 ORDER BY from_ms"
-_FOUND: Final = f"SELECT app_id, used, {_INSTALL} FROM installs WHERE install_id = $1"
+_OPEN_SPAN: Final = f"SELECT {SPAN} FROM spans WHERE install_id = $1 AND to_ms IS NULL"
+_SPANS: Final = f"SELECT {SPAN} FROM spans WHERE install_id = $1 ORDER BY from_ms"
+_FOUND: Final = f"SELECT app_id, used, {INSTALL} FROM installs WHERE install_id = $1"
 _SPANS_OF_USER: Final = (
     "SELECT s.install_id, s.user_id, s.state, s.outcome, s.from_ms, s.to_ms, s.cause, s.rival"
     " FROM installs i JOIN spans s ON s.install_id = i.install_id WHERE i.user_id = $1 ORDER BY s.install_id, s.from_ms"
@@ -119,7 +119,7 @@ async def load_whole(
 
 async def _add_install(tx: Transaction, people: People, install: Install) -> None:
     people.installs[install.install_id] = install
-    people.spans[install.install_id] = [_span(row) for row in await tx.all(_OPEN_SPAN, install.install_id)]
+    people.spans[install.install_id] = [span_of(row) for row in await tx.all(_OPEN_SPAN, install.install_id)]
 
 
 # Reading single rows
@@ -129,20 +129,20 @@ async def read_install(tx: Transaction, app_id: AppId, install_id: InstallId) ->
     """One install of an app."""
     await tx.hold(install_id)
     row = await tx.one(_INSTALL_ROW, app_id, install_id)
-    return _install(row) if row else None
+    return install_of(row) if row else None
 
 
 async def read_installs_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Install]:
     """The installs that belong to a user now."""
     await tx.hold(user_id)
-    return [_install(row) for row in await tx.all(_INSTALLS_OF, app_id, user_id)]
+    return [install_of(row) for row in await tx.all(_INSTALLS_OF, app_id, user_id)]
 
 
 async def read_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User | None:
     """One user of an app, as it is: it may redirect."""
     await tx.hold(user_id)
     row = await tx.one(_USER_ROW, app_id, user_id)
-    return _user(row) if row else None
+    return user_of(row) if row else None
 
 
 async def resolve_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User | None:
@@ -175,20 +175,20 @@ async def find_install(tx: Transaction, install_id: InstallId) -> Found | None:
     """An install of any app."""
     await tx.hold(install_id)
     row = await tx.one(_FOUND, install_id)
-    return None if row is None else Found(AppId(row[0]), bool(row[1]), _install(row[2:]))
+    return None if row is None else Found(AppId(row[0]), bool(row[1]), install_of(row[2:]))
 
 
 async def read_spans(tx: Transaction, install_id: InstallId) -> list[Span]:
     """All spans of an install, in order of time."""
     await tx.hold(install_id)
-    return [_span(row) for row in await tx.all(_SPANS, install_id)]
+    return [span_of(row) for row in await tx.all(_SPANS, install_id)]
 
 
 async def read_spans_of_user(tx: Transaction, user_id: UserId) -> dict[InstallId, list[Span]]:
     """All spans of all installs of a user, each in order of time."""
     spans: dict[InstallId, list[Span]] = {}
     for row in await tx.all(_SPANS_OF_USER, user_id):
-        spans.setdefault(InstallId(row[0]), []).append(_span(row))
+        spans.setdefault(InstallId(row[0]), []).append(span_of(row))
     return spans
 
 
@@ -209,10 +209,11 @@ async def devices_of_user(tx: Transaction, user_id: UserId) -> dict[InstallId, s
     return {InstallId(row[0]): row[1] for row in await tx.all(_DEVICES, user_id)}
 
 
-# Rows
+# Rows, with the columns of INSTALL, USER and SPAN
 
 
-def _install(row: tuple[Any, ...]) -> Install:
+def install_of(row: Row) -> Install:
+    """From `INSTALL`."""
     return Install(
         install_id=InstallId(row[0]),
         own_user=UserId(row[1]),
@@ -229,7 +230,8 @@ def _install(row: tuple[Any, ...]) -> Install:
     )
 
 
-def _user(row: tuple[Any, ...]) -> User:
+def user_of(row: Row) -> User:
+    """From `USER`."""
     return User(
         user_id=UserId(row[0]),
         created_at=row[1],
@@ -242,7 +244,8 @@ def _user(row: tuple[Any, ...]) -> User:
     )
 
 
-def _span(row: tuple[Any, ...]) -> Span:
+def span_of(row: Row) -> Span:
+    """From `SPAN`."""
     return Span(
         install_id=InstallId(row[0]),
         user_id=UserId(row[1]),

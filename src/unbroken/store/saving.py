@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
     from unbroken.domain.ids import AppId, InstallId
     from unbroken.domain.install import Install
     from unbroken.domain.ledger.people import People, Span
     from unbroken.domain.user import User
-    from unbroken.store.contract import Transaction
+    from unbroken.store.contract import Transaction, Value
 
 _SET_OWN_USER: Final = "UPDATE installs SET own_user = $2 WHERE install_id = $1"
 _UPDATE_INSTALL: Final = (
@@ -42,25 +42,22 @@ _ADD_SPAN: Final = (
 )
 
 
-async def save(tx: Transaction, people: People, app_id: AppId, before: dict[InstallId, int]) -> None:
+async def save(tx: Transaction, people: People, app_id: AppId, before: Mapping[InstallId, Sequence[Span]]) -> None:
     """Write what facts have touched.
 
     Args:
-        before: of each install that was loaded, the start of its open span then (`open_since`).
+        before: of each install that was loaded, those of its spans that were, as they were then.
     """
-    for user_id in sorted(people.touched_users):
-        await _save_user(tx, app_id, people.users[user_id])
-    for external_id in sorted(people.released):
-        await tx.run(_RELEASE, app_id, external_id)
-    for external_id, user_id in people.carriers.items():
-        if user_id in people.touched_users:
-            await tx.run(_CARRY, app_id, external_id, user_id)
-    for install_id in sorted(people.touched_installs):
-        if install_id in before:
-            await _update_install(tx, people.installs[install_id])
-            cut_from = 0 if install_id in people.voided else before[install_id]
-            await tx.run(_CUT_SPANS, install_id, cut_from)
-    await tx.many(_ADD_SPAN, [_span_values(span) for span in _spans_to_add(people)])
+    await tx.many(_UPSERT_USER, [_user_values(app_id, people.users[one]) for one in sorted(people.touched_users)])
+    await tx.many(_RELEASE, [(app_id, external_id) for external_id in sorted(people.released)])
+    await tx.many(_CARRY, [(app_id, one, people.carriers[one]) for one in sorted(people.touched_carriers)])
+    there = sorted(people.touched_installs & before.keys())
+    await tx.many(_UPDATE_INSTALL, [_install_values(people.installs[install_id]) for install_id in there])
+    moved = [install_id for install_id in there if people.spans[install_id] != before[install_id]]
+    cut_from = {install_id: 0 if install_id in people.voided else before[install_id][0].from_ms for install_id in moved}
+    await tx.many(_CUT_SPANS, list(cut_from.items()))
+    spans = [span for one in {*moved, *(people.touched_installs - before.keys())} for span in people.spans[one]]
+    await tx.many(_ADD_SPAN, [_span_values(span) for span in sorted(spans, key=_ends_first)])
 
 
 async def insert_install(
@@ -107,41 +104,25 @@ async def replace(tx: Transaction, before: People, after: People, app_id: AppId)
         before: what the tables say now (`load_whole`).
         after: of the same installs; users may have come to be.
     """
-    for user in after.users.values():
-        if user != before.users.get(user.user_id):
-            await _save_user(tx, app_id, user)
-    for external_id in before.carriers.keys() - after.carriers.keys():
-        await tx.run(_RELEASE, app_id, external_id)
-    for external_id, user_id in after.carriers.items():
-        await tx.run(_CARRY, app_id, external_id, user_id)
+    differing = [user for user in after.users.values() if user != before.users.get(user.user_id)]
+    await tx.many(_UPSERT_USER, [_user_values(app_id, user) for user in differing])
+    await tx.many(_RELEASE, [(app_id, one) for one in before.carriers.keys() - after.carriers.keys()])
+    await tx.many(_CARRY, [(app_id, external_id, user_id) for external_id, user_id in after.carriers.items()])
     changed = [one for one in after.installs if after.spans[one] != before.spans[one]]
-    for install_id in changed:
-        await tx.run(_CUT_SPANS, install_id, 0)
-    for install in after.installs.values():
-        await tx.run(_SET_OWN_USER, install.install_id, install.own_user)
-        await _update_install(tx, install)
+    await tx.many(_CUT_SPANS, [(install_id, 0) for install_id in changed])
+    await tx.many(_SET_OWN_USER, [(install.install_id, install.own_user) for install in after.installs.values()])
+    await tx.many(_UPDATE_INSTALL, [_install_values(install) for install in after.installs.values()])
     spans = [span for install_id in changed for span in after.spans[install_id]]
     await tx.many(_ADD_SPAN, [_span_values(span) for span in sorted(spans, key=_ends_first)])
 
 
-def open_since(people: People) -> dict[InstallId, int]:
-    """Where the open span of each loaded install begins."""
-    return {install_id: spans[0].from_ms for install_id, spans in people.spans.items()}
-
-
-def _spans_to_add(people: People) -> Iterable[Span]:
-    """Ends before beginnings, so that at no moment two activations of one user are open."""
-    spans = [span for install_id in people.touched_installs for span in people.spans[install_id]]
-    return sorted(spans, key=_ends_first)
-
-
 def _ends_first(span: Span) -> tuple[bool, bytes, int]:
+    """Ends before beginnings, so that at no moment two activations of one user are open."""
     return (span.to_ms is None, span.install_id, span.from_ms)
 
 
-async def _update_install(tx: Transaction, install: Install) -> None:
-    await tx.run(
-        _UPDATE_INSTALL,
+def _install_values(install: Install) -> tuple[Value, ...]:
+    return (
         install.install_id,
         install.user,
         install.named_at,
@@ -153,9 +134,8 @@ async def _update_install(tx: Transaction, install: Install) -> None:
     )
 
 
-async def _save_user(tx: Transaction, app_id: AppId, user: User) -> None:
-    await tx.run(
-        _UPSERT_USER,
+def _user_values(app_id: AppId, user: User) -> tuple[Value, ...]:
+    return (
         user.user_id,
         app_id,
         user.created_at,
@@ -168,7 +148,7 @@ async def _save_user(tx: Transaction, app_id: AppId, user: User) -> None:
     )
 
 
-def _span_values(span: Span) -> tuple[bytes | str | int | None, ...]:
+def _span_values(span: Span) -> tuple[Value, ...]:
     return (
         span.install_id,
         span.user_id,

@@ -149,7 +149,7 @@ def _link(people: People, fact: Fact, said: Linked) -> None:
 def _carry(people: People, fact: Fact, said: Linked) -> None:
     """Row 10: the install's own user is this person from now on; its activation goes on."""
     own_user = people.install(said.install_id).own_user
-    people.carriers[said.external_id] = own_user
+    people.carry(said.external_id, own_user)
     people.set_user(own_user, external_id=said.external_id, named_at=fact.at, touched_at=fact.at)
 
 
@@ -299,6 +299,5 @@ def _rename(people: People, fact: Fact, said: Renamed) -> None:
         for external_id in [one for one, by in people.carriers.items() if by == user.user_id]:
             del people.carriers[external_id]
             people.released.add(external_id)
-    people.carriers[said.external_id] = user.user_id
-    people.released.discard(said.external_id)
+    people.carry(said.external_id, user.user_id)
     people.set_user(user.user_id, external_id=said.external_id, named_at=fact.at, touched_at=fact.at)

@@ -62,6 +62,7 @@ class People:
     spans: dict[InstallId, list[Span]] = field(default_factory=dict)
     touched_installs: set[InstallId] = field(default_factory=set)
     touched_users: set[UserId] = field(default_factory=set)
+    touched_carriers: set[ExternalId] = field(default_factory=set)
     voided: set[InstallId] = field(default_factory=set)
     """Installs of which the closed spans were replaced as well: they joined another user."""
     released: set[ExternalId] = field(default_factory=set)
@@ -92,6 +93,12 @@ class People:
         """Change fields of a user."""
         self.users[user_id] = replace(self.users[user_id], **fields)  # type: ignore[arg-type]
         self.touched_users.add(user_id)
+
+    def carry(self, external_id: ExternalId, user_id: UserId) -> None:
+        """Let a user carry an external id."""
+        self.carriers[external_id] = user_id
+        self.touched_carriers.add(external_id)
+        self.released.discard(external_id)
 
     def installs_of(self, user_id: UserId) -> list[Install]:
         """The installs of a user, as far as they were loaded."""

@@ -74,6 +74,8 @@ class SqliteTransaction:
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """See `Transaction.many`."""
         self._refuse_if_failed()
+        if not rows:
+            return
         try:
             known = positional(statement)
             self._cursor.executemany(known.text, rows if known.order is None else map(known.arrange, rows))
