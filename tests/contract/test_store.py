@@ -198,6 +198,28 @@ async def test_many_runs_once_for_each_row_in_their_order(store: Store) -> None:
     ]
 
 
+async def test_each_answers_for_each_of_its_rows_in_their_order(store: Store) -> None:
+    raised = "UPDATE things SET number = number * 10 + $2 WHERE name = $1 RETURNING number"
+    kept = f"{ADD} ON CONFLICT (name) DO NOTHING RETURNING name"
+
+    async def call(tx: Transaction) -> list[Any]:
+        await tx.many(ADD, [(f"a{i}", i) for i in range(3)])
+        return [
+            await tx.each("SELECT number FROM things WHERE name >= $1 ORDER BY name", [("a1",), ("a9",), ("a2",)]),
+            await tx.each(raised, [("a1", 5), ("nobody", 1), ("a1", 6)]),
+            await tx.each(kept, [("a1", 0), ("b", 0), ("b", 0)]),
+            await tx.each(NUMBER, []),
+        ]
+
+    assert await store.write(call) == [
+        [[(1,), (2,)], [], [(2,)]],
+        [[(15,)], [], [(156,)]],
+        [[], [("b",)], []],
+        [],
+    ]
+    assert await store.read(lambda tx: tx.each(NUMBER, [("a0",), ("a1",)])) == [[(0,)], [(156,)]]
+
+
 async def test_run_tells_how_many_rows_it_changed(store: Store) -> None:
     await store.write(lambda tx: tx.many(ADD, [("a", 1), ("b", 2), ("c", 3)]))
 

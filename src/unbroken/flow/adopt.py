@@ -216,11 +216,11 @@ class _Run:
         self._rows, self._events, self._size_bytes = [], [], 0
 
     async def _keep(self, tx: Transaction, install_id: InstallId, upload: Upload) -> None:
-        """As `process.keep_upload`, but nothing is due yet; only other clock offsets can hold copies that matter."""
+        """As `take.keep_uploads`, but nothing is due yet; only other clock offsets can hold copies that matter."""
         offsets = self._offsets.setdefault(install_id, set())
         offsets.add(upload.offset_ms)
-        rivals = await payloads.rivals(tx, install_id, upload) if len(offsets) > 1 else []
-        await keep_with_rivals(tx, install_id, upload, rivals)
+        rivals = (await payloads.rivals(tx, [(install_id, upload)]))[0] if len(offsets) > 1 else []
+        await keep_with_rivals(tx, [((install_id, upload), rivals)])
 
     async def _refuse_dead(self, tx: Transaction, now_ms: int) -> None:
         if not await adoption.is_alive(tx, self.id, now_ms):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import NotFound
-from unbroken.flow.take import keep_upload, upload_of
+from unbroken.flow.take import keep_uploads, upload_of
 from unbroken.log.contract import Record
 from unbroken.store import dead_letters
 from unbroken.store.contract import StoreUnavailable
@@ -65,7 +65,7 @@ async def _replay(context: Context, letter: DeadLetter) -> bool:
     async def keep(tx: Transaction) -> None:
         if await dead_letters.drop(tx, letter.install_id, letter.position):
             record = Record(letter.install_id, letter.received_at, letter.body)
-            await keep_upload(tx, record, upload_of(letter.position, record))
+            await keep_uploads(tx, [(record, upload_of(letter.position, record))])
 
     try:
         await context.store.write(keep)

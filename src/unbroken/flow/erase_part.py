@@ -25,7 +25,7 @@ from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.recording import Recording
 from unbroken.flow.retention import is_kept_since
-from unbroken.flow.take import keep_upload, upload_of
+from unbroken.flow.take import keep_uploads, upload_of
 from unbroken.flow.timeline import compute_within
 from unbroken.flow.tokens import leave
 from unbroken.flow.uploads import compress, decompress, identity_of, item_of, times_of
@@ -148,8 +148,7 @@ async def _take_waiting(erasing: Erasing, installs: Iterable[InstallId]) -> set[
     taken: set[int] = set()
     for install_id in installs:
         records = await log.take(tx, install_id)
-        for position, record in records:
-            await keep_upload(tx, record, upload_of(position, record))
+        await keep_uploads(tx, [(record, upload_of(position, record)) for position, record in records])
         taken |= {position for position, _ in records}
     return taken
 
@@ -211,12 +210,12 @@ async def _rewrite(tx: Transaction, install_id: InstallId, upload: Upload, gone:
 
 
 async def _set_reach(tx: Transaction, install_id: InstallId, before: Upload) -> None:
-    """How far the upload reaches now, as `process.keep_upload` has it: as far as any copy of an item in it."""
+    """How far the upload reaches now, as `take.keep_uploads` has it: as far as any copy of an item in it."""
     now = await erasure.upload(tx, install_id, before.seq)
     if now is None:
         return
-    rivals = await payloads.rivals(tx, install_id, now)
-    reaches = [corrected(last_t, offset_ms) for _, offset_ms, _, last_t in rivals]
+    (rivals,) = await payloads.rivals(tx, [(install_id, now)])
+    reaches = [corrected(one.last_t, one.offset_ms) for one in rivals]
     await erasure.set_reach(tx, install_id, now.seq, max([corrected(now.last_t, now.offset_ms), *reaches]))
 
 

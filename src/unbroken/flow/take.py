@@ -6,7 +6,7 @@ A record that cannot be kept must not keep those behind it waiting: it becomes a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import InstallId
@@ -17,7 +17,7 @@ from unbroken.log.contract import LeaseLost, Record
 from unbroken.store import dead_letters, payloads, timelines, tombstones
 from unbroken.store.contract import StoreUnavailable
 from unbroken.store.dead_letters import DeadLetter
-from unbroken.store.payloads import Upload
+from unbroken.store.payloads import Kept, Rival, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,13 +33,16 @@ _RECORDS_AT_ONCE: Final = 32
 _PARTITIONS_AT_ONCE: Final = 8
 
 
+_Opened = tuple[int, Record, Upload | str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What was read of a partition: each record as an upload, or why it is none."""
 
     partition: int
     epoch: int
-    records: Sequence[tuple[int, Record, Upload | str]]
+    records: Sequence[_Opened]
 
 
 class Taker:
@@ -127,28 +130,25 @@ class Taker:
         now_ms = self._context.clock.now_ms()
 
         async def keep(tx: Transaction) -> list[DeadLetter]:
-            letters: list[DeadLetter] = []
+            waiting = await self._of_somebody(tx, [one for read in batch for one in read.records])
+            letters = [_letter(at, record, one, now_ms) for at, record, one in waiting if isinstance(one, str)]
+            await keep_uploads(tx, [(record, one) for _, record, one in waiting if isinstance(one, Upload)])
+            for letter in letters:
+                await dead_letters.add(tx, letter)
             for read in batch:
-                for position, record, upload in read.records:
-                    if await self._is_of_nobody(tx, record):
-                        continue
-                    if isinstance(upload, Upload):
-                        await keep_upload(tx, record, upload)
-                    else:
-                        letters.append(_letter(position, record, upload, now_ms))
-                        await dead_letters.add(tx, letters[-1])
                 await self._context.log.commit(tx, read.partition, read.epoch, read.records[-1][0])
             return letters
 
         for letter in await self._context.store.write(keep):
             self._tell(letter)
 
-    async def _is_of_nobody(self, tx: Transaction, record: Record) -> bool:
-        """Whether its install was erased while the upload waited: then it is dropped, and its traces are purged."""
-        erased = await tombstones.find(tx, self._context.vault.tombstone(record.install_id), "install")
-        if erased is not None:
-            await tombstones.soil(tx, erased[1])
-        return erased is not None
+    async def _of_somebody(self, tx: Transaction, waiting: Sequence[_Opened]) -> list[_Opened]:
+        """Without those whose install was erased while they waited: they are dropped, and their traces are purged."""
+        digests = [self._context.vault.tombstone(record.install_id) for _, record, _ in waiting]
+        receipts = await tombstones.receipts_of(tx, digests, "install")
+        for receipt_id in {one for one in receipts if one is not None}:
+            await tombstones.soil(tx, receipt_id)
+        return [one for one, receipt_id in zip(waiting, receipts, strict=True) if receipt_id is None]
 
 
 def _letter(position: int, record: Record, trouble: str, now_ms: int) -> DeadLetter:
@@ -170,26 +170,40 @@ def upload_of(position: int, record: Record) -> Upload:
     return Upload(position, record.received_at, offset_ms, first_t, last_t, reach_ms, record.body)
 
 
-async def keep_upload(tx: Transaction, record: Record, upload: Upload) -> None:
-    """Keep an upload and mark the timeline it changes, from the earliest item whose place in time it may change.
+async def keep_uploads(tx: Transaction, uploads: Sequence[tuple[Record, Upload]]) -> None:
+    """Keep uploads, and mark each timeline that they change, from the earliest item whose place in time may change.
 
     A copy of an item under another clock offset moves that item, so both uploads must be read wherever one of them
     reaches. An install that was erased in the meantime has nothing to keep.
     """
-    install_id = InstallId(record.install_id)
-    rivals = await payloads.rivals(tx, install_id, upload)
-    from_ms = min(
-        [corrected(upload.first_t, upload.offset_ms), *(corrected(first_t, offset) for _, offset, first_t, _ in rivals)]
-    )
-    if not await timelines.mark_upload_due(tx, install_id, from_ms):
-        return
-    await keep_with_rivals(tx, install_id, upload, rivals)
+    waiting = [(InstallId(record.install_id), upload) for record, upload in uploads]
+    while waiting:
+        first = dict(reversed(waiting))
+        await _keep_one_each(tx, list(first.items()))
+        waiting = [one for one in waiting if first[one[0]] is not one[1]]  # must see what became of the first
 
 
-async def keep_with_rivals(
-    tx: Transaction, install_id: InstallId, upload: Upload, rivals: Sequence[tuple[int, int, int, int]]
-) -> None:
-    """Keep an upload; it and each of `rivals` (`payloads.rivals`) will be read wherever one of them reaches."""
-    reach_ms = max([upload.reach_ms, *(corrected(last_t, offset_ms) for _, offset_ms, _, last_t in rivals)])
-    await payloads.add(tx, install_id, upload, reach_ms)
-    await payloads.extend(tx, install_id, [seq for seq, *_ in rivals], upload.reach_ms)
+async def _keep_one_each(tx: Transaction, uploads: Sequence[Kept]) -> None:
+    """Keep one upload of each of some installs."""
+    with_rivals = list(zip(uploads, await payloads.rivals(tx, uploads), strict=True))
+    marks = [(install_id, _changes_from(upload, rivals)) for (install_id, upload), rivals in with_rivals]
+    are_there = await timelines.mark_uploads_due(tx, marks)
+    await keep_with_rivals(tx, [one for one, is_there in zip(with_rivals, are_there, strict=True) if is_there])
+
+
+def _changes_from(upload: Upload, rivals: Sequence[Rival]) -> int:
+    firsts = (corrected(one.first_t, one.offset_ms) for one in rivals)
+    return min([corrected(upload.first_t, upload.offset_ms), *firsts])
+
+
+async def keep_with_rivals(tx: Transaction, uploads: Sequence[tuple[Kept, Sequence[Rival]]]) -> None:
+    """Keep uploads; each, and each of its rivals, will be read wherever one of them reaches."""
+    reaching = [
+        (install_id, replace(upload, reach_ms=_reach_ms(upload, rivals))) for (install_id, upload), rivals in uploads
+    ]
+    await payloads.add(tx, reaching)
+    await payloads.extend(tx, [(of, one.seq, upload.reach_ms) for (of, upload), rivals in uploads for one in rivals])
+
+
+def _reach_ms(upload: Upload, rivals: Sequence[Rival]) -> int:
+    return max([upload.reach_ms, *(corrected(one.last_t, one.offset_ms) for one in rivals)])

@@ -96,6 +96,10 @@ class Transaction(Protocol):
         """Run a statement without an answer; the number of rows it changed."""
         ...
 
+    async def each(self, statement: str, rows: Sequence[Sequence[Value]]) -> list[list[Row]]:
+        """Every row of the answer to a statement for each of `rows`, as if it were asked for one after the other."""
+        ...
+
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """Run a statement without an answer once for each of `rows`, in their order."""
         ...

@@ -123,6 +123,11 @@ class HeldTransaction:
         """See `Transaction.run`."""
         return int(await self._run(lambda tx: tx.run(statement, *values)))
 
+    async def each(self, statement: str, rows: Sequence[Sequence[Value]]) -> list[list[Row]]:
+        """See `Transaction.each`."""
+        answers: list[list[Row]] = await self._run(lambda tx: tx.each(statement, rows))
+        return answers
+
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """See `Transaction.many`."""
         await self._run(lambda tx: tx.many(statement, rows))

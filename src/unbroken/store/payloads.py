@@ -61,18 +61,18 @@ _RIVALS: Final = (
 _EXTEND: Final = "UPDATE payloads SET reach_ms = $3 WHERE install_id = $1 AND seq = $2 AND reach_ms < $3"
 
 
-async def add(tx: Transaction, install_id: InstallId, upload: Upload, reach_ms: int) -> None:
-    """Keep an upload, to be read by every window up to `reach_ms`."""
-    await tx.run(
+Kept = tuple[InstallId, Upload]
+"""An upload of an install."""
+
+
+async def add(tx: Transaction, uploads: Sequence[Kept]) -> None:
+    """Keep uploads, each to be read by every window up to its reach."""
+    await tx.many(
         _ADD,
-        install_id,
-        upload.seq,
-        upload.received_at,
-        upload.offset_ms,
-        upload.first_t,
-        upload.last_t,
-        reach_ms,
-        upload.body,
+        [
+            (install_id, u.seq, u.received_at, u.offset_ms, u.first_t, u.last_t, u.reach_ms, u.body)
+            for install_id, u in uploads
+        ],
     )
 
 
@@ -94,13 +94,22 @@ async def of_install(tx: Transaction, install_id: InstallId, received_by: int) -
     return [(install_id, Upload(*row)) for row in await tx.all(_OF_INSTALL, install_id, received_by)]
 
 
-async def rivals(tx: Transaction, install_id: InstallId, upload: Upload) -> list[tuple[int, int, int, int]]:
-    """Earlier uploads under another clock offset that may hold copies: (seq, offset_ms, first_t, last_t)."""
-    rows = await tx.all(_RIVALS, install_id, upload.first_t, upload.last_t, upload.offset_ms)
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """An earlier upload under another clock offset that may hold copies."""
+
+    seq: int
+    offset_ms: int
+    first_t: int
+    last_t: int
 
 
-async def extend(tx: Transaction, install_id: InstallId, seqs: Sequence[int], reach_ms: int) -> None:
-    """Let uploads be read by every window that reaches `reach_ms`."""
-    for seq in seqs:
-        await tx.run(_EXTEND, install_id, seq, reach_ms)
+async def rivals(tx: Transaction, uploads: Sequence[Kept]) -> list[list[Rival]]:
+    """Of each of some uploads."""
+    asked = [(install_id, one.first_t, one.last_t, one.offset_ms) for install_id, one in uploads]
+    return [[Rival(*row) for row in rows] for rows in await tx.each(_RIVALS, asked)]
+
+
+async def extend(tx: Transaction, reaches: Sequence[tuple[InstallId, int, int]]) -> None:
+    """Let uploads be read by every window up to an instant: (install, seq, reach_ms)."""
+    await tx.many(_EXTEND, reaches)

@@ -75,7 +75,8 @@ _MARK_DUE: Final = (
     f"{_AGAIN}"
 )
 _MARK_UPLOAD_DUE: Final = (
-    f"INSERT INTO due (user_id, from_ms, version) SELECT user_id, $2, $3 FROM installs WHERE install_id = $1{_AGAIN}"
+    "INSERT INTO due (user_id, from_ms, version) SELECT user_id, $2, $3 FROM installs WHERE install_id = $1"
+    f"{_AGAIN} RETURNING from_ms"
 )
 _MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, $3){_AGAIN} RETURNING from_ms, version"
 _DUE: Final = (
@@ -118,12 +119,12 @@ async def mark_due(tx: Transaction, install_id: InstallId, user_id: UserId, from
         tx.wake()
 
 
-async def mark_upload_due(tx: Transaction, install_id: InstallId, from_ms: int) -> bool:
-    """Mark the timeline of whoever an install belongs to; False where the install is not there any more."""
-    is_there = await tx.run(_MARK_UPLOAD_DUE, install_id, from_ms, _first_version()) == 1
-    if is_there:
+async def mark_uploads_due(tx: Transaction, uploads: Sequence[tuple[InstallId, int]]) -> list[bool]:
+    """Mark the timelines of whoever some installs belong to, each from an instant on; which of them are there."""
+    marked = await tx.each(_MARK_UPLOAD_DUE, [(one, from_ms, _first_version()) for one, from_ms in uploads])
+    if any(marked):
         tx.wake()  # it may be another worker's to compute
-    return is_there
+    return [bool(rows) for rows in marked]
 
 
 async def mark(tx: Transaction, user_id: UserId, from_ms: int) -> Due:

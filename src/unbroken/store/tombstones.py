@@ -42,6 +42,12 @@ async def find(tx: Transaction, digest: bytes, kind: Kind) -> tuple[AppId, bytes
     return (row[0], row[1]) if row else None
 
 
+async def receipts_of(tx: Transaction, digests: Sequence[bytes], kind: Kind) -> list[bytes | None]:
+    """Of each of some keyed hashes, the id of the receipt if what it stands for was erased."""
+    found = await tx.each(_FIND, [(digest, kind) for digest in digests])
+    return [rows[0][1] if rows else None for rows in found]
+
+
 async def add(tx: Transaction, app_id: AppId, kind: Kind, digests: Sequence[bytes], receipt_id: bytes) -> None:
     """Remember what was erased."""
     await tx.many(_ADD, [(digest, app_id, kind, receipt_id) for digest in digests])

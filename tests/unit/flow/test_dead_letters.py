@@ -51,15 +51,15 @@ async def test_those_behind_a_damaged_record_are_processed(platform):
 
 async def test_one_that_breaks_the_transaction_takes_no_other_with_it(platform, monkeypatch):
     poisoned, well = await platform.register(), await platform.register()
-    keep = take.keep_upload
+    keep = take.keep_uploads
 
-    async def fail_for_one(tx, record, upload):
-        if record.install_id.hex() == poisoned.install_id:
+    async def fail_for_one(tx, uploads):
+        if any(record.install_id.hex() == poisoned.install_id for record, _ in uploads):
             raise ZeroDivisionError
-        await keep(tx, record, upload)
+        await keep(tx, uploads)
 
     with monkeypatch.context() as patched:
-        patched.setattr(take, "keep_upload", fail_for_one)
+        patched.setattr(take, "keep_uploads", fail_for_one)
         await platform.upload(well, [FIX])
         await platform.upload(poisoned, [FIX])
         await platform.upload(well, [FIX | {"t": T + 1}])
@@ -80,11 +80,11 @@ async def test_a_store_that_is_away_makes_no_dead_letter(platform, monkeypatch):
     phone = await platform.register()
     await platform.upload(phone, [FIX])
 
-    async def away(tx, record, upload):
+    async def away(tx, uploads):
         raise StoreUnavailable
 
     with monkeypatch.context() as patched:
-        patched.setattr(take, "keep_upload", away)
+        patched.setattr(take, "keep_uploads", away)
         with pytest.raises(StoreUnavailable):
             await platform.settle()
 

@@ -6,22 +6,24 @@ step they wait for it twenty times, and each of them still reads as if it were a
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from unbroken.store.postgres import together
 from unbroken.store.postgres.transaction import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from unbroken.store.postgres.together import Statements
     from unbroken.store.postgres.transaction import Asked, Running
+    from unbroken.store.sql import Numbered
 
 
 class MetAfterWriting(Exception):
     """A call that has written something asks for what another one holds: they must be run one after the other."""
 
 
-async def side_by_side(connection: Any, statements: Statements, calls: Sequence[Running[Any]]) -> None:
+async def side_by_side(connection: Any, calls: Sequence[Running[Any]]) -> None:
     """Drive calls that begin by holding something, each to its end.
 
     One that meets another is given up and has no outcome: it left nothing, and must be run again after the others.
@@ -36,7 +38,7 @@ async def side_by_side(connection: Any, statements: Statements, calls: Sequence[
         for call in going:
             held.grant(call)
         for asked in _alike(going):
-            await _answer(connection, statements, asked)
+            await _answer(connection, asked)
         going = [call for call in going if call.asked is not None]
 
 
@@ -78,17 +80,25 @@ def _sort(asked: Asked) -> object:
     return asked if asked.statement is None else (asked.kind, asked.statement.text)
 
 
-async def _answer(connection: Any, statements: Statements, calls: Sequence[Running[Any]]) -> None:
+async def _answer(connection: Any, calls: Sequence[Running[Any]]) -> None:
     asked = [call.asked for call in calls if call.asked is not None]
     first, values = asked[0], [one.values for one in asked]
     answers: Sequence[Any] = [None] * len(calls)
     if first.statement is None or len(asked) == 1:
         answers = [await first.put(connection)]
     elif first.kind is Kind.ROWS:
-        answers = await statements.rows(connection, first.statement, values)
+        answers = await together.rows_of_each(connection, first.statement, values)
     elif first.kind is Kind.COUNT:
-        answers = await statements.counts(connection, first.statement, values)
+        answers = await together.counts(connection, first.statement, values)
+    elif first.kind is Kind.EACH:
+        answers = await _of_each(connection, first.statement, values)
     else:
-        await statements.many(connection, first.statement, [row for rows in values for row in rows])
+        await together.many(connection, first.statement, [row for rows in values for row in rows])
     for call, answer in zip(calls, answers, strict=True):
         call.go_on(answer)
+
+
+async def _of_each(connection: Any, statement: Numbered, asked: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """The answers to each, of calls that ask for many themselves."""
+    answers = iter(await together.rows_of_each(connection, statement, [row for rows in asked for row in rows]))
+    return [list(islice(answers, len(rows))) for rows in asked]

@@ -18,8 +18,6 @@ from unbroken.store.postgres.trouble import READ_ONLY, is_conflict, is_lost, may
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from unbroken.store.postgres.together import Statements
-
 
 class Job(NamedTuple):
     """A call, who waits for its outcome, and the clock that ends the waiting for its turn."""
@@ -66,7 +64,7 @@ class Refused(Exception):
         self.is_away = is_away
 
 
-async def run(connection: Any, statements: Statements, jobs: Sequence[Job], care: Care) -> Told:
+async def run(connection: Any, jobs: Sequence[Job], care: Care) -> Told:
     """Run each call to its end; begin and commit are the business of the caller.
 
     Raises:
@@ -78,7 +76,7 @@ async def run(connection: Any, statements: Statements, jobs: Sequence[Job], care
     for job in left:
         job.late.cancel()  # its turn has come
     if care is Care.SIDE_BY_SIDE:
-        told, left, has_written = await _beside(connection, statements, left)
+        told, left, has_written = await _beside(connection, left)
         if has_written and left:
             return told + await _rest(connection, left)
     return told + await _in_turn(connection, left, care, is_alone=len(jobs) == 1)
@@ -98,13 +96,13 @@ async def _in_turn(connection: Any, jobs: Sequence[Job], care: Care, *, is_alone
     return [(job.waiter, await _next(connection, job.call, care, is_alone=is_alone)) for job in jobs]
 
 
-async def _beside(connection: Any, statements: Statements, jobs: Sequence[Job]) -> tuple[Told, list[Job], bool]:
+async def _beside(connection: Any, jobs: Sequence[Job]) -> tuple[Told, list[Job], bool]:
     """Run those side by side that begin by holding something; the jobs that are left, and whether they wrote."""
     started = [(Running(job.call), job) for job in jobs]
     holding = [one for one in started if one[0].asked is not None and one[0].asked.kind is Kind.BESIDE]
     if len(holding) < 2:
         holding = []
-    await _in_step(connection, statements, [running for running, _ in holding])
+    await _in_step(connection, [running for running, _ in holding])
     told = [(job.waiter, running.outcome) for running, job in started if running.outcome is not None]
     for running, _ in started:
         if running.asked is not None:
@@ -113,9 +111,9 @@ async def _beside(connection: Any, statements: Statements, jobs: Sequence[Job]) 
     return told, [job for running, job in started if running.outcome is None], has_written
 
 
-async def _in_step(connection: Any, statements: Statements, calls: Sequence[Running[Any]]) -> None:
+async def _in_step(connection: Any, calls: Sequence[Running[Any]]) -> None:
     try:
-        await side_by_side(connection, statements, calls)
+        await side_by_side(connection, calls)
     except MetAfterWriting:
         raise Again(Care.ONE_BY_ONE) from None
     except Exception as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from unbroken.store.sql import renamed
 
@@ -46,77 +47,81 @@ def _asked(number: int) -> str:
     return f"asked.p{number}"
 
 
-class Statements:
-    """What statements are for many calls; knows what the server says of the types of their parameters."""
+_types: Final[WeakKeyDictionary[Any, dict[str, tuple[str, ...]]]] = WeakKeyDictionary()
+"""What the server of a connection said of the types of a statement's parameters."""
 
-    def __init__(self) -> None:
-        self._types: dict[str, tuple[str, ...]] = {}
 
-    async def rows(self, connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[list[Any]]:
-        """The rows of the answer to each."""
-        if not statement.only_reads:
-            return await self._changed(connection, statement, asked)
-        once = {tuple(values): turn for turn, values in reversed(list(enumerate(asked)))}
-        turns = sorted(once.values())
-        found = await self._read(connection, statement, [asked[turn] for turn in turns])
-        answers = dict(zip(turns, found, strict=True))
-        return [answers[once[tuple(values)]] for values in asked]
+async def rows_of_each(connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[list[Any]]:
+    """The rows of the answer to each."""
+    if not statement.only_reads:
+        return await _changed(connection, statement, asked)
+    once = {tuple(values): turn for turn, values in reversed(list(enumerate(asked)))}
+    turns = sorted(once.values())
+    found = await _read(connection, statement, [asked[turn] for turn in turns])
+    answers = dict(zip(turns, found, strict=True))
+    return [answers[once[tuple(values)]] for values in asked]
 
-    async def counts(self, connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[int]:
-        """How many rows each changed."""
-        text = await self._insert(connection, statement)
-        if text is None or _MAY_LEAVE_OUT.search(text):
-            return [len(rows) for rows in await self._one_by_one(connection, statement, asked)]
-        await connection.execute(text, *_columns(asked))
-        return [1] * len(asked)
 
-    async def many(self, connection: Any, statement: Numbered, rows: Sequence[Sequence[Value]]) -> None:
-        """Run it for each of the rows."""
-        text = await self._insert(connection, statement)
-        if text is None:
-            await connection.executemany(statement.text, rows)
-        else:
-            await connection.execute(text, *_columns(rows))
+async def counts(connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[int]:
+    """How many rows each changed."""
+    text = await _insert(connection, statement)
+    if text is None or _MAY_LEAVE_OUT.search(text):
+        return [len(rows) for rows in await _one_by_one(connection, statement, asked)]
+    await connection.execute(text, *_columns(asked))
+    return [1] * len(asked)
 
-    async def _read(self, connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[list[Any]]:
-        if len(asked) == 1:
-            return [await connection.fetch(statement.text, *asked[0])]
-        arrays = _Arrays.of(await self._types_of(connection, statement))
-        text = (
-            f"SELECT asked.turn, found.* FROM {arrays.unnest}"
-            f" CROSS JOIN LATERAL ({renamed(statement.text, _asked)} OFFSET 0) AS found"
-        )
-        return _by_turn(await connection.fetch(text, *_columns(asked)), len(asked))
 
-    async def _changed(self, connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[list[Any]]:
-        text = await self._insert(connection, statement)
-        if text is None or _MAY_LEAVE_OUT.search(text):
-            return await self._one_by_one(connection, statement, asked)
-        return [[tuple(row)] for row in await connection.fetch(text, *_columns(asked))]
+async def many(connection: Any, statement: Numbered, rows: Sequence[Sequence[Value]]) -> None:
+    """Run it for each of the rows."""
+    text = await _insert(connection, statement)
+    if text is None:
+        await connection.executemany(statement.text, rows)
+    else:
+        await connection.execute(text, *_columns(rows))
 
-    async def _one_by_one(
-        self, connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]
-    ) -> list[list[Any]]:
-        """Tell it for each of them, and let each changed row say for whom it was."""
-        comma = "," if _RETURNING.search(statement.text) else " RETURNING"
-        text = f"{statement.text}{comma} ${statement.count + 1}::int"
-        rows = await connection.fetchmany(text, [(*values, turn) for turn, values in enumerate(asked, 1)])
-        return _by_turn([(row[-1], *row[:-1]) for row in map(tuple, rows)], len(asked))
 
-    async def _insert(self, connection: Any, statement: Numbered) -> str | None:
-        """The text that inserts many rows in their order; None where the statement is no plain INSERT of one row."""
-        known = _INSERT.fullmatch(statement.text)
-        if known is None:
-            return None
-        arrays = _Arrays.of(await self._types_of(connection, statement))
-        values = renamed(known["values"], _asked)
-        return f"{known['head']} SELECT {values} FROM {arrays.unnest} ORDER BY asked.turn{known['rest']}"
+async def _read(connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[list[Any]]:
+    if len(asked) == 1:
+        return [await connection.fetch(statement.text, *asked[0])]
+    arrays = _Arrays.of(await _types_of(connection, statement))
+    text = (
+        f"SELECT asked.turn, found.* FROM {arrays.unnest}"
+        f" CROSS JOIN LATERAL ({renamed(statement.text, _asked)} OFFSET 0) AS found"
+    )
+    return _by_turn(await connection.fetch(text, *_columns(asked)), len(asked))
 
-    async def _types_of(self, connection: Any, statement: Numbered) -> tuple[str, ...]:
-        if statement.text not in self._types:
-            prepared = await connection.prepare(statement.text)
-            self._types[statement.text] = tuple(one.name for one in prepared.get_parameters())
-        return self._types[statement.text]
+
+async def _changed(connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[list[Any]]:
+    text = await _insert(connection, statement)
+    if text is None or _MAY_LEAVE_OUT.search(text):
+        return await _one_by_one(connection, statement, asked)
+    return [[tuple(row)] for row in await connection.fetch(text, *_columns(asked))]
+
+
+async def _one_by_one(connection: Any, statement: Numbered, asked: Sequence[Sequence[Value]]) -> list[list[Any]]:
+    """Tell it for each of them, and let each changed row say for whom it was."""
+    comma = "," if _RETURNING.search(statement.text) else " RETURNING"
+    text = f"{statement.text}{comma} ${statement.count + 1}::int"
+    rows = await connection.fetchmany(text, [(*values, turn) for turn, values in enumerate(asked, 1)])
+    return _by_turn([(row[-1], *row[:-1]) for row in map(tuple, rows)], len(asked))
+
+
+async def _insert(connection: Any, statement: Numbered) -> str | None:
+    """The text that inserts many rows in their order; None where the statement is no plain INSERT of one row."""
+    known = _INSERT.fullmatch(statement.text)
+    if known is None:
+        return None
+    arrays = _Arrays.of(await _types_of(connection, statement))
+    values = renamed(known["values"], _asked)
+    return f"{known['head']} SELECT {values} FROM {arrays.unnest} ORDER BY asked.turn{known['rest']}"
+
+
+async def _types_of(connection: Any, statement: Numbered) -> tuple[str, ...]:
+    known = _types.setdefault(connection, {})
+    if statement.text not in known:
+        prepared = await connection.prepare(statement.text)
+        known[statement.text] = tuple(one.name for one in prepared.get_parameters())
+    return known[statement.text]
 
 
 def _columns(rows: Sequence[Sequence[Value]]) -> list[list[Value]]:

@@ -13,6 +13,7 @@ from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, Row, Value
+from unbroken.store.postgres import together
 from unbroken.store.postgres.trouble import trouble
 from unbroken.store.sql import numbered
 
@@ -31,6 +32,8 @@ class Kind(IntEnum):
     """The rows of an answer."""
     COUNT = auto()
     """How many rows a statement changed."""
+    EACH = auto()
+    """The rows of the answer to a statement for each of many values."""
     MANY = auto()
     """Nothing, after a statement was run for each of many rows."""
     LOOK = auto()
@@ -46,7 +49,7 @@ class Asked:
 
     Args:
         statement: what the server is to be told; None for a look and a hold.
-        values: of the statement's parameters; for `MANY` those of each row; for a hold the keys.
+        values: of the statement's parameters; for `EACH` and `MANY` those of each row; for a hold the keys.
     """
 
     __slots__ = ("kind", "look", "statement", "transaction", "values")
@@ -76,8 +79,10 @@ class Asked:
             return None  # calls that are run one after the other hold everything
         if self.kind is Kind.ROWS:
             return await connection.fetch(self.statement.text, *self.values)
+        if self.kind is Kind.EACH:
+            return await together.rows_of_each(connection, self.statement, self.values)
         if self.kind is Kind.MANY:
-            return await connection.executemany(self.statement.text, self.values)
+            return await together.many(connection, self.statement, self.values)
         tag = await connection.execute(self.statement.text, *self.values)
         count = tag.rpartition(" ")[2]  # INSERT 0 1, UPDATE 2
         return int(count) if count.isdigit() else 0
@@ -126,6 +131,15 @@ class PostgresTransaction:
         count: int = await Asked(self, Kind.COUNT, said, values)
         self.has_written |= said.only_changes and count > 0
         return count
+
+    async def each(self, statement: str, rows: Sequence[Sequence[Value]]) -> list[list[Row]]:
+        """See `Transaction.each`."""
+        said = self._said(statement, rows)
+        if not rows:
+            return []
+        answers = await Asked(self, Kind.EACH, said, rows)
+        self.has_written |= said.only_changes and any(answers)
+        return [[tuple(row) for row in answer] for answer in answers]
 
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """See `Transaction.many`."""

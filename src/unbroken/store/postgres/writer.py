@@ -24,7 +24,6 @@ from unbroken.store.postgres.commit import Unsure, commit
 from unbroken.store.postgres.connection import Limits
 from unbroken.store.postgres.group import Again, Care, Job, Refused, caused, named, run
 from unbroken.store.postgres.primary import takes_writes
-from unbroken.store.postgres.together import Statements
 from unbroken.store.postgres.transaction import Outcome
 from unbroken.store.postgres.trouble import is_lost, may_pass
 
@@ -78,7 +77,6 @@ class Writer:
         self._ring = ring
         self._limits = limits or Limits()
         self._connection: Any = None
-        self._statements = Statements()
         self._jobs: deque[Job] = deque()
         self._behind: deque[Job] = deque()
         self._passed = 0
@@ -178,7 +176,7 @@ class Writer:
     async def _attempt(self, jobs: Sequence[Job], care: Care) -> Told:
         connection = await self._begin()
         try:
-            told = await run(connection, self._statements, jobs, care)
+            told = await run(connection, jobs, care)
             if told:
                 await self._commit(connection, has_written=any(outcome.has_written for _, outcome in told))
             else:  # all who waited are gone

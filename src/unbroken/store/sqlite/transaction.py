@@ -71,6 +71,10 @@ class SqliteTransaction:
         except Exception as error:
             raise self._fail(error) from error
 
+    async def each(self, statement: str, rows: Sequence[Sequence[Value]]) -> list[list[Row]]:
+        """See `Transaction.each`."""
+        return [self._answer(statement, values) for values in rows]
+
     async def many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """See `Transaction.many`."""
         self._refuse_if_failed()
