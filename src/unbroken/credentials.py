@@ -52,6 +52,11 @@ NAMES: Final = {
 PREFIXES: Final = {kind: f"unb_{kind}_" for kind in Kind}
 """How a credential of each kind begins."""
 
+PATTERN: Final = (
+    r"\bunb_(?:(?:app|code|inst|key)_[0-9a-f]{24}[0-9A-Za-z_-]{43}[0-9a-f]{8}\b|(?:user|tick)_[0-9A-Za-z_-]{64})"
+)
+"""What scanners look for; of the regular expressions that RE2 knows, too (docs/how-to/rotate-a-key.md)."""
+
 _LABELS: Final = {kind: kind.encode() for kind in Kind}
 _ID_CHARACTERS: Final = 24
 _OPAQUE_CHARACTERS: Final = _ID_CHARACTERS + 43 + 8
@@ -135,6 +140,10 @@ class Vault:
         """What an erased id is remembered as (linking.md, erasure)."""
         return _hmac(self.pepper, b"tombstone" + id_)
 
+    def seal_entry(self, position: int, previous: bytes, content: bytes) -> bytes:
+        """The hash of an entry of the audit log, over its place, the hash before it (32 bytes), and its content."""
+        return _hmac(_audit_key(self.signing_key), position.to_bytes(8, "big") + previous + content)
+
     def receipt_seed(self) -> bytes:
         """The 32 bytes that the receipts' Ed25519 key is made of."""
         return self.receipt_key or _hmac(self.signing_key, b"receipts")
@@ -160,6 +169,11 @@ class Vault:
 
     def _signature(self, kind: Kind, content: bytes) -> bytes:
         return _hmac(self.signing_key, _LABELS[kind] + content)[:_SIGNATURE_BYTES]
+
+
+@lru_cache(maxsize=4)
+def _audit_key(signing_key: bytes) -> bytes:
+    return _hmac(signing_key, b"audit log")
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:

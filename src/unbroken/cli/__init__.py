@@ -7,6 +7,7 @@ import typer
 from unbroken.cli import (
     apps,
     archives,
+    audit,
     cluster_demo,
     dead_letters,
     demo,
@@ -52,6 +53,7 @@ program.command("move")(move.move)
 program.command("purge")(purge.purge)
 program.command("retention")(retention.retention)
 program.command("verify")(verify.verify)
+program.add_typer(audit.program, name="audit")
 
 
 def main() -> None:

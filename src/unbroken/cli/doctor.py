@@ -224,11 +224,10 @@ def _keys_of_app(app: App, in_force: Sequence[Key], now_ms: int) -> Iterator[Fin
         hint = f"unbroken key create --app {app.app_id.hex()} --name NAME --scope user.link"
         yield _warning("keys of apps", f"The app {app.name} has no key in force, so nothing can link: {hint}")
     for key in in_force:
-        if key.expires_at < now_ms + _EXPIRES_SOON_MS:
+        if key.successor is None and key.expires_at < now_ms + _EXPIRES_SOON_MS:
             days = (key.expires_at - now_ms) // _DAY_MS
-            yield _warning(
-                "keys of apps", f"The key {key.name} of {app.name} expires in {days} days. Create its successor."
-            )
+            hint = f"unbroken key rotate {key.key_id.hex()}"
+            yield _warning("keys of apps", f"The key {key.name} of {app.name} expires in {days} days: {hint}")
 
 
 def _well(check: str, sentence: str) -> Finding:

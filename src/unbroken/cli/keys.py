@@ -15,6 +15,7 @@ from unbroken.domain.errors import InvalidRequest
 from unbroken.domain.ids import AppId, KeyId
 
 if TYPE_CHECKING:
+    from unbroken.flow.administer import CreatedKey
     from unbroken.store.access import Key
 
 program = typer.Typer(help="API keys: what the customer's server calls with.", no_args_is_help=True)
@@ -38,15 +39,14 @@ def create(
     with errors_as_sentences(json=json):
         target, scopes = AppId(id_of(app, "an app")), [_scope(text) for text in dict.fromkeys(scope)]
         made = run(data, lambda context: administer.create_key(context, target, name, scopes, expires_days))
-        facts = {
-            "key_id": made.key_id.hex(),
-            "api_key": made.api_key,
-            "expires_at": wire.iso(made.expires_at_ms),
-        }
         if json:
-            print_json(facts)
+            print_json(_made(made))
         else:
-            print_facts(f"The key {name} was created. Keep it: it is not shown again.", facts)
+            print_facts(f"The key {name} was created. Keep it: it is not shown again.", _made(made))
+
+
+def _made(made: CreatedKey) -> dict[str, str]:
+    return {"key_id": made.key_id.hex(), "api_key": made.api_key, "expires_at": wire.iso(made.expires_at_ms)}
 
 
 @program.command("list")
@@ -63,6 +63,30 @@ def list_(app: AppOption, data: Data = DATA_DEFAULT, json: Json = False) -> None
             columns = ("key_id", "name", "scopes", "expires_at", "revoked_at", "last_used_at")
             rows = [[key[column] for column in columns] for key in keys]
             print_table([column.upper() for column in columns], rows, empty="This app has no key yet.")
+
+
+@program.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id of the key that is to end.")],
+    *,
+    overlap_days: Annotated[int, typer.Option(help="How long both are in force; 30 at most.")] = 7,
+    expires_days: Annotated[int, typer.Option(help="How long the successor lives.")] = 365,
+    data: Data = DATA_DEFAULT,
+    json: Json = False,
+) -> None:
+    """Create the successor of a key, with its name and scopes; the old one ends after the overlap."""
+    from unbroken.flow import rotate as step  # noqa: PLC0415
+
+    with errors_as_sentences(json=json):
+        target = KeyId(id_of(key_id, "a key"))
+        made = run(
+            data,
+            lambda context: step.rotate_key(context, target, overlap_days=overlap_days, expires_days=expires_days),
+        )
+        if json:
+            print_json(_made(made))
+        else:
+            print_facts("The successor was created. Keep it: it is not shown again.", _made(made))
 
 
 @program.command()
@@ -92,6 +116,7 @@ def _view(key: Key) -> dict[str, Any]:
         "expires_at": wire.iso(key.expires_at),
         "revoked_at": _when(key.revoked_at),
         "last_used_at": _when(key.last_used_at),
+        "successor": None if key.successor is None else key.successor.hex(),
     }
 
 

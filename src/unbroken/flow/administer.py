@@ -11,6 +11,8 @@ from unbroken.domain.app import App, Linking, LinkTicket, Policy, Precedence, Sc
 from unbroken.domain.errors import Conflict, InvalidRequest, NotFound
 from unbroken.domain.ids import AppId, FactId, KeyId
 from unbroken.domain.ledger.facts import FactKind
+from unbroken.flow import audit
+from unbroken.flow.audit import Event, What
 from unbroken.flow.retention import refuse_policy
 from unbroken.store import access, ledger, timelines
 from unbroken.store.access import Key
@@ -63,7 +65,12 @@ async def create_app(context: Context, name: str) -> CreatedApp:
     app_id = AppId(context.randomness.id("app", context.wall.now_ms()))
     secret = write_opaque(Kind.APP_SECRET, app_id, context.randomness.secret(SECRET_BYTES))
     app = App(app_id, name, is_disabled=False, policy=Policy())
-    await context.store.write(lambda tx: access.add_app(tx, app, context.vault.digest(secret), now_ms))
+
+    async def add(tx: Transaction) -> None:
+        await access.add_app(tx, app, context.vault.digest(secret), now_ms)
+        audit.note(context, tx, Event(What.APP_CREATED, OPERATOR, app_id))
+
+    await context.store.write(add)
     return CreatedApp(app_id, secret)
 
 
@@ -91,6 +98,7 @@ async def set_app_disabled(context: Context, app_id: AppId, disabled: bool) -> A
     async def change(tx: Transaction) -> App:
         app = await _existing(tx, app_id)
         await access.set_app_disabled(tx, app_id, is_disabled=disabled)
+        audit.note(context, tx, Event(What.APP_STOPPED if disabled else What.APP_STARTED, OPERATOR, app_id))
         await timelines.add_change_of_apps(tx, context.clock.now_ms())
         return replace(app, is_disabled=disabled)
 
@@ -132,7 +140,7 @@ async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]
         await refuse_policy(tx, app_id, app.policy, policy, context.clock.now_ms())
         if policy != app.policy:
             await access.set_policy(tx, app_id, policy)
-            await _record_policy(context, tx, app_id, policy)
+            await _record_policy(context, tx, app, policy)
             await timelines.add_change_of_apps(tx, context.clock.now_ms())
         return policy
 
@@ -148,12 +156,15 @@ def policy_with(policy: Policy, changes: Mapping[str, str]) -> Policy:
     return replace(policy, **{name: _parse(name, value) for name, value in changes.items()})
 
 
-async def _record_policy(context: Context, tx: Transaction, app_id: AppId, policy: Policy) -> None:
-    now_ms = context.clock.now_ms()
+async def _record_policy(context: Context, tx: Transaction, app: App, policy: Policy) -> None:
+    app_id, now_ms = app.app_id, context.clock.now_ms()
     last_at = await ledger.last_at(tx, app_id, now_ms + CLOCK_TOLERANCE_MS)
     fact_id = FactId(context.randomness.id("fact", now_ms))
     entry = Entry(fact_id, max(now_ms, last_at + 1), FactKind.POLICY_CHANGED, OPERATOR, fields=asdict(policy))
     await ledger.append(tx, app_id, entry)
+    before = asdict(app.policy)
+    changed = {name: value for name, value in asdict(policy).items() if value != before[name]}
+    audit.note_fact(context, tx, app_id, entry, {"policy": changed})
 
 
 def policy_as_text(policy: Policy) -> dict[str, str | int]:
@@ -218,24 +229,34 @@ async def create_key(
     if not 1 <= expires_days <= KEY_LIFE_MAX_DAYS:
         raise _bad("expires_days", f"A key lives 1 to {KEY_LIFE_MAX_DAYS} days.")
     now_ms = context.wall.now_ms()
-    key_id = KeyId(context.randomness.id("key", now_ms))
-    text = write_opaque(Kind.API_KEY, key_id, context.randomness.secret(SECRET_BYTES))
-    expires_at = now_ms + expires_days * DAY_MS
-    key = Key(key_id, app_id, name, frozenset(scopes), now_ms, expires_at, revoked_at=None, last_used_at=None)
+    made = make_key(context, now_ms, expires_days)
 
     async def add(tx: Transaction) -> None:
         await _existing(tx, app_id)
-        await _refuse_too_many(tx, app_id, now_ms)
-        await access.add_key(tx, key, context.vault.digest(text))
+        await add_key(context, tx, Key(made.key_id, app_id, name, frozenset(scopes), now_ms, made.expires_at_ms), made)
+        audit.note(context, tx, Event(What.KEY_CREATED, OPERATOR, app_id, more={"key": made.key_id.hex()}))
 
     await context.store.write(add)
-    return CreatedKey(key_id, text, expires_at)
+    return made
 
 
-async def _refuse_too_many(tx: Transaction, app_id: AppId, now_ms: int) -> None:
-    in_force = [key for key in await access.keys_of_app(tx, app_id) if is_in_force(key, now_ms)]
+def make_key(context: Context, now_ms: int, expires_days: int) -> CreatedKey:
+    """A new key that nobody knows of yet."""
+    key_id = KeyId(context.randomness.id("key", now_ms))
+    text = write_opaque(Kind.API_KEY, key_id, context.randomness.secret(SECRET_BYTES))
+    return CreatedKey(key_id, text, now_ms + expires_days * DAY_MS)
+
+
+async def add_key(context: Context, tx: Transaction, key: Key, made: CreatedKey) -> None:
+    """Write a new key.
+
+    Raises:
+        Conflict: the app has ten keys that are in force.
+    """
+    in_force = [one for one in await access.keys_of_app(tx, key.app_id) if is_in_force(one, key.created_at)]
     if len(in_force) >= KEYS_MAX:
         raise Conflict(f"The app has {KEYS_MAX} keys that are in force; revoke one first.")
+    await access.add_key(tx, key, context.vault.digest(made.api_key))
 
 
 def is_in_force(key: Key, now_ms: int) -> bool:
@@ -265,15 +286,32 @@ async def revoke_key(context: Context, key_id: KeyId) -> Key:
     """
 
     async def end(tx: Transaction) -> Key:
-        if await access.key_by_id(tx, key_id) is None:
-            raise NotFound(f"There is no key {key_id.hex()}.")
-        await access.revoke_key(tx, key_id, context.wall.now_ms())
-        await timelines.add_change_of_apps(tx, context.clock.now_ms())
-        found = await access.key_by_id(tx, key_id)
-        assert found is not None
-        return found[0]
+        key = await existing_key(tx, key_id)
+        await end_key(context, tx, key, OPERATOR)
+        return await existing_key(tx, key_id)
 
     return await context.store.write(end)
+
+
+async def existing_key(tx: Transaction, key_id: KeyId) -> Key:
+    """A key of any app.
+
+    Raises:
+        NotFound.
+    """
+    found = await access.key_by_id(tx, key_id)
+    if found is None:
+        raise NotFound(f"There is no key {key_id.hex()}.")
+    return found[0]
+
+
+async def end_key(context: Context, tx: Transaction, key: Key, actor: str) -> bool:
+    """Revoke a key in this transaction; whether it was not yet."""
+    if not await access.revoke_key(tx, key.key_id, context.wall.now_ms()):
+        return False
+    await timelines.add_change_of_apps(tx, context.clock.now_ms())
+    audit.note(context, tx, Event(What.KEY_REVOKED, actor, key.app_id, more={"key": key.key_id.hex()}))
+    return True
 
 
 def _check_name(name: str) -> None:

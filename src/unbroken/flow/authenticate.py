@@ -31,6 +31,7 @@ _USE_NOTED_WITHIN_S: Final = 1.0
 """A call does not wait longer for it, where the database takes no changes for a while."""
 
 _ADMITTED_MAX: Final = 10_000
+_REVOKED: Final = "This API key was revoked."
 
 NO_KEY: Final = KeyId(bytes(ID_BYTES))
 """The operator at the command line acts as an app's server that needs no key."""
@@ -45,12 +46,18 @@ class AppCaller:
 
 @dataclass(frozen=True, slots=True)
 class KeyCaller:
-    """The customer's server, with an API key."""
+    """The customer's server, with an API key.
+
+    Args:
+        rotated_at: when the key was given a successor, if it was; then it ends at `ends_at` (system's clock).
+    """
 
     app: App
     key_id: KeyId
     scopes: frozenset[Scope]
     name: str
+    rotated_at: int | None = None
+    ends_at: int = 0
 
     @property
     def actor(self) -> str:
@@ -173,9 +180,26 @@ async def _key(context: Context, token: str) -> KeyCaller:
     key, _, app = found
     _refuse_ended(key, now_ms)
     used_at = await _note_use(context, key, now_ms)
-    caller = KeyCaller(_running(app), key.key_id, key.scopes, key.name)
+    caller = KeyCaller(_running(app), key.key_id, key.scopes, key.name, key.rotated_at, key.expires_at)
     admitted[digest] = Admitted(caller, now_ms, min(used_at + _USE_NOTED_EVERY_MS, key.expires_at))
     return caller
+
+
+async def still_admitted(tx: Transaction, caller: KeyCaller) -> access.InForce:
+    """The app of a key, in the transaction of a change: nothing is changed by a key after its revocation was durable.
+
+    A call may have been let in long before, as its body came late, or the database took its time.
+
+    Raises:
+        Unauthenticated, AppDisabled.
+    """
+    found = await access.in_force(tx, caller.app.app_id, caller.key_id)
+    assert found is not None, "apps are not deleted"
+    if found.is_revoked:
+        raise Unauthenticated(_REVOKED)
+    if caller.key_id != NO_KEY:
+        _running(found.app)
+    return found
 
 
 async def _admitted(context: Context) -> dict[bytes, Admitted]:
@@ -197,7 +221,7 @@ def _known(admitted: dict[bytes, Admitted], digest: bytes, now_ms: int) -> AppCa
 
 def _refuse_ended(key: access.Key, now_ms: int) -> None:
     if key.revoked_at is not None:
-        raise Unauthenticated("This API key was revoked.")
+        raise Unauthenticated(_REVOKED)
     if key.expires_at <= now_ms:
         raise Unauthenticated("This API key has expired.")
 

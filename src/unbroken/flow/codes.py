@@ -26,6 +26,9 @@ from unbroken.domain.install import State
 from unbroken.domain.ledger.facts import Linked
 from unbroken.domain.ledger.fold import situation_of
 from unbroken.domain.link import Situation, Ticket, Whose, decide_link
+from unbroken.flow import audit
+from unbroken.flow.audit import Event, What
+from unbroken.flow.authenticate import still_admitted
 from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.repeat import refuse_another_body
@@ -34,7 +37,8 @@ from unbroken.store import access, identity, traces
 from unbroken.store.access import Code
 
 if TYPE_CHECKING:
-    from unbroken.domain.ids import AppId, ExternalId, InstallId
+    from unbroken.domain.app import App
+    from unbroken.domain.ids import ExternalId, InstallId
     from unbroken.domain.link import Row
     from unbroken.flow.authenticate import InstallCaller, KeyCaller
     from unbroken.flow.context import Context
@@ -67,16 +71,15 @@ async def mint(context: Context, caller: KeyCaller, external_id: object, same: R
     async def write(tx: Transaction) -> wire.AuthCode:
         if same is not None:
             await refuse_another_body(context, tx, same)
-        known = await _mintable(tx, caller.app.app_id, external_id)
+        known = await _mintable(tx, (await still_admitted(tx, caller)).app, external_id)
         return await _write_code(context, tx, caller, known, same.key if same is not None else None)
 
     return await context.store.write(write)
 
 
-async def _mintable(tx: Transaction, app_id: AppId, said: object) -> ExternalId:
+async def _mintable(tx: Transaction, app: App, said: object) -> ExternalId:
     """The external id that a code may be made for."""
-    app = await access.app_by_id(tx, app_id)
-    assert app is not None, "its key was just admitted"
+    app_id = app.app_id
     external_id = app.policy.external_id_of(said)
     if external_id is None:
         raise InvalidExternalId
@@ -100,6 +103,7 @@ async def _write_code(
     if minted_for is not None:
         await access.void_minted(tx, caller.app.app_id, minted_for)
     await access.add_code(tx, context.vault.digest(text), minted, minted_for)
+    audit.note(context, tx, Event(What.CODE_MINTED, caller.actor, minted.app_id, external_id=external_id))
     return wire.AuthCode(text, wire.iso(minted.expires_at))
 
 
@@ -175,9 +179,35 @@ _HINTS = {
 
 async def link_with(recording: Recording, found: Found, install_id: InstallId, *, is_pristine: bool) -> None:
     """Spend the code and record the link; the caller has seen that nothing refuses it."""
-    await access.redeem(recording.tx, found.digest, install_id)
+    await _spend(recording, found, install_id)
     link_id = FactId(recording.new_id("link"))
     await record_link(recording, install_id, found.code.external_id, is_pristine=is_pristine, link_id=link_id)
+
+
+async def _spend(recording: Recording, found: Found, install_id: InstallId) -> None:
+    await access.redeem(recording.tx, found.digest, install_id)
+    code, actor = found.code, f"install:{install_id.hex()}"
+    spent = Event(What.CODE_REDEEMED, actor, code.app_id, install_id, external_id=code.external_id)
+    audit.note(recording.context, recording.tx, spent)
+
+
+async def note_reuse(context: Context, text: str, install_id: InstallId | None = None) -> None:
+    """A code that an install has spent was shown by another one: whoever sent it along, or read it, is not alone.
+
+    Written down once for each code, in a transaction of its own, as the call was refused.
+    """
+    digest = context.vault.digest(text)
+
+    async def note(tx: Transaction) -> None:
+        code = await access.code(tx, digest)
+        if code is None or code.redeemed_by is None or not await access.mark_code_reused(tx, digest):
+            return
+        actor = "app" if install_id is None else f"install:{install_id.hex()}"
+        first = {"redeemed_by": audit.name_of(context, code.redeemed_by)}
+        reused = Event(What.CODE_REUSED, actor, code.app_id, install_id, external_id=code.external_id, more=first)
+        audit.note(context, tx, reused)
+
+    await context.store.write(note)
 
 
 async def record_link(
@@ -233,8 +263,10 @@ async def redeem(context: Context, caller: InstallCaller, text: str, same: Repea
 
     try:
         return await context.store.write(link)
-    except Refusal:
+    except Refusal as refusal:
         await refused.keep(context)
+        if isinstance(refusal, AuthCodeUsed):
+            await note_reuse(context, text, caller.install_id)
         raise
 
 
@@ -270,7 +302,7 @@ async def _link(recording: Recording, found: Found, refused: Refused) -> None:
     refuse(row)
     recording.actor = found.code.actor
     if recording.people.install(install_id).is_linked:  # row 9: the code is spent all the same
-        await access.redeem(recording.tx, found.digest, install_id)
+        await _spend(recording, found, install_id)
         return
     await link_with(recording, found, install_id, is_pristine=not use[1])
     await recording.save()

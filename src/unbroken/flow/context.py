@@ -23,6 +23,7 @@ class Context:
         clock: the platform's time; in a lab it is a header's.
         wall: the system's time, in a lab too: for the life of API keys, and for leases.
         lab: whether this is a lab.
+        account: whose account of the operating system a command runs under, for the audit log; empty in a server.
     """
 
     store: Store
@@ -33,6 +34,7 @@ class Context:
     vault: Vault
     standings: Standings
     lab: bool
+    account: str = ""
 
     def behind(self) -> Context:
         """The same for work that nobody waits for (`Store.behind`)."""

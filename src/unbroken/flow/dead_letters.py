@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import NotFound
+from unbroken.domain.ids import InstallId
+from unbroken.flow import audit
+from unbroken.flow.administer import OPERATOR
+from unbroken.flow.audit import Event, What
 from unbroken.flow.take import keep_uploads, upload_of
 from unbroken.log.contract import Record
 from unbroken.store import dead_letters
@@ -82,5 +86,11 @@ async def drop(context: Context, install_id: bytes, position: int) -> None:
     Raises:
         NotFound: there is none.
     """
-    if not await context.store.write(lambda tx: dead_letters.drop(tx, install_id, position)):
-        raise NotFound
+
+    async def give_up(tx: Transaction) -> None:
+        if not await dead_letters.drop(tx, install_id, position):
+            raise NotFound
+        event = Event(What.DEAD_LETTER_DROPPED, OPERATOR, install_id=InstallId(install_id), more={"upload": position})
+        audit.note(context, tx, event)
+
+    await context.store.write(give_up)

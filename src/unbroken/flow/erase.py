@@ -5,7 +5,7 @@ Keyed hashes remember only that there was somebody. One install, or a stretch of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from unbroken import wire
@@ -13,7 +13,8 @@ from unbroken.domain.errors import InstallGone, NotFound
 from unbroken.domain.ids import FactId, parse_id
 from unbroken.domain.ledger.facts import FactKind, Linked, Registered, Renamed, Unlinked, UserDisabled, UserEnabled
 from unbroken.domain.ledger.forget import forget
-from unbroken.flow.authenticate import InstallCaller, KeyCaller
+from unbroken.flow import audit
+from unbroken.flow.authenticate import InstallCaller, KeyCaller, still_admitted
 from unbroken.flow.dry_run import DryRun, unless_dry
 from unbroken.flow.person_facts import facts_of_installs
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
@@ -40,6 +41,8 @@ async def erase(context: Context, caller: Reader, user_id: str, *, dry_run: bool
     """
 
     async def run(tx: Transaction) -> tuple[wire.Receipt, erasure.Found | None]:
+        if isinstance(caller, KeyCaller):
+            await still_admitted(tx, caller)
         before = await _receipt_of(context, tx, caller, user_id)
         if before is not None:
             return before, None
@@ -137,11 +140,12 @@ class Erasing:
         await tombstones.add_receipt(self.tx, self.app_id, receipt_id, wire.encode(receipt).decode())
         return receipt
 
-    async def record(self, entry: Entry) -> None:
-        """Say in the ledger that something was erased."""
+    async def record(self, entry: Entry, user_id: UserId) -> None:
+        """Say in the ledger, and in the audit log, that something of a person was erased."""
         if self.dry_run:  # takes no id from the sequence of a seeded lab: the real call gets that one
             return
         await ledger.append(self.tx, self.app_id, entry)
+        audit.note_fact(self.context, self.tx, self.app_id, replace(entry, user_id=user_id))
 
     def new_fact_id(self, now_ms: int) -> FactId:
         """The id of such a fact; see `record`."""
@@ -162,7 +166,7 @@ async def _erase(erasing: Erasing, found: erasure.Found) -> wire.Receipt:
         await timelines.add_erased(tx, digest(install_id), now_ms)
     fields = {"users": [digest(user_id).hex() for user_id in found.users]}
     fact_id = erasing.new_fact_id(now_ms)
-    await erasing.record(Entry(fact_id, now_ms, FactKind.ERASED, erasing.actor, fields=fields))
+    await erasing.record(Entry(fact_id, now_ms, FactKind.ERASED, erasing.actor, fields=fields), found.users[0])
     receipt = wire.Receipt(
         receipt_id=receipt_id.hex(),
         application_id=app_id.hex(),

@@ -19,6 +19,7 @@ from unbroken.domain.ids import InstallId, UserId
 from unbroken.domain.late_windows import LateWindows
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.standing import Standing
+from unbroken.flow.authenticate import still_admitted
 from unbroken.flow.dry_run import DryRun
 from unbroken.flow.erase import Erasing, kept_receipt
 from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
@@ -61,6 +62,7 @@ async def erase_install(context: Context, caller: KeyCaller, install_id: str, *,
     """
 
     async def run(tx: Transaction) -> _Done:
+        await still_admitted(tx, caller)
         install = await install_of_app(tx, caller, install_id)
         before = await tombstones.find(tx, context.vault.tombstone(install.install_id), "install")
         if before is not None:
@@ -110,6 +112,7 @@ async def erase_items(
         raise InvalidRequest(message, details=(("to", message),))
 
     async def run(tx: Transaction) -> _Done:
+        await still_admitted(tx, caller)
         of = await person(tx, caller, user_id)
         installs = [one.install_id for one in await identity.read_installs_of(tx, of.app_id, of.user_id)]
         await _refuse_expired(tx, installs, from_ms)
@@ -285,4 +288,4 @@ async def _record(erasing: Erasing, receipt: wire.Receipt, user_id: UserId, inst
         user_id=user_id,
         fields={name: value for name, value in named.items() if value is not None},
     )
-    await erasing.record(entry)
+    await erasing.record(entry, user_id)

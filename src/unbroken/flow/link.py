@@ -66,7 +66,7 @@ class _Asked:
     def __init__(self, context: Context, caller: KeyCaller, install_id: str, body: wire.Link) -> None:
         self.context = context
         self.app_id = caller.app.app_id
-        self.actor = caller.actor
+        self.caller = caller
         self.body = body
         parsed = parse_id(install_id)
         self.install_id = None if parsed is None else InstallId(parsed)
@@ -74,7 +74,7 @@ class _Asked:
         self.refused = Refused(caller.app.app_id, self.install_id or InstallId(b""))
 
     async def decide_and_record(self, tx: Transaction, *, dry_run: bool) -> wire.Linked:
-        recording = await Recording.of_app(self.context, tx, self.app_id, self.actor)
+        recording = await Recording.of_key(self.context, tx, self.caller)
         self.external_id = recording.app.policy.external_id_of(self.body.external_id)
         self.refused.begin()
         row, looked_at = await self._decide(recording)

@@ -10,9 +10,12 @@ from unbroken.domain.ids import parse_external_id
 from unbroken.domain.ledger.people import People, Span, activation_id
 from unbroken.domain.payload import Outcome
 from unbroken.domain.standing import REASONS, STATES, standing_of
+from unbroken.flow import audit
 from unbroken.flow.as_of import Believed, believed
+from unbroken.flow.audit import Event, What
 from unbroken.flow.items import LATEST_MS
 from unbroken.flow.pages import read_cursor, write_cursor
+from unbroken.flow.tokens import app_of
 from unbroken.flow.whose import Person, person, writer
 from unbroken.store import identity, ledger, users
 
@@ -76,16 +79,19 @@ async def merge_metadata(context: Context, caller: InstallCaller, fields: Mappin
 
     Raises:
         InvalidRequest: more keys than a user may have.
-        InstallGone, InstallDisabled, InstallDeactivated.
+        AppDisabled, InstallGone, InstallDisabled, InstallDeactivated.
     """
 
     async def merge(tx: Transaction) -> dict[str, str]:
+        await app_of(tx, caller)
         user_id = (await writer(tx, caller)).user_id
         merged = {**await users.metadata(tx, user_id), **fields}
         if len(merged) > wire.METADATA_KEYS_MAX:
             message = f"A user has at most {wire.METADATA_KEYS_MAX} metadata keys."
             raise InvalidRequest(message, details=(("", message),))
         await users.set_metadata(tx, user_id, merged)
+        actor = f"install:{caller.install_id.hex()}"
+        audit.note(context, tx, Event(What.METADATA_WRITTEN, actor, caller.app_id, caller.install_id, user_id))
         return merged
 
     return await context.store.write(merge)

@@ -33,10 +33,15 @@ class NotGenuine(Exception):
 
 def signed(vault: Vault, receipt: wire.Receipt) -> wire.Receipt:
     """The receipt with the platform's signature."""
+    members = sign(vault, wire.plain(receipt))
+    return msgspec.structs.replace(receipt, key_id=members["key_id"], signature=members["signature"])
+
+
+def sign(vault: Vault, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Members of a JSON object, signed as a receipt is: with `key_id` and `signature` among them."""
     private = _private(vault)
-    named = msgspec.structs.replace(receipt, key_id=key_id(private.public_key()))
-    signature = private.sign(_content(wire.plain(named)))
-    return msgspec.structs.replace(named, signature=base64.b64encode(signature).decode())
+    named = {**members, "key_id": key_id(private.public_key())}
+    return {**named, "signature": base64.b64encode(private.sign(_content(named))).decode()}
 
 
 def verify(receipt: bytes, public: Ed25519PublicKey) -> wire.Receipt:
@@ -46,13 +51,23 @@ def verify(receipt: bytes, public: Ed25519PublicKey) -> wire.Receipt:
         NotGenuine: it is no receipt, was signed by another key, or was changed.
     """
     found, members = _read(receipt)
-    if found.key_id != key_id(public):
-        raise NotGenuine(f"It was signed with the key {found.key_id or '(none)'}, not with {key_id(public)}.")
+    check(members, public)
+    return found
+
+
+def check(members: Mapping[str, Any], public: Ed25519PublicKey) -> None:
+    """Let members of a JSON object pass that `sign` signed.
+
+    Raises:
+        NotGenuine.
+    """
+    signer, signature = members.get("key_id"), members.get("signature")
+    if signer != key_id(public):
+        raise NotGenuine(f"It was signed with the key {signer or '(none)'}, not with {key_id(public)}.")
     try:
-        public.verify(_bytes_of(found.signature), _content(members))
+        public.verify(_bytes_of(signature if isinstance(signature, str) else ""), _content(members))
     except (InvalidSignature, ValueError):
         raise NotGenuine("It was changed after it was signed.") from None
-    return found
 
 
 def public_key(vault: Vault) -> Ed25519PublicKey:
@@ -90,11 +105,26 @@ def _private(vault: Vault) -> Ed25519PrivateKey:
 
 
 def _read(receipt: bytes) -> tuple[wire.Receipt, dict[str, Any]]:
+    members = members_of(receipt)
     try:
-        members = json.loads(receipt, object_pairs_hook=_once_each)
         return wire.convert(members, wire.Receipt), members
-    except (ValueError, RecursionError, msgspec.ValidationError):
+    except msgspec.ValidationError:
         raise NotGenuine("This is no receipt.") from None
+
+
+def members_of(text: bytes) -> dict[str, Any]:
+    """The members of a JSON object.
+
+    Raises:
+        NotGenuine: it is none, or one stands there twice.
+    """
+    try:
+        members = json.loads(text, object_pairs_hook=_once_each)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict):
+        raise NotGenuine("This is no receipt.")
+    return members
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from unbroken.domain.ledger.facts import KINDS, Fact, Registered, Said
 from unbroken.domain.ledger.fold import apply, instant
 from unbroken.domain.ledger.people import People
 from unbroken.domain.standing import Standing, standing_of
+from unbroken.flow import audit
+from unbroken.flow.authenticate import NO_KEY, still_admitted
 from unbroken.flow.facts import fields_of
 from unbroken.store import access, identity, ledger, reach, saving, timelines
 from unbroken.store.ledger import Entry
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from unbroken.domain.install import Install
     from unbroken.domain.ledger.people import Span
     from unbroken.domain.user import User
+    from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
     from unbroken.store.reach import Lying, OfInstall
@@ -68,10 +71,19 @@ class Recording:
         Whoever calls was let in by an earlier read. A policy that was changed since stands before his fact in the
         ledger, so the fact must be decided under it ("policies are those in force at that point").
         """
-        found = await access.app_in_force(tx, app_id)
+        found = await access.in_force(tx, app_id, NO_KEY)
         assert found is not None
-        app, policy_since = found
-        return cls(context, tx, app, actor, reason, policy_since)
+        return cls(context, tx, found.app, actor, reason, found.policy_since)
+
+    @classmethod
+    async def of_key(cls, context: Context, tx: Transaction, caller: KeyCaller, reason: str | None = None) -> Recording:
+        """The same for a call with a key, which must be in force still.
+
+        Raises:
+            Unauthenticated, AppDisabled.
+        """
+        found = await still_admitted(tx, caller)
+        return cls(context, tx, found.app, caller.actor, reason, found.policy_since)
 
     @property
     def app_id(self) -> AppId:
@@ -163,7 +175,9 @@ class Recording:
         """
         at = instant(self.context.clock.now_ms(), named, [self.policy_since, *(touched or [])])
         blank = Fact(fact_id, 0, at, said)
-        position = await ledger.append(self.tx, self.app_id, entry_of(blank, self.actor, self.reason))
+        entry = entry_of(blank, self.actor, self.reason)
+        position = await ledger.append(self.tx, self.app_id, entry)
+        audit.note_fact(self.context, self.tx, self.app_id, entry)
         fact = replace(blank, position=position)
         apply(self.people, fact)
         if isinstance(said, Registered):

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken import wire
-from unbroken.domain.errors import AppDisabled, InvalidRequest
+from unbroken.domain.errors import AppDisabled, AuthCodeUsed, InvalidRequest
 from unbroken.domain.ids import FactId, InstallId, UserId
 from unbroken.domain.install import form_of
 from unbroken.domain.ledger.facts import Registered
 from unbroken.domain.standing import REASONS, STATES, Standing
-from unbroken.flow import codes
+from unbroken.flow import audit, codes
+from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
 from unbroken.flow.tokens import new_credential, user_token
 from unbroken.store import access, saving
@@ -60,9 +61,16 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         app = caller.app if caller is not None else await _app_of(tx, found)
         actor = "app" if found is None else found.code.actor
         recording = await Recording.of_app(context, tx, app.app_id, actor)
+        if recording.app.is_disabled:  # since its secret was looked at
+            raise AppDisabled
         return await _create(recording, _Asked(body, key, digest), found)
 
-    return await context.store.write(create)
+    try:
+        return await context.store.write(create)
+    except AuthCodeUsed:
+        assert body.authentication_code is not None
+        await codes.note_reuse(context, body.authentication_code)
+        raise
 
 
 def _check_key(key: str | None) -> None:
@@ -108,6 +116,8 @@ async def _again(
     assert current is not None
     credential = new_credential(context, install_id)
     await access.replace_credential(tx, install_id, current.digest, context.vault.digest(credential), key)
+    renewed = Event(What.CREDENTIAL_RENEWED, f"install:{install_id.hex()}", app.app_id, install_id)
+    audit.note(context, tx, renewed)
     return _reply(recording, install_id, credential)
 
 

@@ -20,7 +20,9 @@ from unbroken.domain.app import Policy, policy_of
 from unbroken.domain.errors import Conflict, InvalidRequest, NotFound, Refusal
 from unbroken.domain.ids import AppId, UserId
 from unbroken.domain.late_windows import LateWindows
-from unbroken.flow.administer import policy_with
+from unbroken.flow import audit
+from unbroken.flow.administer import OPERATOR, policy_with
+from unbroken.flow.audit import Event, What
 from unbroken.flow.difference import Difference, difference_of
 from unbroken.flow.pace import Pace
 from unbroken.flow.replay_user import inputs, look, record, side_of, told_of
@@ -270,6 +272,8 @@ class _Runner:
             await timelines.begin_again(tx, user_id)
             await put(tx, user_id, told_of(side))
             await rows.drop_side(tx, self._scope, user_id)
+            app_id = self.report.app_id
+            audit.note(self._context, tx, Event(What.TIMELINE_SWITCHED, OPERATOR, app_id, user_id=user_id))
             if self.report.is_tried:
                 await record(self._context, tx, self.report.app_id, user_id, self.report.policy.late_window_days)
             return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unbroken.domain.ids import FactId
 from unbroken.domain.ledger.facts import FactKind
-from unbroken.flow import encoding
+from unbroken.flow import audit, encoding
 from unbroken.flow.administer import OPERATOR
 from unbroken.flow.difference import Both
 from unbroken.flow.timeline import load_all, told_anew
@@ -73,3 +73,4 @@ async def record(context: Context, tx: Transaction, app_id: AppId, user_id: User
         fact_id = FactId(context.randomness.id("fact", now_ms))
         entry = Entry(fact_id, now_ms, FactKind.REPLAYED, OPERATOR, install_id=install.install_id, fields=fields)
         await ledger.append(tx, app_id, entry)
+        audit.note_fact(context, tx, app_id, entry, {"late_window_days": late_window_days})

@@ -9,7 +9,9 @@ from unbroken.domain.app import policy_of
 from unbroken.domain.errors import Conflict
 from unbroken.domain.payload import DAY_MS
 from unbroken.domain.standing import Standing, standing_of
-from unbroken.flow import archive, encoding
+from unbroken.flow import archive, audit, encoding
+from unbroken.flow.administer import OPERATOR
+from unbroken.flow.audit import Event, What
 from unbroken.flow.facts import fact_of
 from unbroken.flow.proof import placed
 from unbroken.store import (
@@ -123,6 +125,8 @@ class Settling:
         await self._write_people(tx, placed(people, self._told, positions))
         for arrival in self._arrivals:
             await self._write_rest(tx, arrival, people)
+            imported = Event(What.USER_IMPORTED, OPERATOR, self._app.app_id, user_id=arrival.user_id)
+            audit.note(self._context, tx, imported)
 
     async def _append(self, tx: Transaction, told: Told) -> int:
         position = await ledger.append(tx, self._app.app_id, told.entry)
@@ -130,6 +134,7 @@ class Settling:
         if isinstance(line, archive.Policy):
             await access.set_policy(tx, self._app.app_id, policy_of(line.fields))
             await timelines.add_change_of_apps(tx, self._context.clock.now_ms())
+            audit.note_fact(self._context, tx, self._app.app_id, told.entry)
             return position
         if line.trace is not None:
             await traces.keep_trace(tx, told.entry.fact_id, line.trace)

@@ -23,6 +23,8 @@ from unbroken.domain.errors import AppDisabled, InstallCloned, InstallGone, Unau
 from unbroken.domain.ids import FactId, InstallId
 from unbroken.domain.ledger.facts import Reset
 from unbroken.domain.standing import REASONS, STATES, Standing, standing_of
+from unbroken.flow import audit
+from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
 from unbroken.store import access, identity, tombstones
 
@@ -120,9 +122,14 @@ async def renew(context: Context, caller: CredentialCaller, key: str | None) -> 
             await _refuse_clone(context, tx, caller, current, key)
         fresh = new_credential(context, install_id)
         await access.replace_credential(tx, install_id, current.digest, context.vault.digest(fresh), key)
+        audit.note(context, tx, Event(What.CREDENTIAL_RENEWED, recording.actor, recording.app_id, install_id))
         return wire.Tokens(fresh, user_token(context, recording.app, install_id, recording.standing(install_id)))
 
-    return await context.store.write(exchange)
+    try:
+        return await context.store.write(exchange)
+    except InstallCloned:
+        await _note_clone(context, caller)
+        raise
 
 
 async def reset(context: Context, caller: CredentialCaller) -> None:
@@ -141,7 +148,27 @@ async def reset(context: Context, caller: CredentialCaller) -> None:
             raise InstallCloned
         await leave(recording, _subject(caller))
 
-    await context.store.write(end)
+    try:
+        await context.store.write(end)
+    except InstallCloned:
+        await _note_clone(context, caller)
+        raise
+
+
+async def _note_clone(context: Context, caller: CredentialCaller) -> None:
+    """Two hold what one was given: the device was copied, or its backup was brought back.
+
+    Written down once for each credential, in a transaction of its own, as the call was refused.
+    """
+    install_id, digest = _subject(caller), context.vault.digest(caller.token)
+
+    async def note(tx: Transaction) -> None:
+        current = await access.current_credential(tx, install_id)
+        if current is not None and await access.mark_credential_reused(tx, digest, install_id):
+            actor = f"install:{install_id.hex()}"
+            audit.note(context, tx, Event(What.CREDENTIAL_REUSED, actor, current.app_id, install_id))
+
+    await context.store.write(note)
 
 
 async def leave(recording: Recording, install_id: InstallId) -> None:

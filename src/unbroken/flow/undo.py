@@ -19,6 +19,8 @@ from unbroken.domain.ledger.people import People
 from unbroken.domain.ledger.undo import Undone, decide_undo
 from unbroken.domain.payload import Outcome
 from unbroken.domain.standing import standing_of
+from unbroken.flow import audit
+from unbroken.flow.authenticate import still_admitted
 from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.facts import fact_of
 from unbroken.flow.person_facts import facts_of_person
@@ -56,6 +58,7 @@ async def undo(
     """
 
     async def write(tx: Transaction) -> tuple[wire.Undone, UserId | None]:
+        await still_admitted(tx, caller)
         subject = await _subject(tx, caller.app.app_id, link_id)
         answered = await answers.answer_to(tx, subject.fact_id)
         if answered is not None and await _is_cancelled(tx, caller.app.app_id, subject.fact_id):
@@ -152,7 +155,9 @@ class _Undo:
                 raise HistoryExpired
 
     async def _write(self, fact: Fact, undone: Undone, reason: str | None) -> dict[UserId, Rewritten]:
-        await ledger.append(self.tx, self.app_id, entry_of(fact, self.actor, reason))
+        entry = entry_of(fact, self.actor, reason)
+        await ledger.append(self.tx, self.app_id, entry)
+        audit.note_fact(self.context, self.tx, self.app_id, entry)
         await saving.replace(self.tx, undone.before, _touched(undone, fact.at), self.app_id)
         for install_id, install in undone.after.installs.items():
             standing = standing_of(install, undone.after.resolve(install.user))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -45,12 +45,14 @@ class Exchange:
         route: the row it matched, None until it did.
         status: of the reply; 0 while nothing was sent.
         code: of the refusal, if it was one.
+        headers: that go with the reply, whatever it is.
     """
 
     request_id: str
     route: Route | None = None
     status: int = 0
     code: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Application:
@@ -133,9 +135,17 @@ class Application:
         match = self._router.match(scope["method"], scope.get("raw_path") or scope["path"].encode())
         exchange.route = match.route
         reply = await self._dispatch(
-            match.route, match.path, scope["query_string"], headers, receive=receive, request_id=exchange.request_id
+            match.route,
+            match.path,
+            scope["query_string"],
+            headers,
+            receive=receive,
+            request_id=exchange.request_id,
+            told=exchange.headers,
         )
         exchange.status = reply.status
+        if exchange.headers:
+            reply = reply._replace(headers={**reply.headers, **exchange.headers})
         if isinstance(reply.body, bytes) and not reply.headers:
             await send_usual(scope, send, reply.status, reply.body, exchange.request_id)
         else:
@@ -145,7 +155,7 @@ class Application:
         if exchange.status:
             return  # half a reply is out: the connection is of no more use, which uvicorn sees by itself
         exchange.status, exchange.code = problems.status_of(refusal), refusal.code
-        headers = [*problems.headers_of(refusal, challenge(exchange.route)), *more]
+        headers = [*problems.headers_of(refusal, challenge(exchange.route)), *more, *_encoded(exchange.headers)]
         body = problems.body_of(refusal, exchange.request_id)
         await send_reply(send, exchange.status, body, exchange.request_id, headers=headers)
 
@@ -171,7 +181,7 @@ def _refuse_repeated(pairs: Headers) -> None:
 
 
 async def _send(send: Send, receive: Receive, reply: Reply, request_id: str, parts_type: bytes) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+    headers = _encoded(reply.headers)
     types = [value for name, value in headers if name == b"content-type"]
     others = [(name, value) for name, value in headers if name != b"content-type"]
     if isinstance(reply.body, AsyncGenerator):
@@ -180,6 +190,10 @@ async def _send(send: Send, receive: Receive, reply: Reply, request_id: str, par
         await send_reply(send, reply.status, reply.body, request_id, content_type=types[0], headers=others)
     else:
         await send_reply(send, reply.status, reply.body, request_id, headers=others)
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def _name(exchange: Exchange) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from unbroken import credentials
 from unbroken.domain.errors import InvalidRequest, Refusal, TooLarge, Unauthenticated
+from unbroken.flow.authenticate import KeyCaller
 from unbroken.server import body as bodies
 from unbroken.server import document, parameters
 from unbroken.server.authenticate import authenticate
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from unbroken.server.metrics import Metrics
     from unbroken.server.reply import Receive
     from unbroken.server.route import Caller, Route
+
+BODY_LATE_S: Final = 1.0
+"""A body that takes longer is waited for, and then the caller is looked at once more."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
@@ -57,22 +63,34 @@ class Dispatch:
         *,
         receive: Receive,
         request_id: str,
+        told: dict[str, str],
     ) -> Reply:
         """Answer one request of a row.
+
+        Args:
+            told: takes the headers that go with the reply, whatever it is, also where this raises.
 
         Raises:
             Refusal: of the checks, or the handler's own.
             Disconnected: the caller went away.
         """
-        caller = await authenticate(self._context, route, headers.get(b"authorization"))
+        loop = asyncio.get_running_loop()
+        caller, until_s = await self._admit(route, headers), loop.time() + BODY_LATE_S
+        if isinstance(caller, KeyCaller) and caller.rotated_at is not None:
+            told |= _farewell(caller.rotated_at, caller.ends_at)
         query = parameters.parse_query(route, query_string)
         key = parameters.parse_idempotency_key(route, headers.get(b"idempotency-key"))
         body = await self._body(route, caller, headers, receive)
+        if loop.time() > until_s:
+            caller = await self._admit(route, headers)
         if route.credential is Credential.APP_SECRET_OR_CODE:
             _check_code(caller, body)
         digest = _digest(route, path, query, body) if key is not None else b""
         answer = await self._handle(route, Call(caller, path, query, body, digest, key, request_id))
         return _reply(route, answer)
+
+    async def _admit(self, route: Route, headers: Mapping[bytes, bytes]) -> Caller:
+        return await authenticate(self._context, route, headers.get(b"authorization"))
 
     async def _body(self, route: Route, caller: Caller, headers: Mapping[bytes, bytes], receive: Receive) -> Any:
         length = headers.get(b"content-length", b"")
@@ -84,7 +102,7 @@ class Dispatch:
         bodies.check_media_type(headers.get(b"content-type", b""))
         bodies.check_encoding(encoding)
         content = bodies.unpack(await bodies.read_body(receive, length), encoding)
-        if caller is None and route.credential is not Credential.NONE:
+        if route.has_small_body or (caller is None and route.credential is not Credential.NONE):
             bodies.check_anonymous(content)
         if route.has_optional_body and not content:
             return None
@@ -108,11 +126,13 @@ class Dispatch:
             assert route.handler is not None, "uploads do not come here"
             answer = await route.handler(self._of(call.caller), call)
         except Refusal as refusal:
+            self._metrics.alarm(refusal.code)
             if links:
                 self._metrics.link(refusal.code)
             raise
         if not isinstance(answer, Answer):
             answer = Answer(answer)
+        self._metrics.alarm(*answer.alarms)
         if links:
             self._metrics.link("linked")
         return answer
@@ -128,6 +148,11 @@ def _check_code(caller: Caller, body: Any) -> None:
         )
     if caller is None and code is None:
         raise Unauthenticated(hint=f"This call takes: {Credential.APP_SECRET_OR_CODE.value}.")
+
+
+def _farewell(rotated_at: int, ends_at: int) -> dict[str, str]:
+    """What a key that has a successor is told: since when (RFC 9745), and until when (RFC 8594)."""
+    return {"deprecation": f"@{rotated_at // 1000}", "sunset": formatdate(ends_at / 1000, usegmt=True)}
 
 
 def _digest(route: Route, path: Mapping[str, str], query: Mapping[str, Any], body: Any) -> bytes:

@@ -7,6 +7,7 @@ methods. What it answers is the same as if it went by the table.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from unbroken.flow.uploads import take_plain
 from unbroken.server import body as bodies
 from unbroken.server import document, parameters
 from unbroken.server.authenticate import authenticate
+from unbroken.server.dispatch import BODY_LATE_S
 from unbroken.server.route import Credential, Route
 
 if TYPE_CHECKING:
@@ -74,12 +76,15 @@ async def upload(
         Refusal: as any other call.
         Disconnected: the caller went away.
     """
-    caller = await _caller(context, headers.get(b"authorization", b""))
+    loop = asyncio.get_running_loop()
+    caller, until_s = await _caller(context, headers.get(b"authorization", b"")), loop.time() + BODY_LATE_S
     if query_string:
         parameters.parse_query(ROUTE, query_string)
     encoding = headers.get(b"content-encoding", b"")
     bodies.check_media_type(headers.get(b"content-type", b""))
     sent = await bodies.read_body(receive, headers.get(b"content-length", b""))
+    if loop.time() > until_s:
+        caller = await _caller(context, headers.get(b"authorization", b""))
     body, kept = _unpack(sent, encoding) if encoding else (sent, None)
     taken = take_plain(body)
     if taken is None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+LEAKED: Final = "TOKEN_LEAKED"
+ALARMS: Final = ("AUTH_CODE_USED", "INSTALL_CLONED", LEAKED)
+"""A code shown by a second install, a credential that was spent shown again, a secret reported as found somewhere."""
+
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -28,6 +32,7 @@ class Metrics:
     Attributes:
         requests: by (route, status); a route is its template, never the caller's own text.
         links: link calls by error code, or "linked".
+        alarms: what somebody should look at, by what it is.
     """
 
     def __init__(self) -> None:
@@ -35,6 +40,7 @@ class Metrics:
         self.uploads = 0
         self.upload_bytes = 0
         self.links: defaultdict[str, int] = defaultdict(int)
+        self.alarms: dict[str, int] = dict.fromkeys(ALARMS, 0)
         self._durations: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * (len(BUCKETS_S) + 2))
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -58,6 +64,11 @@ class Metrics:
     def link(self, outcome: str) -> None:
         """Count one link call by what came of it; the error codes are those of the decision table."""
         self.links[outcome] += 1
+
+    def alarm(self, what: str, count: int = 1) -> None:
+        """Count what may be an attack; what else is handed in is none."""
+        if what in self.alarms:
+            self.alarms[what] += count
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Show a value that is read when the page is."""
@@ -84,6 +95,10 @@ class Metrics:
         for outcome, count in sorted(self.links.items()):
             links.add_metric([outcome], count)
         yield links
+        alarms = CounterMetricFamily("unbroken_alarms", "Signs of a credential in two hands.", labels=["what"])
+        for what, count in self.alarms.items():
+            alarms.add_metric([what], count)
+        yield alarms
         for name, (meaning, read) in self._gauges.items():
             yield GaugeMetricFamily(name, meaning, value=read())
         for name, (meaning, read) in self._counters.items():

@@ -16,6 +16,7 @@ from unbroken.flow.standings import Standings
 from unbroken.randomness import SeededRandomness, SystemRandomness
 from unbroken.server import data_directory
 from unbroken.server import settings as settings_of_server
+from unbroken.server.account import account
 from unbroken.server.data_directory import DATABASE_FILE, Mode
 from unbroken.server.engines import needed, open_log
 from unbroken.server.keys import KEYS_FILE, open_vault
@@ -142,9 +143,10 @@ async def open_for_command(data: Path, *, create: bool = False) -> AsyncIterator
     """
     mode = data_directory.prepare(data, Mode(lab=False)) if create else data_directory.read_mode(data)
     opened = await open_data(settings_of_server.load(data=data), mode, serving=False)
+    context = replace(opened.context, account=account())
     try:
-        await opened.context.standings.load(opened.context)
-        yield opened.context
+        await context.standings.load(context)
+        yield context
     finally:
         await opened.close()
 

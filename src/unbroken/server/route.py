@@ -76,6 +76,7 @@ class Route:
         lab: is there in lab mode only.
         reply_type: the media type of the reply.
         hidden: not in the OpenAPI document.
+        has_small_body: takes 64 KiB at most, whoever sends it.
     """
 
     method: Method
@@ -99,6 +100,7 @@ class Route:
     lab: bool = False
     reply_type: str = "application/json"
     hidden: bool = False
+    has_small_body: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a row that says not who may call.
@@ -156,8 +158,10 @@ class Answer:
             generator of bytes each part is sent as it comes, and one that raises ends the connection without an end.
         status: the row's own if None.
         headers: beside the usual ones, names in lower case.
+        alarms: what is to be counted as an alarm (`Metrics.alarm`), and how often.
     """
 
     value: Any
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    alarms: tuple[str, int] = ("", 0)

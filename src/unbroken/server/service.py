@@ -12,6 +12,8 @@ from unbroken.flow.process import Worker
 from unbroken.randomness import SystemRandomness
 from unbroken.server import data_directory, health, lab, table
 from unbroken.server.app import Application
+from unbroken.server.audit_heads import AuditHeads
+from unbroken.server.key_watch import KeyWatch
 from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
 from unbroken.server.patrol import Patrol
@@ -45,6 +47,8 @@ class Service:
             tell_dead=_tell_dead_letter,
         )
         self.patrol = Patrol(opened.context, self.metrics, settings.verify_every_s)
+        self.key_watch = KeyWatch(opened.context, self.metrics)
+        self.audit_heads = AuditHeads(opened.context, self.metrics, settings)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
         self._opened = opened
@@ -100,9 +104,13 @@ class Service:
         if self._role != "api":
             self._working = asyncio.create_task(self._work())
             self.patrol.start()
+            self.audit_heads.start()
+            self.key_watch.start()
 
     async def stop(self) -> None:
         """Finish what is begun, then let go of everything."""
+        await self.key_watch.stop()
+        await self.audit_heads.stop()
         await self.patrol.stop()
         self.worker.stop()
         if self._working is not None:

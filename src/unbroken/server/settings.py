@@ -66,6 +66,12 @@ class Settings:
     stop_timeout_s: Annotated[float, Unit("seconds", "How long a stop waits for requests in flight.")] = 10.0
     backlog: Annotated[int, Unit("connections", "How many connections may wait to be accepted.")] = 2048
     verify_every_s: Annotated[float, Unit("seconds", "How often some people are verified; 0: never.")] = 600.0
+    audit_publish_every_s: Annotated[
+        float, Unit("seconds", "How often it is said where the audit log ends; 0: never.")
+    ] = 3600.0
+    audit_file: Annotated[
+        str, Unit("file", "Where that is written to, a line each time; without one, audit-heads.jsonl beside the data.")
+    ] = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -83,8 +89,9 @@ class Settings:
         for name in ("head_timeout_s", "body_timeout_s", "reply_timeout_s", "keep_alive_s", "stop_timeout_s"):
             if not 1 <= getattr(self, name) <= _LONGEST_S:
                 raise CannotStart(f"{variable(name)} must be between 1 and {_LONGEST_S} seconds.")
-        if self.verify_every_s and not 1 <= self.verify_every_s <= _LONGEST_S:
-            raise CannotStart(f"{variable('verify_every_s')} must be 0, or between 1 and {_LONGEST_S} seconds.")
+        for name in ("verify_every_s", "audit_publish_every_s"):
+            if getattr(self, name) and not 1 <= getattr(self, name) <= _LONGEST_S:
+                raise CannotStart(f"{variable(name)} must be 0, or between 1 and {_LONGEST_S} seconds.")
 
     def _check_cluster(self) -> None:
         if self.role not in ROLES:

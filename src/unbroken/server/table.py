@@ -9,6 +9,7 @@ from unbroken.server import (
     erase_api,
     explain_api,
     export_api,
+    leak_api,
     link_api,
     people_api,
     powers_api,
@@ -35,6 +36,7 @@ def api() -> list[Route]:
         *powers_api.ROUTES,
         *erase_api.PARTS,
         *export_api.ROUTES,
+        *leak_api.ROUTES,
     ]
 
 

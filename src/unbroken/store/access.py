@@ -19,7 +19,8 @@ _APP: Final = "SELECT app_id, name, is_disabled, policy FROM apps"
 _APP_BY_ID: Final = f"{_APP} WHERE app_id = $1"
 _APP_IN_FORCE: Final = (
     "SELECT app_id, name, is_disabled, policy, (SELECT f.at FROM facts f WHERE f.app_id = $1"
-    " AND f.kind = 'policy changed' ORDER BY f.position DESC LIMIT 1) FROM apps WHERE app_id = $1"
+    " AND f.kind = 'policy changed' ORDER BY f.position DESC LIMIT 1),"
+    " (SELECT k.revoked_at FROM api_keys k WHERE k.key_id = $2) FROM apps WHERE app_id = $1"
 )
 _APPS: Final = f"{_APP} ORDER BY created_at, app_id"
 _APP_SECRET: Final = "SELECT secret_digest FROM apps WHERE app_id = $1"  # noqa: S105 - a statement
@@ -36,10 +37,24 @@ async def app_by_id(tx: Transaction, app_id: AppId) -> App | None:
     return _app(row) if row else None
 
 
-async def app_in_force(tx: Transaction, app_id: AppId) -> tuple[App, int] | None:
-    """One app, and when the policy in force was decided: 0 where it is the one that the app came with."""
-    row = await tx.one(_APP_IN_FORCE, app_id)
-    return (_app(row[:4]), row[4] or 0) if row else None
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What holds of an app and one of its keys in a transaction.
+
+    Args:
+        policy_since: when the policy was decided; 0 where it is the one that the app came with.
+        is_revoked: the key was revoked.
+    """
+
+    app: App
+    policy_since: int
+    is_revoked: bool
+
+
+async def in_force(tx: Transaction, app_id: AppId, key_id: bytes) -> InForce | None:
+    """One app, and one of its keys; any other 12 bytes are none that was revoked."""
+    row = await tx.one(_APP_IN_FORCE, app_id, key_id)
+    return InForce(_app(row[:4]), row[4] or 0, row[5] is not None) if row else None
 
 
 async def apps(tx: Transaction) -> list[App]:
@@ -86,7 +101,11 @@ def _policy(text: str) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key, without its secret. Times in epoch milliseconds of the system's clock, in a lab too."""
+    """An API key, without its secret. Times in epoch milliseconds of the system's clock, in a lab too.
+
+    Args:
+        rotated_at: when it was given a `successor`; it ends when the two have overlapped for a while.
+    """
 
     key_id: KeyId
     app_id: AppId
@@ -94,12 +113,15 @@ class Key:
     scopes: frozenset[Scope]
     created_at: int
     expires_at: int
-    revoked_at: int | None
-    last_used_at: int | None
+    revoked_at: int | None = None
+    last_used_at: int | None = None
+    rotated_at: int | None = None
+    successor: KeyId | None = None
 
 
 _KEY: Final = (
-    "SELECT key_id, app_id, name, scopes, created_at, expires_at, revoked_at, last_used_at, digest FROM api_keys"
+    "SELECT key_id, app_id, name, scopes, created_at, expires_at, revoked_at, last_used_at, rotated_at, successor,"
+    " digest FROM api_keys"
 )
 _KEY_BY_ID: Final = f"{_KEY} WHERE key_id = $1"
 _KEYS_OF_APP: Final = f"{_KEY} WHERE app_id = $1 ORDER BY created_at, key_id"
@@ -107,6 +129,11 @@ _ADD_KEY: Final = (
     "INSERT INTO api_keys (key_id, app_id, name, scopes, digest, created_at, expires_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)"
 )
+_KEYS_ENDING: Final = (
+    f"{_KEY} WHERE revoked_at IS NULL AND successor IS NULL AND expires_at > $1 AND expires_at <= $2"
+    " ORDER BY expires_at, key_id"
+)
+_ROTATE_KEY: Final = "UPDATE api_keys SET rotated_at = $2, successor = $3, expires_at = $4 WHERE key_id = $1"
 _REVOKE_KEY: Final = "UPDATE api_keys SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL"
 _USE_KEY: Final = "UPDATE api_keys SET last_used_at = $2 WHERE key_id = $1"
 
@@ -114,7 +141,7 @@ _USE_KEY: Final = "UPDATE api_keys SET last_used_at = $2 WHERE key_id = $1"
 async def key_by_id(tx: Transaction, key_id: KeyId) -> tuple[Key, bytes] | None:
     """A key and the digest of its text."""
     row = await tx.one(_KEY_BY_ID, key_id)
-    return (_key(row), bytes(row[8])) if row else None
+    return (_key(row), bytes(row[-1])) if row else None
 
 
 async def keys_of_app(tx: Transaction, app_id: AppId) -> list[Key]:
@@ -128,9 +155,19 @@ async def add_key(tx: Transaction, key: Key, digest: bytes) -> None:
     await tx.run(_ADD_KEY, key.key_id, key.app_id, key.name, scopes, digest, key.created_at, key.expires_at)
 
 
-async def revoke_key(tx: Transaction, key_id: KeyId, at: int) -> None:
-    """End a key; the first revocation stands."""
-    await tx.run(_REVOKE_KEY, key_id, at)
+async def keys_ending(tx: Transaction, from_ms: int, to_ms: int) -> list[Key]:
+    """The keys in force of all apps that have no successor and end within some time, the first to end first."""
+    return [_key(row) for row in await tx.all(_KEYS_ENDING, from_ms, to_ms)]
+
+
+async def rotate_key(tx: Transaction, key_id: KeyId, at: int, successor: KeyId, expires_at: int) -> None:
+    """Name the successor of a key, and when the key ends."""
+    await tx.run(_ROTATE_KEY, key_id, at, successor, expires_at)
+
+
+async def revoke_key(tx: Transaction, key_id: KeyId, at: int) -> bool:
+    """End a key; the first revocation stands. Whether this is it."""
+    return await tx.run(_REVOKE_KEY, key_id, at) == 1
 
 
 async def use_key(tx: Transaction, key_id: KeyId, at: int) -> None:
@@ -148,6 +185,8 @@ def _key(row: tuple[Any, ...]) -> Key:
         expires_at=row[5],
         revoked_at=row[6],
         last_used_at=row[7],
+        rotated_at=row[8],
+        successor=KeyId(row[9]) if row[9] is not None else None,
     )
 
 
@@ -171,6 +210,8 @@ _ADD_CODE: Final = (
     " VALUES ($1, $2, $3, $4, $5, $6)"
 )
 _REDEEM: Final = "UPDATE auth_codes SET redeemed_by = $2 WHERE digest = $1 AND redeemed_by IS NULL"
+_REUSE_CODE: Final = "UPDATE auth_codes SET is_reused = TRUE WHERE digest = $1 AND NOT is_reused"
+_VOID_CODE: Final = "DELETE FROM auth_codes WHERE digest = $1 AND redeemed_by IS NULL"
 _VOID_MINTED: Final = "DELETE FROM auth_codes WHERE app_id = $1 AND minted_for = $2 AND redeemed_by IS NULL"
 _FORGET_CODES: Final = "DELETE FROM auth_codes WHERE expires_at < $1"
 
@@ -195,6 +236,16 @@ async def redeem(tx: Transaction, digest: bytes, install_id: InstallId) -> bool:
     return await tx.run(_REDEEM, digest, install_id) == 1
 
 
+async def mark_code_reused(tx: Transaction, digest: bytes) -> bool:
+    """Remember that a spent code was shown by another install; whether this is the first time."""
+    return await tx.run(_REUSE_CODE, digest) == 1
+
+
+async def void_code(tx: Transaction, digest: bytes) -> bool:
+    """Take back a code that nobody has spent; whether there was one."""
+    return await tx.run(_VOID_CODE, digest) == 1
+
+
 async def void_minted(tx: Transaction, app_id: AppId, minted_for: str) -> None:
     """Take back the unspent codes of an earlier answer to the same call."""
     await tx.run(_VOID_MINTED, app_id, minted_for)
@@ -213,6 +264,9 @@ _SPEND: Final = (
     "INSERT INTO spent_credentials (digest, install_id, spent_key) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING"
 )
 _SPENT: Final = "SELECT spent_key FROM spent_credentials WHERE digest = $1 AND install_id = $2"
+_REUSE_SPENT: Final = (
+    "UPDATE spent_credentials SET is_reused = TRUE WHERE digest = $1 AND install_id = $2 AND NOT is_reused"
+)
 _REGISTRATION: Final = "SELECT install_id FROM registrations WHERE app_id = $1 AND key_digest = $2"
 _REGISTERED_IN: Final = "SELECT app_id FROM registrations WHERE key_digest = $1 ORDER BY app_id LIMIT 1"
 _ADD_REGISTRATION: Final = "INSERT INTO registrations (app_id, key_digest, install_id) VALUES ($1, $2, $3)"
@@ -250,6 +304,11 @@ async def spent_with(tx: Transaction, digest: bytes, install_id: InstallId) -> t
     """Whether a credential was spent, and with which key."""
     row = await tx.one(_SPENT, digest, install_id)
     return (True, row[0]) if row else (False, None)
+
+
+async def mark_credential_reused(tx: Transaction, digest: bytes, install_id: InstallId) -> bool:
+    """Remember that a spent credential was shown again; whether this is the first time."""
+    return await tx.run(_REUSE_SPENT, digest, install_id) == 1
 
 
 async def registration(tx: Transaction, app_id: AppId, key_digest: bytes) -> InstallId | None:

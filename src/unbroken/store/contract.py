@@ -32,6 +32,9 @@ Value: TypeAlias = int | float | str | bytes | bool | None
 
 Row: TypeAlias = tuple[Any, ...]
 
+Seal: TypeAlias = Callable[[int, bytes, bytes], bytes]
+"""The hash of an entry of the audit log: of its position, the hash before it, and its content."""
+
 T = TypeVar("T")
 
 
@@ -119,6 +122,14 @@ class Transaction(Protocol):
 
     def wake(self) -> None:
         """This call leaves something to do: wake whoever waits in `Store.woken` when it is durable."""
+        ...
+
+    def audit(self, content: bytes, seal: Seal) -> None:
+        """Write this down in the audit log if the call stays, in the transaction that makes it durable.
+
+        What the calls of a group write down is chained behind what is there when all of them have run (`store.audit`),
+        so it costs the group a statement, and the call none. Where it cannot be written, nothing of the group stays.
+        """
         ...
 
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:

@@ -21,6 +21,7 @@ OF_NOBODY: Final = frozenset(
     {
         "apps",
         "api_keys",
+        "audit",  # keyed hashes only
         "log_head",
         "log_home",
         "log_partitions",

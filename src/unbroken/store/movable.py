@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from unbroken.store.contract import CallRefused
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from unbroken.store.contract import Call, Row, Store, Transaction, Value
+    from unbroken.store.contract import Call, Row, Seal, Store, Transaction, Value
 
 T = TypeVar("T")
 
@@ -137,6 +139,14 @@ class HeldTransaction:
 
     def wake(self) -> None:
         """See `Transaction.wake`. What a move brings is not in use yet."""
+
+    def audit(self, content: bytes, seal: Seal) -> None:  # noqa: ARG002
+        """See `Transaction.audit`.
+
+        Raises:
+            CallRefused: its owner changes nothing that would have to be written down.
+        """
+        raise CallRefused("A move writes nothing down here.")
 
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """See `Transaction.elsewhere`; its owner may await anything."""

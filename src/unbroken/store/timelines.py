@@ -22,7 +22,10 @@ _ADD_CHANGE: Final = "INSERT INTO changes (install_id, standing, at) VALUES ($1,
 _CHANGES: Final = (
     "SELECT seq, install_id, standing, at FROM changes WHERE seq > $1 AND (at >= $2 OR install_id IS NULL) ORDER BY seq"
 )
-_FORGET_CHANGES: Final = "DELETE FROM changes WHERE at < $1"
+_FORGET_CHANGES: Final = (
+    "DELETE FROM changes WHERE at < $1 AND (install_id IS NOT NULL"
+    " OR seq < (SELECT max(c.seq) FROM changes c WHERE c.install_id IS NULL))"
+)
 
 
 ERASED: Final = "erased"
@@ -60,7 +63,10 @@ async def changes_after(tx: Transaction, seq: int, since_ms: int) -> list[Change
 
 
 async def forget_changes(tx: Transaction, before_ms: int) -> None:
-    """Drop changes that every valid token knows of."""
+    """Drop changes that every valid token knows of.
+
+    The last of apps stays: a process that did nothing meanwhile learns from it that one was stopped, or let go on.
+    """
     await tx.run(_FORGET_CHANGES, before_ms)
 
 

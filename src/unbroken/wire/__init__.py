@@ -43,6 +43,7 @@ from unbroken.wire.explanation import (
     RefusedLink,
 )
 from unbroken.wire.instant import EPOCH, Instant, iso, parse_iso
+from unbroken.wire.leak import LeakedTokens
 from unbroken.wire.limits import (
     BODY_MAX_ANONYMOUS_BYTES,
     BODY_MAX_BYTES,
@@ -107,6 +108,7 @@ __all__ = [
     "ItemCount",
     "ItemList",
     "ItemView",
+    "LeakedTokens",
     "Link",
     "Linked",
     "Location",

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from unbroken.testing.postgres import Schemas
 
 ON_BOTH = {
-    "test_agreement", "test_computed_twice", "test_crew", "test_dead_letters", "test_erase", "test_ingest",
-    "test_refusals", "test_register",
-    "test_retention", "test_setting_aside", "test_summary", "test_timeline", "test_undo", "test_verify",
+    "test_agreement", "test_audit", "test_computed_twice", "test_crew", "test_dead_letters", "test_erase",
+    "test_ingest", "test_refusals", "test_register", "test_retention", "test_setting_aside", "test_summary",
+    "test_timeline", "test_undo", "test_verify",
 }  # fmt: skip
 
 LONG = {

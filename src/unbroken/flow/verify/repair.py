@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unbroken.domain.ids import AppId, InstallId, UserId
-from unbroken.flow import encoding
+from unbroken.domain.ids import InstallId, UserId
+from unbroken.flow import audit, encoding
+from unbroken.flow.administer import OPERATOR
+from unbroken.flow.audit import Event, What
 from unbroken.flow.timeline_rows import put
 from unbroken.flow.verify import people, timelines
 from unbroken.flow.verify.history import Key
@@ -19,9 +21,11 @@ from unbroken.store.contract import ConstraintViolation
 from unbroken.store.timelines import EventRow
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from unbroken.flow.context import Context
     from unbroken.flow.verify.finding import Mend
-    from unbroken.store.contract import Transaction
+    from unbroken.store.contract import Call, Transaction
 
 
 async def repair(context: Context, mend: Mend) -> bool:
@@ -29,17 +33,42 @@ async def repair(context: Context, mend: Mend) -> bool:
     try:
         match mend.what:
             case "people":
-                return await context.store.write(lambda tx: _people(tx, mend.app_id, InstallId(mend.subject)))
+                return await context.store.write(_noting(context, mend, _people))
             case "strays":
-                return await context.store.write(lambda tx: _strays(tx, InstallId(mend.subject)))
+                return await context.store.write(_noting(context, mend, _strays))
             case "timeline":
-                return await _timeline(context, mend.app_id, UserId(mend.subject))
+                return await _timeline(context, mend)
     except ConstraintViolation:
         return False  # another damaged row is in the way
 
 
-async def _people(tx: Transaction, app_id: AppId, seed: InstallId) -> bool:
-    looked = await people.look(tx, app_id, seed)
+def _noting(context: Context, mend: Mend, step: Callable[[Transaction, Mend], Awaitable[bool]]) -> Call[bool]:
+    """`step`, with an entry in the audit log where it repaired something."""
+
+    async def write(tx: Transaction) -> bool:
+        is_repaired = await step(tx, mend)
+        if is_repaired:
+            _note(context, tx, mend)
+        return is_repaired
+
+    return write
+
+
+def _note(context: Context, tx: Transaction, mend: Mend) -> None:
+    is_timeline = mend.what == "timeline"
+    event = Event(
+        What.ROWS_REPAIRED,
+        OPERATOR,
+        mend.app_id or None,
+        install_id=None if is_timeline else InstallId(mend.subject),
+        user_id=UserId(mend.subject) if is_timeline else None,
+        more={"repaired": mend.what},
+    )
+    audit.note(context, tx, event)
+
+
+async def _people(tx: Transaction, mend: Mend) -> bool:
+    looked = await people.look(tx, mend.app_id, InstallId(mend.subject))
     if not looked.is_proved:
         return False
     for table, owner in sorted({(one.key.table, one.key.owner) for one in looked.differs}):
@@ -62,22 +91,25 @@ async def _rewrite(tx: Transaction, looked: people.Looked, table: str, owner: by
                 await mending.set_carrier(tx, looked.app_id, key.part, user_id)
 
 
-async def _strays(tx: Transaction, install_id: InstallId) -> bool:
+async def _strays(tx: Transaction, mend: Mend) -> bool:
+    install_id = InstallId(mend.subject)
     if await inspection.install(tx, install_id) is not None or await crosschecks.is_registered(tx, install_id):
         return False
     await mending.set_spans(tx, install_id, {})
     return True
 
 
-async def _timeline(context: Context, app_id: AppId, user_id: UserId) -> bool:
+async def _timeline(context: Context, mend: Mend) -> bool:
     """Told anew outside of the transaction, as it takes long; written only where nothing has changed meanwhile."""
-    looked = await context.store.read_long(lambda tx: timelines.look(tx, app_id, user_id))
+    user_id = UserId(mend.subject)
+    looked = await context.store.read_long(lambda tx: timelines.look(tx, mend.app_id, user_id))
     if looked is None or not looked.is_proved:
         return False
 
     async def write(tx: Transaction) -> bool:
         if await rows.due_of(tx, [user_id]) or await replay.inputs(tx, user_id) != looked.inputs:
             return False
+        _note(context, tx, mend)
         if looked.is_gone:
             await rows.drop(tx, user_id)
             return True

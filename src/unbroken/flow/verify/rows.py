@@ -33,7 +33,7 @@ def wrong_with(table: str, row: dict[str, Any]) -> list[Wrong]:
 
 _IDS: Final = frozenset(
     {"app_id", "fact_id", "install_id", "user_id", "subject", "key_id", "own_user", "link", "redirect", "holder",
-     "cause", "rival", "redeemed_by", "receipt_id", "caller"}
+     "cause", "rival", "redeemed_by", "receipt_id", "caller", "successor"}
 )  # fmt: skip
 
 
@@ -95,8 +95,10 @@ def _api_key(row: dict[str, Any]) -> list[Wrong]:
         *_when("digest", "32 bytes", _is_digest(row["digest"])),
         *_when("expires_at", "1 to 365 days after created_at", lives),
         *_when("revoked_at", "nothing, or an instant after created_at", is_revoked_after),
-        *_when(
-            "last_used_at", "nothing, or an instant", row["last_used_at"] is None or _is_instant(row["last_used_at"])
+        *(
+            (column, "nothing, or an instant")
+            for column in ("last_used_at", "rotated_at")
+            if row[column] is not None and not _is_instant(row[column])
         ),
     ]
 
@@ -218,6 +220,10 @@ _CHECKS: Final[dict[str, Callable[[dict[str, Any]], list[Wrong]]]] = {
     "users": lambda row: _when("metadata", "texts by name", _reads(row["metadata"], dict[str, str])),
     "changes": _change,
     "tombstones": _tombstone,
+    "audit": lambda row: [
+        *_when("content", "what was done", _reads(row["content"], dict[str, Any])),
+        *_when("hash", "32 bytes", _is_digest(row["hash"])),
+    ],
     "receipts": lambda row: _when("body", "a receipt", _reads(row["body"], wire.Receipt)),
     "due": lambda row: _when("version", "1 or more", isinstance(row["version"], int) and row["version"] >= 1),
 }

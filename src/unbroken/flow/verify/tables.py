@@ -18,8 +18,8 @@ TABLES: Final = (
     Table(
         "api_keys",
         ("key_id",),
-        ("name", "scopes", "digest", "created_at", "expires_at", "revoked_at", "last_used_at"),
-        (_APP,),
+        ("name", "scopes", "digest", "created_at", "expires_at", "revoked_at", "last_used_at", "rotated_at"),
+        (_APP, Reference("successor", (("api_keys", "key_id"),))),
     ),
     Table(
         "facts",
@@ -82,6 +82,7 @@ TABLES: Final = (
     ),
     Table("tombstones", ("digest",), ("kind",), (_APP, Reference("receipt_id", (("receipts", "receipt_id"),)))),
     Table("receipts", ("receipt_id",), ("body",), (_APP,)),
+    Table("audit", ("position",), ("content", "hash")),
     Table("payloads", ("install_id", "seq"), (), (Reference("install_id", (*_INSTALL, _COMING)),)),
     Table("timelines", ("user_id",), (), (Reference("user_id", _USER),)),
     Table("checkpoints", ("user_id", "at_ms"), (), (Reference("user_id", _USER),)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from unbroken.store.contract import StoreError
+from unbroken.store.contract import CallRefused, StoreError
 from unbroken.store.postgres.transaction import Outcome, Running
 from unbroken.store.postgres.trouble import trouble
 
@@ -78,7 +78,10 @@ async def only_read(connection: Any) -> None:
 
 async def _run(connection: _Counted, call: Call[T]) -> tuple[Outcome[T], Exception | None]:
     running = Running(call)
-    return await running.to_its_end(connection), running.transaction.cause
+    outcome = await running.to_its_end(connection)
+    if outcome.noted:
+        outcome = Outcome(None, CallRefused("A read may not write."))
+    return outcome, running.transaction.cause
 
 
 class _Counted:

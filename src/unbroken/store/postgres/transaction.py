@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from unbroken.store.contract import Call, CallRefused, Row, Value
+from unbroken.store.audit import Noted
+from unbroken.store.contract import Call, CallRefused, Row, Seal, Value
 from unbroken.store.postgres import together
 from unbroken.store.postgres.trouble import trouble
 from unbroken.store.sql import numbered
@@ -98,12 +99,14 @@ class Outcome(Generic[T]):
     """It has surely changed a row; False: perhaps."""
     wakes: bool = False
     """It left something to do (`Transaction.wake`)."""
+    noted: Sequence[Noted] = ()
+    """What is to be written down in the audit log (`Transaction.audit`); nothing where the call ended with an error."""
 
 
 class PostgresTransaction:
     """See `Transaction`. Begin and commit are the business of its owner."""
 
-    __slots__ = ("_failed", "cause", "has_written", "is_clean", "wakes")
+    __slots__ = ("_failed", "cause", "has_written", "is_clean", "noted", "wakes")
 
     def __init__(self) -> None:
         self._failed: Exception | None = None
@@ -115,6 +118,8 @@ class PostgresTransaction:
         """See `Outcome.has_written`."""
         self.wakes = False
         """See `Outcome.wakes`."""
+        self.noted: list[Noted] = []
+        """See `Outcome.noted`."""
 
     async def all(self, statement: str, *values: Value) -> list[Row]:
         """See `Transaction.all`."""
@@ -156,6 +161,10 @@ class PostgresTransaction:
     def wake(self) -> None:
         """See `Transaction.wake`."""
         self.wakes = True
+
+    def audit(self, content: bytes, seal: Seal) -> None:
+        """See `Transaction.audit`."""
+        self.noted.append(Noted(content, seal))
 
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:
         """See `Transaction.elsewhere`."""
@@ -259,5 +268,6 @@ class Running(Generic[T]):
         self.asked = None
         failed = self.transaction.end()
         transaction = self.transaction
-        answer = answer if error is None else None
-        self.outcome = Outcome(answer, error or failed, transaction.has_written, transaction.wakes)
+        answer, told = answer if error is None else None, error or failed
+        noted = transaction.noted if told is None else ()
+        self.outcome = Outcome(answer, told, transaction.has_written, transaction.wakes, noted)

@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from unbroken.store.contract import StoreUnavailable
+from unbroken.store.postgres.audit import AuditEnd
 from unbroken.store.postgres.commit import Unsure, commit
 from unbroken.store.postgres.connection import Limits
 from unbroken.store.postgres.group import Again, Care, Job, Refused, caused, named, run
@@ -77,6 +78,7 @@ class Writer:
         self._ring = ring
         self._limits = limits or Limits()
         self._connection: Any = None
+        self._audit = AuditEnd()
         self._jobs: deque[Job] = deque()
         self._behind: deque[Job] = deque()
         self._passed = 0
@@ -178,7 +180,10 @@ class Writer:
         try:
             told = await run(connection, jobs, care)
             if told:
-                await self._commit(connection, has_written=any(outcome.has_written for _, outcome in told))
+                has_noted = await self._audit.append(connection, [one for _, outcome in told for one in outcome.noted])
+                has_written = has_noted or any(outcome.has_written for _, outcome in told)
+                await self._commit(connection, has_written=has_written)
+                self._audit.settle()
             else:  # all who waited are gone
                 await self._roll_back()
         except BaseException:

@@ -199,12 +199,17 @@ class _Reader:
     def run(self, call: Call[T]) -> T:
         """Run `call` on one snapshot."""
         self._cursor.execute("BEGIN")  # the snapshot is taken by the first statement
+        transaction = SqliteTransaction(self._cursor)
         try:
-            return SqliteTransaction(self._cursor).run_call(call)
+            answer = transaction.run_call(call)
         except StoreUnavailable as error:
             if isinstance(error.__cause__, sqlite3.Error) and _is_attempt_to_write(error.__cause__):
                 raise CallRefused("A read may not write.") from error
             raise
+        else:
+            if transaction.noted:
+                raise CallRefused("A read may not write.")
+            return answer
         finally:
             if self._connection.in_transaction:
                 self._cursor.execute("ROLLBACK")  # there is nothing to commit, and COMMIT fails on a damaged file

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, TypeVar
 
-from unbroken.store.contract import Call, CallRefused, Row, Value
+from unbroken.store.audit import Noted
+from unbroken.store.contract import Call, CallRefused, Row, Seal, Value
 from unbroken.store.sql import positional
 from unbroken.store.sqlite.connection import trouble
 
@@ -18,10 +19,12 @@ T = TypeVar("T")
 class SqliteTransaction:
     """See `Transaction`. None of its methods ever suspends. Begin and commit are the business of its owner."""
 
-    __slots__ = ("_cursor", "_failed")
+    __slots__ = ("_cursor", "_failed", "noted")
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
         self._cursor = cursor
+        self.noted: list[Noted] = []
+        """What is to be written down in the audit log (`Transaction.audit`)."""
         self._failed: Exception | None = None
 
     def run_call(self, call: Call[T]) -> T:
@@ -53,6 +56,10 @@ class SqliteTransaction:
 
     def wake(self) -> None:
         """See `Transaction.wake`. Whoever waits looks by itself (`SqliteStore.woken`)."""
+
+    def audit(self, content: bytes, seal: Seal) -> None:
+        """See `Transaction.audit`."""
+        self.noted.append(Noted(content, seal))
 
     async def elsewhere(self, look: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002
         """See `Transaction.elsewhere`."""

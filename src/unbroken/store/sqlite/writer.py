@@ -15,12 +15,16 @@ from itertools import groupby
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from unbroken.store import audit
 from unbroken.store.contract import Call, StoreUnavailable
+from unbroken.store.sql import positional
 from unbroken.store.sqlite.connection import trouble
 from unbroken.store.sqlite.transaction import SqliteTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from unbroken.store.audit import Noted
 
 T = TypeVar("T")
 
@@ -162,6 +166,7 @@ class _Group:
         self._cursor = cursor
         self._connection = cursor.connection
         self._jobs = jobs
+        self._noted: list[Noted] = []
 
     def run(self) -> list[_Outcome]:
         """Run and commit; whatever happens, each job has an outcome and no transaction is left open."""
@@ -182,8 +187,10 @@ class _Group:
         if waiter.cancelled():
             return []
         self._cursor.execute("BEGIN IMMEDIATE")
-        answer = SqliteTransaction(self._cursor).run_call(call)
-        self._cursor.execute("COMMIT")
+        transaction = SqliteTransaction(self._cursor)
+        answer = transaction.run_call(call)
+        self._noted = transaction.noted
+        self._commit()
         return [(waiter, answer, None)]
 
     def _together(self) -> list[_Outcome]:
@@ -196,19 +203,29 @@ class _Group:
             if not self._connection.in_transaction:
                 # a full disk or the like: SQLite took back the whole group, also those it had answered
                 return [outcome for job in self._jobs for outcome in _Group(self._cursor, [job]).run()]
-        self._cursor.execute("COMMIT")
+        self._commit()
         return outcomes
+
+    def _commit(self) -> None:
+        """Chain what the calls wrote down, and make all of it durable together."""
+        if self._noted:
+            last = self._cursor.execute(positional(audit.LAST).text).fetchone()
+            head = audit.EMPTY if last is None else audit.Head(*last)
+            self._cursor.executemany(positional(audit.ADD).text, audit.chained(head, self._noted))
+        self._cursor.execute("COMMIT")
 
     def _in_savepoint(self, call: Call[Any], waiter: asyncio.Future[Any]) -> _Outcome:
         self._cursor.execute("SAVEPOINT call")
+        transaction = SqliteTransaction(self._cursor)
         try:
-            answer = SqliteTransaction(self._cursor).run_call(call)
+            answer = transaction.run_call(call)
         except BaseException as error:  # noqa: BLE001 - the waiter gets it
             if self._connection.in_transaction:
                 self._cursor.execute("ROLLBACK TO call")
                 self._cursor.execute("RELEASE call")
             return waiter, None, error
         self._cursor.execute("RELEASE call")
+        self._noted += transaction.noted
         return waiter, answer, None
 
     def _lost(self, error: BaseException) -> list[_Outcome]:

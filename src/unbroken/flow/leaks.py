@@ -1,0 +1,122 @@
+"""Leaks: whoever found secrets of ours somewhere says so, and they are of no use from then on, where that is possible.
+
+An API key is revoked. A code that nobody has spent is taken back. An install credential is spent, so that whoever holds
+it is told to register anew. App secrets and signed tokens cannot be taken back one by one: the operator is told.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from unbroken.credentials import Kind, Opaque, kind_of, read_opaque
+from unbroken.domain.ids import AppId, InstallId, KeyId
+from unbroken.flow import audit
+from unbroken.flow.administer import end_key
+from unbroken.flow.audit import Event, What
+from unbroken.flow.tokens import new_credential
+from unbroken.store import access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
+
+_FINDER: Final = "finder"
+_SIGNED: Final = (Kind.USER_TOKEN, Kind.LINK_TICKET)
+
+
+class Leaked(NamedTuple):
+    """A secret of this platform that was in force when it was told of; `subject` is whose, as hex."""
+
+    kind: Kind
+    subject: str
+    is_void: bool
+
+
+async def report(context: Context, texts: Iterable[str]) -> list[Leaked]:
+    """Void what is ours, and say which that was; what is not ours, or has ended, is passed over.
+
+    Costs a look-up where a text could be ours by its form alone, and a change only where one is.
+    """
+    signed = [leaked for text in texts if (leaked := _signed(context, text)) is not None]
+    opaque = [found for text in dict.fromkeys(texts) if (found := read_opaque(text)) is not None]
+    if not opaque or not await context.store.read(lambda tx: _are_any_ours(context, tx, opaque)):
+        return signed
+
+    async def void(tx: Transaction) -> list[Leaked]:
+        found = [await _void(context, tx, one) for one in opaque]
+        return [leaked for leaked in found if leaked is not None]
+
+    return signed + await context.store.write(void)
+
+
+def _signed(context: Context, text: str) -> Leaked | None:
+    kind = kind_of(text)
+    said = context.vault.open(kind, text) if kind in _SIGNED else None
+    if kind is None or said is None or said.expires_at <= context.clock.now_ms():
+        return None
+    return Leaked(kind, said.install_id.hex(), is_void=False)
+
+
+async def _are_any_ours(context: Context, tx: Transaction, opaque: Iterable[Opaque]) -> bool:
+    for one in opaque:
+        if await _is_ours(context, tx, one):
+            return True
+    return False
+
+
+async def _is_ours(context: Context, tx: Transaction, found: Opaque) -> bool:
+    """Whether somebody could use it now; an app secret always, as it does not end."""
+    digest = context.vault.digest(found.text)
+    match found.kind:
+        case Kind.API_KEY:
+            key = await access.key_by_id(tx, KeyId(found.subject))
+            return key is not None and hmac.compare_digest(key[1], digest) and key[0].revoked_at is None
+        case Kind.AUTH_CODE:
+            code = await access.code(tx, digest)
+            return code is not None and code.redeemed_by is None
+        case Kind.INSTALL:
+            current = await access.current_credential(tx, InstallId(found.subject))
+            return current is not None and hmac.compare_digest(current.digest, digest)
+        case _:
+            kept = await access.app_secret_digest(tx, AppId(found.subject))
+            return kept is not None and hmac.compare_digest(kept, digest)
+
+
+async def _void(context: Context, tx: Transaction, found: Opaque) -> Leaked | None:
+    if not await _is_ours(context, tx, found):
+        return None
+    subject = found.subject.hex()
+    match found.kind:
+        case Kind.API_KEY:
+            key = await access.key_by_id(tx, KeyId(found.subject))
+            assert key is not None
+            await end_key(context, tx, key[0], _FINDER)
+        case Kind.AUTH_CODE:
+            await _void_code(context, tx, context.vault.digest(found.text))
+            subject = ""  # says nothing to anybody
+        case Kind.INSTALL:
+            await _void_credential(context, tx, InstallId(found.subject))
+        case _:
+            return Leaked(found.kind, subject, is_void=False)
+    return Leaked(found.kind, subject, is_void=True)
+
+
+async def _void_code(context: Context, tx: Transaction, digest: bytes) -> None:
+    code = await access.code(tx, digest)
+    assert code is not None
+    await access.void_code(tx, digest)
+    event = Event(What.CREDENTIAL_LEAKED, _FINDER, code.app_id, external_id=code.external_id, more={"kind": "code"})
+    audit.note(context, tx, event)
+
+
+async def _void_credential(context: Context, tx: Transaction, install_id: InstallId) -> None:
+    """Another one takes its place, which nobody is given."""
+    current = await access.current_credential(tx, install_id)
+    assert current is not None
+    nobodys = context.vault.digest(new_credential(context, install_id))
+    await access.replace_credential(tx, install_id, current.digest, nobodys, None)
+    event = Event(What.CREDENTIAL_LEAKED, _FINDER, current.app_id, install_id, more={"kind": "install credential"})
+    audit.note(context, tx, event)

@@ -1,0 +1,88 @@
+"""Audit heads: a running server says now and then where the audit log ends, where others can keep it.
+
+To a file of signed lines, to the log, and in a metric. Whoever ships the log or copies the file elsewhere holds what a
+cut end is noticed by. The server itself looks whether the log still holds what it said last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from unbroken import wire
+from unbroken.flow import audit_log
+
+if TYPE_CHECKING:
+    from unbroken.flow.audit_log import Published
+    from unbroken.flow.context import Context
+    from unbroken.server.metrics import Metrics
+    from unbroken.server.settings import Settings
+
+HEADS_FILE: Final = "audit-heads.jsonl"
+
+log = structlog.get_logger()
+
+
+class AuditHeads:
+    """See the module."""
+
+    def __init__(self, context: Context, metrics: Metrics, settings: Settings) -> None:
+        self._context = context
+        self._file = Path(settings.audit_file) if settings.audit_file else settings.data / HEADS_FILE
+        self._every_s = settings.audit_publish_every_s
+        self._last: Published | None = None
+        self._cuts = 0
+        self._telling: asyncio.Task[None] | None = None
+        metrics.gauge("unbroken_audit_entries", "Entries of the audit log that were published.", self._many)
+        cuts = "Times that the audit log lacked what was published."
+        metrics.counter("unbroken_audit_cuts", cuts, lambda: self._cuts)
+
+    def _many(self) -> int:
+        return 0 if self._last is None else self._last.entries
+
+    def start(self) -> None:
+        """Say it now, and then again and again."""
+        if self._every_s:
+            self._telling = asyncio.create_task(self._tell())
+
+    async def stop(self) -> None:
+        """Stop where it is: there is nothing to finish."""
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
+
+    async def _tell(self) -> None:
+        while True:
+            try:
+                await self.publish()
+            except Exception:  # a database that is busy, or a disk that is full; the next time may go well
+                log.exception("audit head not published")
+            await asyncio.sleep(self._every_s)
+
+    async def publish(self) -> None:
+        """Say where the log ends, unless it ends where it did.
+
+        Raises:
+            OSError: the file cannot be written.
+            StoreUnavailable.
+        """
+        if self._last is not None and not await audit_log.still_holds(self._context, self._last):
+            self._cuts += 1
+            log.error("audit log cut", code="AUDIT_CUT", entries=self._last.entries, hash=self._last.hash)
+        found = await audit_log.head(self._context)
+        if self._last is not None and found.hash == self._last.hash:
+            return
+        await asyncio.to_thread(_append, self._file, wire.encode(found) + b"\n")
+        self._last = found
+        log.info("audit head", entries=found.entries, hash=found.hash)
+
+
+def _append(path: Path, line: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
