@@ -1,0 +1,1 @@
+"""Fake authorities of device attestation, and the encodings that they write."""
