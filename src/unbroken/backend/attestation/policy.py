@@ -1,0 +1,157 @@
+"""Whether an install may go on with the proof it brought: off, observe, enforce."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from unbroken.backend.attestation.proof import AsyncVerifier, Level
+from unbroken.backend.attestation.refused import Reason, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from unbroken.backend.attestation.binding import Binding
+    from unbroken.backend.attestation.evidence import Evidence, Kind
+    from unbroken.backend.attestation.proof import Proof, Verifier
+
+_log: Final = logging.getLogger("unbroken.backend.attestation")
+
+
+class Mode(StrEnum):
+    """What follows from a refused proof."""
+
+    OFF = "off"
+    """Nothing is verified."""
+    OBSERVE = "observe"
+    """It is counted and told, and the install goes on."""
+    ENFORCE = "enforce"
+    """The install is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a policy said of one install.
+
+    Args:
+        is_allowed: whether it may go on.
+        level: what was proven; `none` without a proof.
+        reason: why there is no proof; None if there is one, or if the policy is off.
+        proof: what was verified.
+    """
+
+    is_allowed: bool
+    level: Level
+    reason: Reason | None = None
+    proof: Proof | None = None
+
+
+class Policy:
+    """Verifiers by the kind of evidence they judge, and what follows.
+
+    A device chooses what it sends, or to send nothing: a mode of one kind (`modes`) that is weaker than `mode` is open
+    to every device, so it is for the weeks of a roll-out only.
+
+    Args:
+        mode: for missing and unreadable evidence, and for every kind that `modes` does not name.
+        verifiers: kinds without one are refused as `not_verifiable`.
+        modes: of single kinds.
+        is_lenient_in_outage: whether `enforce` lets an install without a proof go on (level `none`) while the service
+            that must decode its proof cannot be reached. By default it does not. Whoever can cut this server off from
+            that service gets in then.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        verifiers: Mapping[Kind, Verifier] | None = None,
+        *,
+        modes: Mapping[Kind, Mode] | None = None,
+        is_lenient_in_outage: bool = False,
+    ) -> None:
+        self.mode = mode
+        self._verifiers = dict(verifiers or {})
+        self._modes = dict(modes or {})
+        self._is_lenient_in_outage = is_lenient_in_outage
+        self._refused: Counter[tuple[Kind | None, Reason]] = Counter()
+        self._lock = Lock()
+
+    def judge(self, evidence: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
+        """Verify on this thread.
+
+        No error passes: what a verifier does not declare is `verifier_failed`, and evidence that could not be read is
+        handed in as the error that `read_evidence` raised.
+        """
+        if self._mode_of(evidence) is Mode.OFF:
+            return _UNJUDGED
+        try:
+            given = _readable(evidence)
+            proof = self._verifier_of(given.kind).verify(given, binding, now_ms)
+        except Exception as error:  # noqa: BLE001 - fail closed under enforce, and do no harm under observe
+            return self._without_proof(evidence, error)
+        return Judgement(is_allowed=True, level=proof.level, proof=proof)
+
+    async def judge_async(self, evidence: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
+        """The same on asyncio, for verifiers that wait for somebody."""
+        if self._mode_of(evidence) is Mode.OFF:
+            return _UNJUDGED
+        try:
+            given = _readable(evidence)
+            proof = await _verify_async(self._verifier_of(given.kind), given, binding, now_ms)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._without_proof(evidence, error)
+        return Judgement(is_allowed=True, level=proof.level, proof=proof)
+
+    def refused(self) -> Mapping[tuple[Kind | None, Reason], int]:
+        """How many installs came without a proof since the start, by kind (None: nothing readable was sent) and reason.
+
+        Under `observe` these are what `enforce` would have refused.
+        """
+        with self._lock:
+            return dict(self._refused)
+
+    def _mode_of(self, evidence: Evidence | Refused | None) -> Mode:
+        kind = _kind_of(evidence)
+        return self.mode if kind is None else self._modes.get(kind, self.mode)
+
+    def _verifier_of(self, kind: Kind) -> Verifier:
+        verifier = self._verifiers.get(kind)
+        if verifier is None:
+            raise Refused(Reason.NOT_VERIFIABLE, f"no verifier for {kind}")
+        return verifier
+
+    def _without_proof(self, evidence: Evidence | Refused | None, error: Exception) -> Judgement:
+        reason = error.code if isinstance(error, Refused) else Reason.VERIFIER_FAILED
+        with self._lock:
+            self._refused[_kind_of(evidence), reason] += 1
+        _log.warning("no proof of an install: %s", error, exc_info=None if isinstance(error, Refused) else error)
+        return Judgement(self._lets_go_on(self._mode_of(evidence), reason), Level.NONE, reason)
+
+    def _lets_go_on(self, mode: Mode, reason: Reason) -> bool:
+        in_outage = self._is_lenient_in_outage and reason is Reason.DECODER_UNREACHABLE
+        return mode is not Mode.ENFORCE or in_outage
+
+
+_UNJUDGED: Final = Judgement(is_allowed=True, level=Level.NONE)
+
+
+def _readable(evidence: Evidence | Refused | None) -> Evidence:
+    if evidence is None:
+        raise Refused(Reason.MISSING)
+    if isinstance(evidence, Refused):
+        raise evidence
+    return evidence
+
+
+def _kind_of(evidence: Evidence | Refused | None) -> Kind | None:
+    return None if evidence is None or isinstance(evidence, Refused) else evidence.kind
+
+
+async def _verify_async(verifier: Verifier, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:
+    if isinstance(verifier, AsyncVerifier):
+        return await verifier.verify_async(evidence, binding, now_ms)
+    return verifier.verify(evidence, binding, now_ms)
