@@ -51,6 +51,15 @@ class Platform:
         self._connection = Connection(base_url, key, options or Options())
         self.users = Users(self._connection)
 
+    @property
+    def options(self) -> Options:
+        """What it was set up with."""
+        return self._connection.options
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A key of 32 bytes that every process with this API key has in common, for one purpose of this server's."""
+        return self._connection.derive(purpose)
+
     def link(
         self,
         install_id: str,
@@ -164,6 +173,10 @@ class AsyncPlatform:
     def options(self) -> Options:
         """What it was set up with."""
         return self._connection.options
+
+    def derive(self, purpose: bytes) -> bytes:
+        """See `Platform.derive`."""
+        return self._connection.derive(purpose)
 
     async def link(
         self,
