@@ -15,6 +15,7 @@ Nothing starts, and nothing is loaded, until a test asks for a fixture.
 | `unbroken_lab` | function | a `Lab` with people and devices of this test's own |
 | `unbroken_app` | session | the app it runs in (`LabApp`): what your backend needs to speak for it |
 | `unbroken_linker` | function | who links; **override it** to test your backend (below). None: the lab itself |
+| `attestation_lab` | function | fake Apple, Google and phones: an `AttestationLab` (`unbroken.testing.attestation`) |
 
 Your own backend, started by a fixture of yours, does the linking so:
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from unbroken.testing.attestation import AttestationLab
     from unbroken.testing.lab import Lab
     from unbroken.testing.person import CustomerLinker
     from unbroken.testing.platform import LabApp
@@ -96,6 +98,15 @@ def unbroken_lab(
     from unbroken.testing.lab import Lab  # noqa: PLC0415 - see the module
 
     with Lab(unbroken_app, linker=unbroken_linker, seed=_seed(pytestconfig), directory=tmp_path) as lab:
+        yield lab
+
+
+@pytest.fixture
+def attestation_lab() -> Iterator[AttestationLab]:
+    """Authorities and phones of this test's own; they talk to nobody outside this machine."""
+    from unbroken.testing.attestation import AttestationLab  # noqa: PLC0415 - see the module
+
+    with AttestationLab() as lab:
         yield lab
 
 

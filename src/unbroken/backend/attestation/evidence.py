@@ -13,9 +13,6 @@ from msgspec import Meta, Struct
 from unbroken import wire
 from unbroken.backend.attestation.refused import Reason, Refused
 
-TOKEN_MAX_CHARACTERS: Final = 20_000
-"""Of a token of Play Integrity. Google names no limit; tokens seen have 2 to 4 thousand."""
-
 OBJECT_MAX_BYTES: Final = 16_384
 """Of an object of App Attest. Those of real devices have about 5,500, most of it the receipt."""
 
@@ -33,7 +30,7 @@ class Kind(StrEnum):
     ANDROID_KEY = "android_key"
 
 
-_Token = Annotated[str, Meta(max_length=TOKEN_MAX_CHARACTERS, pattern=r"\A[A-Za-z0-9._=-]+\Z")]
+_Token = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._=-]+\Z")]
 _Object = Annotated[bytes, Meta(min_length=1, max_length=OBJECT_MAX_BYTES)]
 _KeyId = Annotated[bytes, Meta(min_length=32, max_length=32)]
 _Certificate = Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_MAX_BYTES)]

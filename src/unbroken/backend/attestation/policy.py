@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from unbroken.backend.attestation.proof import AsyncVerifier, Level
+from unbroken.backend.attestation.proof import Level
 from unbroken.backend.attestation.refused import Reason, Refused
 
 if TYPE_CHECKING:
@@ -96,15 +97,8 @@ class Policy:
         return Judgement(is_allowed=True, level=proof.level, proof=proof)
 
     async def judge_async(self, evidence: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
-        """The same on asyncio, for verifiers that wait for somebody."""
-        if self._mode_of(evidence) is Mode.OFF:
-            return _UNJUDGED
-        try:
-            given = _readable(evidence)
-            proof = await _verify_async(self._verifier_of(given.kind), given, binding, now_ms)
-        except Exception as error:  # noqa: BLE001 - as above
-            return self._without_proof(evidence, error)
-        return Judgement(is_allowed=True, level=proof.level, proof=proof)
+        """The same on a thread, for hosts that run on asyncio."""
+        return await asyncio.to_thread(self.judge, evidence, binding, now_ms)
 
     def refused(self) -> Mapping[tuple[Kind | None, Reason], int]:
         """How many installs came without a proof since the start, by kind (None: nothing readable was sent) and reason.
@@ -149,9 +143,3 @@ def _readable(evidence: Evidence | Refused | None) -> Evidence:
 
 def _kind_of(evidence: Evidence | Refused | None) -> Kind | None:
     return None if evidence is None or isinstance(evidence, Refused) else evidence.kind
-
-
-async def _verify_async(verifier: Verifier, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:
-    if isinstance(verifier, AsyncVerifier):
-        return await verifier.verify_async(evidence, binding, now_ms)
-    return verifier.verify(evidence, binding, now_ms)

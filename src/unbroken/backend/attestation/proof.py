@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Proof:
 
 
 class Verifier(Protocol):
-    """Judges one kind of evidence."""
+    """Judges one kind of evidence. It may block, where it has to ask somebody: Google, or a database."""
 
     def verify(self, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:
         """What `evidence` proves for `binding` at this instant.
@@ -53,13 +53,4 @@ class Verifier(Protocol):
         Raises:
             Refused: nothing, and why.
         """
-        ...
-
-
-@runtime_checkable
-class AsyncVerifier(Protocol):
-    """A verifier that asks somebody (Google, a database) has this as well, for hosts that run on asyncio."""
-
-    async def verify_async(self, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:
-        """See `Verifier.verify`."""
         ...

@@ -34,7 +34,7 @@ class Reason(StrEnum):
     EXTENSION_MISPLACED = "extension_misplaced"
     REVOKED = "revoked"
     REVOCATION_LIST_STALE = "revocation_list_stale"
-    SOFTWARE_LEVEL = "software_level"
+    SECURITY_LEVEL = "security_level"
     KEY_NOT_GENERATED = "key_not_generated"
     KEY_OF_ALL_APPLICATIONS = "key_of_all_applications"
     BOOT_NOT_VERIFIED = "boot_not_verified"
@@ -53,6 +53,7 @@ class Reason(StrEnum):
     TEST_RESPONSE = "test_response"
     TOKEN_REPEATED = "token_repeated"  # noqa: S105 - the name of a reason
     DECODER_REFUSED = "decoder_refused"
+    DECODER_QUOTA_EXCEEDED = "decoder_quota_exceeded"
     DECODER_UNREACHABLE = "decoder_unreachable"
 
 

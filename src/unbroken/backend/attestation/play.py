@@ -1,0 +1,117 @@
+"""Play Integrity: Google says of an app and a device that asked it what it knows of them.
+
+A classic request's token is opened here, with the app's own response keys. A standard request's token can only be
+decoded by Google's server, and only once: asked again, Google leaves its verdicts out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Protocol
+
+from unbroken.backend.attestation.evidence import PlayClassic, PlayStandard
+from unbroken.backend.attestation.jose import ResponseKeys, open_token
+from unbroken.backend.attestation.proof import Proof
+from unbroken.backend.attestation.refused import Reason, Refused
+from unbroken.backend.attestation.verdict import NEWEST_MS, OLDEST_MS, PlayRules, Verdict, judge, read_verdict
+
+if TYPE_CHECKING:
+    from unbroken.backend.attestation.binding import Binding
+    from unbroken.backend.attestation.evidence import Evidence
+    from unbroken.backend.attestation.proof import Level
+
+__all__ = ["Classic", "Decoder", "PlayRules", "ResponseKeys", "Standard"]
+
+TOKEN_MAX_CHARACTERS: Final = 20_000
+"""Google names no limit; tokens seen have 2 to 4 thousand."""
+
+_REMEMBERED_MS: Final = 2 * (OLDEST_MS + NEWEST_MS)
+_REMEMBERED_MAX: Final = 100_000
+
+
+class Decoder(Protocol):
+    """Who decodes the token of a standard request."""
+
+    def decode(self, token: str, now_ms: int) -> bytes:
+        """The payload, JSON.
+
+        Raises:
+            Refused: `decoder_refused`, `decoder_quota_exceeded` or `decoder_unreachable`.
+        """
+        ...
+
+
+class Classic:
+    """Verifies the token of a classic request (`Kind.PLAY_CLASSIC`) without asking anybody.
+
+    Args:
+        rules: which verdicts count.
+        keys: the app's response keys, from the Play Console.
+    """
+
+    def __init__(self, rules: PlayRules, keys: ResponseKeys) -> None:
+        self._rules = rules
+        self._keys = keys
+
+    def verify(self, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:
+        """See `Verifier.verify`."""
+        assert isinstance(evidence, PlayClassic)
+        payload, signed = open_token(_sized(evidence.token), self._keys)
+        verdict = read_verdict(payload)
+        level = judge(verdict, verdict.request_details.nonce, binding, self._rules, now_ms)
+        return _proof(level, signed, verdict)
+
+
+class Standard:
+    """Verifies the token of a standard request (`Kind.PLAY_STANDARD`), which is decoded once, whatever comes of it.
+
+    Args:
+        rules: which verdicts count.
+        decoder: whom to ask, usually `google.GoogleDecoder`.
+    """
+
+    def __init__(self, rules: PlayRules, decoder: Decoder) -> None:
+        self._rules = rules
+        self._decoder = decoder
+        self._seen: dict[bytes, int] = {}
+        self._lock = Lock()
+
+    def verify(self, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:
+        """See `Verifier.verify`."""
+        assert isinstance(evidence, PlayStandard)
+        token = _sized(evidence.token).encode()
+        self._require_new(hashlib.sha256(token).digest(), now_ms)
+        verdict = read_verdict(self._decoder.decode(evidence.token, now_ms))
+        level = judge(verdict, verdict.request_details.request_hash, binding, self._rules, now_ms)
+        return _proof(level, token, verdict)
+
+    def _require_new(self, digest: bytes, now_ms: int) -> None:
+        """Refuse a token that this process had before. Over several, the challenge is what holds: it is used once."""
+        with self._lock:
+            if digest in self._seen:
+                raise Refused(Reason.TOKEN_REPEATED)
+            while self._seen and (len(self._seen) >= _REMEMBERED_MAX or self._is_forgotten(now_ms)):
+                del self._seen[next(iter(self._seen))]
+            self._seen[digest] = now_ms
+
+    def _is_forgotten(self, now_ms: int) -> bool:
+        return next(iter(self._seen.values())) < now_ms - _REMEMBERED_MS
+
+
+def _sized(token: str) -> str:
+    if len(token) > TOKEN_MAX_CHARACTERS:
+        raise Refused(Reason.TOO_LARGE, f"a token of {len(token)} characters")
+    return token
+
+
+def _proof(level: Level, signed: bytes, verdict: Verdict) -> Proof:
+    app, device = verdict.app_integrity, verdict.device_integrity
+    facts = {
+        "package": app.package_name,
+        "version": str(app.version_code),
+        "app": app.app_recognition_verdict,
+        "device": " ".join(device.device_recognition_verdict),
+        "licence": verdict.account_details.app_licensing_verdict,
+    }
+    return Proof(level, hashlib.sha256(signed).digest(), facts=facts)
