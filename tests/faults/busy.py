@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from tests.model.api import random_uuid
@@ -123,7 +124,10 @@ async def ben(platform: InProcess, busy: Busy) -> None:
     later(platform, HOUR)
     other = await platform.register()
     same = Repeatable(key.key_id, busy.named("key-1"), body_hash(b"{}"))
-    await link.link(context, key, other.install_id, wire.Link(busy.named("ben@old")), dry_run=False, same=same)
+    challenge, proof = (sha256(busy.named(what).encode()).hexdigest() for what in ("challenge", "proof"))
+    attested = wire.Attested("app_attest", "app_attest", challenge_digest=challenge, proof_digest=proof)
+    body = wire.Link(busy.named("ben@old"), attestation=attested)
+    await link.link(context, key, other.install_id, body, dry_run=False, same=same)
     later(platform, HOUR)
     await operate.activate(context, key, phone.install_id, Order("found it again"))
     later(platform, HOUR)

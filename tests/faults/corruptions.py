@@ -175,6 +175,12 @@ COLUMNS: dict[str, dict[str, Column]] = {
     },
     "spent_credentials": {"digest": Column(cut), "install_id": Column(other)},
     "registrations": {"app_id": Column(other), "key_digest": Column(cut), "install_id": Column(other)},
+    "used_proofs": {
+        "app_id": Column(other),
+        "digest": Column(cut),
+        "install_id": Column(other),
+        "used_at": Column(constant(-1)),
+    },
     "auth_codes": {
         "digest": Column(cut),
         "app_id": Column(other),
@@ -258,13 +264,14 @@ COLUMNS: dict[str, dict[str, Column]] = {
 BY_FORM = {
     "a name, an operator's word": ("apps.name", "apps.is_disabled", "api_keys.name", "api_keys.scopes", "facts.actor",
                                    "auth_codes.actor"),
-    "a keyed digest of a secret that the platform does not know": (
+    "a digest of what the platform does not know": (
         "apps.secret_digest", "api_keys.digest", "installs.credential_digest", "spent_credentials.digest",
-        "registrations.key_digest", "auth_codes.digest", "idempotency.body_hash"),
+        "registrations.key_digest", "auth_codes.digest", "idempotency.body_hash",
+        "used_proofs.digest"),
     "when something happened that only this row tells": (
         "apps.created_at", "api_keys.created_at", "api_keys.expires_at", "api_keys.revoked_at",
         "api_keys.last_used_at", "changes.at", "auth_codes.expires_at", "idempotency.at", "payloads.received_at",
-        "installs.kept_from", "refused_links.at"),
+        "installs.kept_from", "refused_links.at", "used_proofs.used_at"),
     "what a device or a customer said, and only this row tells": (
         "installs.device", "users.metadata", "auth_codes.external_id", "payloads.body", "log_records.body",
         "installs.credential_key"),

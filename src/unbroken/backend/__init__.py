@@ -3,7 +3,8 @@
     platform = Platform(base_url, api_key=os.environ["UNBROKEN_API_KEY"])
     platform.link(install_id, external_id=account.id, link_ticket=ticket)
 
-`LinkEndpoint` (`asgi.py`) is the part an app talks to, ready to be mounted. Nothing of the platform's server is loaded.
+`LinkEndpoint` (`asgi.py`) is the part an app talks to, ready to be mounted; `django.py` and `flask.py` are the same for
+those frameworks, and are loaded by nobody who does not name them. Nothing of the platform's server is loaded.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from unbroken.backend.asgi import LinkEndpoint
 from unbroken.backend.client import AsyncPlatform, AsyncUsers, Platform, Users
 from unbroken.backend.connection import Options
+from unbroken.backend.endpoint import Settings
 from unbroken.backend.errors import (
     BackendError,
     InvalidConfig,
@@ -18,6 +20,7 @@ from unbroken.backend.errors import (
     PlatformUnreachable,
     ReplyNotUnderstood,
 )
+from unbroken.backend.pace import Limit, Pace
 from unbroken.backend.request import Request
 from unbroken.backend.results import (
     Activation,
@@ -35,11 +38,13 @@ from unbroken.backend.results import (
     Waypoint,
 )
 from unbroken.backend.retry import Retry
+from unbroken.wire import Attested
 
 __all__ = [
     "Activation",
     "AsyncPlatform",
     "AsyncUsers",
+    "Attested",
     "AuthCode",
     "BackendError",
     "Event",
@@ -48,9 +53,11 @@ __all__ = [
     "Install",
     "InvalidConfig",
     "Item",
+    "Limit",
     "Link",
     "LinkEndpoint",
     "Options",
+    "Pace",
     "Platform",
     "PlatformError",
     "PlatformUnreachable",
@@ -59,6 +66,7 @@ __all__ = [
     "ReplyNotUnderstood",
     "Request",
     "Retry",
+    "Settings",
     "Trajectory",
     "User",
     "Users",

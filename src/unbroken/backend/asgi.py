@@ -2,28 +2,32 @@
 
     app.mount("/linking", LinkEndpoint(platform, authenticate=current_account))
 
-`POST /install` links the SDK's install to whoever is signed in; `GET /auth-code` gives that person's app a code.
-The account comes from `authenticate` alone, which sees no body. Devices that must prove themselves (`GET /challenge`,
-`attestation`) are not here yet.
+`POST /install` links the SDK's install to whoever is signed in; `GET /auth-code` gives that person's app a code;
+`GET /challenge` gives the device what it proves itself with. The account comes from `authenticate` alone, which sees no
+body. Django and Flask have faces of their own (`unbroken.backend.django`, `unbroken.backend.flask`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from unbroken.backend import linking
-from unbroken.backend.connection import check_url
-from unbroken.backend.errors import BackendError
+from unbroken.backend.endpoint import Endpoint, Settings
 from unbroken.backend.request import Request, request_of
 from unbroken.domain import errors as refusals
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from unbroken import wire
+    from unbroken.backend.attestation import Binding, Evidence, Judgement, Policy, Refused
     from unbroken.backend.client import AsyncPlatform
-    from unbroken.backend.linking import AppAnswer
+    from unbroken.backend.linking import AppAnswer, LinkAsked
+    from unbroken.backend.pace import Limit
+    from unbroken.backend.results import AuthCode, Link
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -31,8 +35,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 Authenticate = Callable[[Request], str | None] | Callable[[Request], Awaitable[str | None]]
 """Who is signed in on this request: the account's external id, or None. A plain function runs on a thread."""
-
-_log: Final = logging.getLogger("unbroken.backend")
 
 
 class LinkEndpoint:
@@ -42,17 +44,14 @@ class LinkEndpoint:
         platform: whose API key has the scope `user.link`.
         authenticate: finds the account in the customer's own session. What it raises is the host application's to
             handle; nothing is linked then.
-        platform_url: where apps reach the platform; the kit's own base URL if left out.
+        settings: see `Settings`.
 
     Raises:
-        InvalidConfig: `platform_url` is not usable.
+        InvalidConfig: a setting is not usable.
     """
 
-    def __init__(self, platform: AsyncPlatform, authenticate: Authenticate, *, platform_url: str | None = None) -> None:
-        self._platform = platform
-        self._authenticate = authenticate
-        self._platform_url = platform.base_url if platform_url is None else platform_url
-        check_url(self._platform_url)
+    def __init__(self, platform: AsyncPlatform, authenticate: Authenticate, **settings: Unpack[Settings]) -> None:
+        self._endpoint = Endpoint(_Awaiting(platform, authenticate), platform, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI asks."""
@@ -62,47 +61,36 @@ class LinkEndpoint:
             return
         if scope["type"] != "http":
             raise RuntimeError("LinkEndpoint is mounted in an ASGI application; it is none by itself")
-        await _send(send, await self._answer(request_of(scope), receive))
+        await _send(send, await self._endpoint.answer(request_of(scope), lambda: _body(receive)))
 
-    async def _answer(self, request: Request, receive: Receive) -> AppAnswer:
-        ref = self._platform.options.new_id()
-        try:
-            linking.require_route(request.method, request.path)
-            account = await self._account(request)
-            if request.path == "/auth-code":
-                return await self._auth_code(account)
-            linking.require_json(request.headers)
-            return await self._link(account, linking.read_install(await _body(receive)))
-        except BackendError as error:
-            _log.warning("the platform did not do what an app asked for: %s (here %s)", error, ref)
-            return linking.failed(error, ref)
-        except refusals.Refusal as refusal:
-            return linking.refused(refusal, ref, request.path)
 
-    async def _account(self, request: Request) -> str:
-        """The external id of whoever is signed in.
+class _Awaiting:
+    """The host of an asyncio framework."""
 
-        Raises:
-            Unauthenticated: nobody is.
-            TypeError: `authenticate` gave something that is no external id, so nothing is guessed from it.
-        """
+    def __init__(self, platform: AsyncPlatform, authenticate: Authenticate) -> None:
+        self._platform = platform
+        self._authenticate = authenticate
+
+    async def authenticate(self, request: Request) -> object:
         if inspect.iscoroutinefunction(self._authenticate):
-            account = await self._authenticate(request)
-        else:
-            account = await asyncio.to_thread(self._authenticate, request)
-            account = await account if inspect.isawaitable(account) else account
-        if account is None:
-            raise refusals.Unauthenticated("Nobody is signed in.")
-        if not isinstance(account, str):
-            raise TypeError(f"authenticate returned a {type(account).__name__}; an external id is a string")
-        return account
+            return await self._authenticate(request)
+        account = await asyncio.to_thread(self._authenticate, request)
+        return await account if inspect.isawaitable(account) else account
 
-    async def _link(self, account: str, install: linking.LinkAsked) -> AppAnswer:
-        link = await self._platform.link(install.install_id, external_id=account, link_ticket=install.link_ticket)
-        return linking.linked(link)
+    async def wait_ms(self, limit: Limit, account: str, now_ms: int) -> int:
+        wait_ms = limit.wait_ms(account, now_ms)
+        return wait_ms if isinstance(wait_ms, int) else await wait_ms
 
-    async def _auth_code(self, account: str) -> AppAnswer:
-        return linking.auth_code(await self._platform.create_auth_code(account), self._platform_url)
+    async def judge(self, policy: Policy, given: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
+        return await policy.judge_async(given, binding, now_ms)
+
+    async def link(self, asked: LinkAsked, account: str, attested: wire.Attested | None) -> Link:
+        return await self._platform.link(
+            asked.install_id, external_id=account, link_ticket=asked.link_ticket, attestation=attested
+        )
+
+    async def create_auth_code(self, account: str) -> AuthCode:
+        return await self._platform.create_auth_code(account)
 
 
 async def _body(receive: Receive) -> bytes:
@@ -124,15 +112,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def _send(send: Send, answer: AppAnswer) -> None:
-    """Send an answer. It is about one person, so nothing on the way may keep it."""
-    body = linking.encode(answer)
-    headers = {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        **answer.headers,
-    }
+    headers, body = linking.encode(answer)
     encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})

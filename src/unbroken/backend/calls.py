@@ -37,11 +37,20 @@ _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 DRY_RUN: Final = {"dry_run": "true"}
 
 
-def link(install_id: str, external_id: str, link_ticket: str | None, *, dry_run: bool, key: str) -> Call[Link]:
+def link(
+    install_id: str,
+    external_id: str,
+    link_ticket: str | None,
+    attestation: wire.Attested | None,
+    *,
+    dry_run: bool,
+    key: str,
+) -> Call[Link]:
     """POST /v2/users/{install_id}/link."""
     if not _ID.fullmatch(install_id):
         _refuse(404, refusals.InstallNotFound)
-    body = {"external_id": external_id} | ({} if link_ticket is None else {"link_ticket": link_ticket})
+    given = {"link_ticket": link_ticket, "attestation": attestation}
+    body = {"external_id": external_id, **{name: value for name, value in given.items() if value is not None}}
     request = _post(f"/v2/users/{install_id}/link", body, key, DRY_RUN if dry_run else {})
     return Call(request, _read_link)
 
@@ -103,7 +112,7 @@ def _refuse(status: int, leaf: type[refusals.Refusal]) -> NoReturn:
     raise refusal(status, wire.Problem(message=leaf().message, error_code=leaf.code, ref=""))
 
 
-def _post(path: str, body: Mapping[str, str], key: str, query: Mapping[str, str]) -> ApiRequest:
+def _post(path: str, body: Mapping[str, Any], key: str, query: Mapping[str, str]) -> ApiRequest:
     """A POST; text that is no Unicode (a lone surrogate) cannot be sent and is refused as the platform would."""
     try:
         encoded = wire.encode(body)
@@ -165,6 +174,7 @@ def _install(view: wire.InstallView) -> Install:
         state_reason=view.state_reason,
         linked=view.linked,
         link_id=view.link_id,
+        attestation=view.attestation,
         activations=[Activation(a.activation_id, instant(a.from_), instant_or_none(a.to)) for a in view.activations],
     )
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         User,
         Waypoint,
     )
+    from unbroken.wire import Attested
 
 
 class Platform:
@@ -50,17 +51,36 @@ class Platform:
         self._connection = Connection(base_url, key, options or Options())
         self.users = Users(self._connection)
 
-    def link(self, install_id: str, *, external_id: str, link_ticket: str | None = None, dry_run: bool = False) -> Link:
+    @property
+    def options(self) -> Options:
+        """What it was set up with."""
+        return self._connection.options
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A key of 32 bytes that every process with this API key has in common, for one purpose of this server's."""
+        return self._connection.derive(purpose)
+
+    def link(
+        self,
+        install_id: str,
+        *,
+        external_id: str,
+        link_ticket: str | None = None,
+        attestation: Attested | None = None,
+        dry_run: bool = False,
+    ) -> Link:
         """Link an install to an account (linking.md, the table). Repeating it adds nothing.
 
         Args:
             install_id: as the app's SDK named it to the linker.
             external_id: the account of whoever is signed in, from this server's own session and nowhere else.
             link_ticket: as the SDK gave it: the platform's proof that this very install asks.
+            attestation: what the device proved; its challenge and its proof are taken once.
             dry_run: answer as if, write nothing.
         """
         key = self._connection.options.new_id()
-        return self._connection.do(calls.link(install_id, external_id, link_ticket, dry_run=dry_run, key=key))
+        call = calls.link(install_id, external_id, link_ticket, attestation, dry_run=dry_run, key=key)
+        return self._connection.do(call)
 
     def create_auth_code(self, external_id: str) -> AuthCode:
         """A code with which an app registers or links once, within minutes, as this account."""
@@ -154,12 +174,23 @@ class AsyncPlatform:
         """What it was set up with."""
         return self._connection.options
 
+    def derive(self, purpose: bytes) -> bytes:
+        """See `Platform.derive`."""
+        return self._connection.derive(purpose)
+
     async def link(
-        self, install_id: str, *, external_id: str, link_ticket: str | None = None, dry_run: bool = False
+        self,
+        install_id: str,
+        *,
+        external_id: str,
+        link_ticket: str | None = None,
+        attestation: Attested | None = None,
+        dry_run: bool = False,
     ) -> Link:
         """See `Platform.link`."""
         key = self._connection.options.new_id()
-        return await self._connection.do(calls.link(install_id, external_id, link_ticket, dry_run=dry_run, key=key))
+        call = calls.link(install_id, external_id, link_ticket, attestation, dry_run=dry_run, key=key)
+        return await self._connection.do(call)
 
     async def create_auth_code(self, external_id: str) -> AuthCode:
         """See `Platform.create_auth_code`."""

@@ -7,6 +7,7 @@ developer logs has no frame of the HTTP client in it, where the key is in the cl
 from __future__ import annotations
 
 import asyncio
+import hmac
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -64,6 +65,10 @@ class ApiKey:
             raise InvalidConfig("the API key is empty or has characters that no key has")
         self._header = f"Bearer {text}"
 
+    def derive(self, purpose: bytes) -> bytes:
+        """32 bytes that every process with this key gets for this purpose, and that tell nothing of the key."""
+        return hmac.digest(self._header.encode(), purpose, "sha256")
+
     def __call__(self, request: httpx.Request) -> httpx.Request:
         """Authorize a request, as httpx asks it."""
         request.headers["Authorization"] = self._header
@@ -84,6 +89,7 @@ class Connection:
         if options.transport is not None and not isinstance(options.transport, httpx.BaseTransport):
             raise InvalidConfig("Platform needs a blocking httpx transport")
         self.options = options
+        self.derive = api_key.derive
         self._client = httpx.Client(transport=options.transport, **_client_arguments(base_url, api_key, options))
 
     def do(self, call: Call[T]) -> T:
@@ -122,6 +128,7 @@ class AsyncConnection:
         if options.transport is not None and not isinstance(options.transport, httpx.AsyncBaseTransport):
             raise InvalidConfig("AsyncPlatform needs an async httpx transport")
         self.options = options
+        self.derive = api_key.derive
         self._client = httpx.AsyncClient(transport=options.transport, **_client_arguments(base_url, api_key, options))
 
     async def do(self, call: Call[T]) -> T:

@@ -176,6 +176,14 @@ class InvalidLinkTicket(LinkRefused):
     """The ticket is not of this install or too old: the app asks the SDK again and sends what it gets."""
 
 
+class AttestationRefused(LinkRefused):
+    """Told by the kit itself to apps, where its attestation policy is `enforce`."""
+
+
+class AttestationReplayed(LinkRefused):
+    """The device answered a challenge that was answered before, or by the same proof: the app asks for another one."""
+
+
 class LinkBurst(LinkRefused):
     """One account gathers installs too fast; trying again at once does not help."""
 

@@ -7,7 +7,10 @@ the status is 502: a 401 would tell the app that its user is not signed in.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -24,23 +27,35 @@ from unbroken.backend.errors import (
 from unbroken.domain import errors as refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from unbroken.backend.results import AuthCode, Link
 
-BODY_MAX_BYTES: Final = 16 << 10
-"""Far above an install id and a ticket."""
+BODY_MAX_BYTES: Final = 64 << 10
+"""Far above an install id and a ticket; a chain of certificates in base64 has about 16 KiB."""
 
-METHODS: Final = {"/install": "POST", "/auth-code": "GET"}
+METHODS: Final = {"/install": "POST", "/auth-code": "GET", "/challenge": "GET"}
 """Every path below the mount, and its method."""
+
+_INSTALL_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+_OF_ACCOUNTS: Final = frozenset(
+    {
+        *("account", "accountid", "customer", "customerid", "email", "externalid", "login", "person", "personid"),
+        *("session", "sessionid", "sub", "subject", "user", "userid", "username", "xuser"),
+    }
+)
+"""What an account may be called in a body, in lower case and without anything between the letters."""
 
 _STATUS: Final = {
     refusals.InvalidRequest: 400,
     refusals.Unauthenticated: 401,
     refusals.NotFound: 404,
+    refusals.AttestationRefused: 403,
     refusals.MethodNotAllowed: 405,
     refusals.TooLarge: 413,
     refusals.UnsupportedMediaType: 415,
+    refusals.RateLimited: 429,
 }
 """Of the refusals that are made here."""
 
@@ -49,10 +64,15 @@ _RETRY_AFTER_S: Final = 5
 
 
 class LinkAsked(Struct, frozen=True):
-    """The body of POST /install. Whose install it is cannot be said here: other members are ignored."""
+    """The body of POST /install. Whose install it is cannot be said here; other members are ignored.
+
+    `attestation` is what the device proves (`attestation.read_evidence`), and in its member `challenge` which challenge
+    that answers.
+    """
 
     install_id: Annotated[str, Meta(max_length=64)]
     link_ticket: Annotated[str, Meta(pattern=r"\A[!-~]{1,8192}\Z")] | None = None
+    attestation: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +118,50 @@ def read_install(body: bytes) -> LinkAsked:
     """The body of POST /install.
 
     Raises:
-        InvalidRequest: it is not JSON, names a member twice, or is not of the form.
+        InvalidRequest: it is not JSON, names a member twice, is not of the form, or names an account.
     """
     try:
-        return wire.convert(_strict_json(body), LinkAsked)
+        members = _strict_json(body)
+        asked = wire.convert(members, LinkAsked)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise refusals.InvalidRequest(f"The body is not valid: {error}") from error
+    _refuse_accounts(members)
+    return asked
+
+
+def _refuse_accounts(members: Mapping[str, Any]) -> None:
+    """An account in the body would be ignored; whoever sends one believes that it counts, and should hear of it."""
+    for name in members:
+        if re.sub(r"[^a-z]", "", name.lower()) in _OF_ACCOUNTS:
+            message = "Whose install it is says the session alone; an account in the body is refused."
+            raise refusals.InvalidRequest(message, details=((name, message),))
+
+
+def read_install_id(query: Mapping[str, Sequence[str]]) -> str:
+    """The install that GET /challenge names.
+
+    Raises:
+        InvalidRequest: there is none, there are several, or it cannot be one.
+    """
+    named = query.get("install_id", ())
+    if len(named) != 1 or not _INSTALL_ID.fullmatch(named[0]):
+        message = "The query names one install: ?install_id=..."
+        raise refusals.InvalidRequest(message, details=(("install_id", message),))
+    return named[0]
+
+
+def challenge_in(attestation: Any) -> bytes:
+    """The challenge that a device says it answers; nothing where it says none, or what cannot be one."""
+    said = attestation.get("challenge") if isinstance(attestation, dict) else None
+    try:
+        return base64.b64decode(said, validate=True) if isinstance(said, str) else b""
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def challenge(made: bytes, life_s: int) -> AppAnswer:
+    """The answer to GET /challenge."""
+    return AppAnswer(200, {"challenge": base64.b64encode(made).decode(), "expires_in_s": life_s})
 
 
 def linked(link: Link) -> AppAnswer:
@@ -118,9 +176,13 @@ def auth_code(code: AuthCode, platform_url: str) -> AppAnswer:
 
 def refused(refusal: refusals.Refusal, ref: str, path: str) -> AppAnswer:
     """The answer to a call that was refused here; `ref` is this server's own."""
-    hint = {} if refusal.hint is None else {"hint": refusal.hint}
+    more: dict[str, Any] = {} if refusal.hint is None else {"hint": refusal.hint}
+    if refusal.details:
+        more["errors"] = [{"path": where, "message": message} for where, message in refusal.details]
     headers = {"Allow": METHODS[path]} if isinstance(refusal, refusals.MethodNotAllowed) else {}
-    body = {"message": refusal.message, "errorCode": refusal.code, "ref": ref, **hint}
+    if refusal.retry_after_s is not None:
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    body = {"message": refusal.message, "errorCode": refusal.code, "ref": ref, **more}
     return AppAnswer(_STATUS[type(refusal)], body, headers)
 
 
@@ -153,6 +215,14 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def encode(answer: AppAnswer) -> bytes:
-    """The bytes of an answer's body."""
-    return wire.encode(answer.body)
+def encode(answer: AppAnswer) -> tuple[Mapping[str, str], bytes]:
+    """Headers and body. An answer is about one person, so nothing on the way may keep it."""
+    body = wire.encode(answer.body)
+    headers = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        **answer.headers,
+    }
+    return headers, body

@@ -25,7 +25,8 @@ class Request:
         cookies: by name; one sent with two values is absent.
         query: every value of every parameter.
         client: address and port of the peer, if known; a proxy's where there is one.
-        scope: the ASGI scope, for what the host application's own middleware left there (`session`, `user`, `state`).
+        scope: what the host application's own middleware left: the ASGI scope (`session`, `user`, `state`), in Django
+            `user` and `session`, in Flask the WSGI environment without the body.
     """
 
     method: str
@@ -51,9 +52,37 @@ def request_of(scope: Mapping[str, Any]) -> Request:
     )
 
 
+def request_of_environ(environ: Mapping[str, Any], method: str, path: str, scope: Mapping[str, Any]) -> Request:
+    """The request of a WSGI environment, in which the server has joined headers that were sent several times.
+
+    Args:
+        path: below the place where the endpoint is mounted.
+        scope: see `Request`.
+    """
+    headers = list(_sent(environ))
+    address, port = environ.get("REMOTE_ADDR"), str(environ.get("REMOTE_PORT", ""))
+    return Request(
+        method=method,
+        path=path,
+        headers=_joined(headers),
+        cookies=_cookies(value for name, value in headers if name == "cookie"),
+        query=parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True),
+        client=(address, int(port) if port.isdecimal() else 0) if address else None,
+        scope=scope,
+    )
+
+
+def _sent(environ: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for name, value in environ.items():
+        if name.startswith("HTTP_") or (name in {"CONTENT_TYPE", "CONTENT_LENGTH"} and value):
+            yield name.removeprefix("HTTP_").replace("_", "-").lower(), value
+
+
 def _path_below_mount(scope: Mapping[str, Any]) -> str:
-    """Some hosts leave the mount's prefix in `path` (as ASGI says), some cut it off."""
+    """Some hosts leave the mount's prefix in `path`, as ASGI says, some cut it off; Litestar adds a slash to it."""
     path: str = scope["path"]
+    if path.endswith("/") and not scope.get("raw_path", b"/").endswith(b"/"):
+        path = path[:-1]
     root: str = scope.get("root_path", "").rstrip("/")
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 

@@ -59,7 +59,10 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """One install of a user. `form` is phone or tablet, `device` the facts that its SDK reported."""
+    """One install of a user. `form` is phone or tablet, `device` the facts that its SDK reported.
+
+    `attestation` is how much its device proved when it was linked, or None where the link call said nothing of it.
+    """
 
     install_id: str
     form: str
@@ -70,6 +73,7 @@ class Install:
     linked: bool
     link_id: str | None
     activations: Sequence[Activation]
+    attestation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

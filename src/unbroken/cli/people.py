@@ -73,6 +73,8 @@ def explain(
             print_json(shown)
         else:
             typer.echo(shown.sentence)
+            if (attested := (shown.link or {}).get("attestation")) is not None:
+                typer.echo(f"  When it was linked, its device proved: {attested['level']}.")
             for counterfactual in shown.counterfactuals:
                 typer.echo(f"  {counterfactual.sentence}")
             for refused in shown.refused_links:

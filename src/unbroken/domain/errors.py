@@ -7,7 +7,8 @@
     ├── NotThere             NotFound, InstallNotFound, InstallGone
     ├── LinkRefused          InstallDoesNotBelongToApp, UserlinkingNotConfigured, InstallDeleted, InstallDisabled,
     │                        InstallLinkedToOtherUser, InstallDeactivated, UserDisabled, InvalidLinkTicket,
-    │                        LinkBurst, CannotLinkExistingPersonToOtherPerson
+    │                        AttestationRefused, AttestationReplayed, LinkBurst,
+    │                        CannotLinkExistingPersonToOtherPerson
     ├── InConflict           Conflict, IdempotencyKeyReused, InstallCloned, LaterFactsDepend, HistoryExpired
     └── NotNow               RateLimited, Unavailable, Internal
 
@@ -206,6 +207,18 @@ class InvalidLinkTicket(LinkRefused):
     """The link ticket is missing, expired, or not of this install."""
 
     code = "INVALID_LINK_TICKET"
+
+
+class AttestationRefused(LinkRefused):
+    """The device did not prove what this app's server asks of it."""
+
+    code = "ATTESTATION_REFUSED"
+
+
+class AttestationReplayed(LinkRefused):
+    """The challenge or the proof of the device was used before."""
+
+    code = "ATTESTATION_REPLAYED"
 
 
 class LinkBurst(LinkRefused):

@@ -57,6 +57,7 @@ class Situation:
         person_exists: there is a U.
         person_is_disabled: U is disabled.
         is_pristine: no payload of I was ever acknowledged.
+        is_replayed: the challenge, or the device's proof, that the call rests on was used before.
         links_within_a_day: installs linked to E in the last 24 hours.
     """
 
@@ -72,6 +73,7 @@ class Situation:
     used_install: UsedInstall
     ticket: Ticket = Ticket.VALID
     link_ticket: LinkTicket = LinkTicket.OPTIONAL
+    is_replayed: bool = False
     links_within_a_day: int = 0
     link_burst: int = 20
 
@@ -108,6 +110,8 @@ ROWS: Final = (
     Row("ticket", "the link ticket is not valid for I, or missing where the app requires one",
         lambda s: s.ticket is Ticket.INVALID or (s.ticket is Ticket.ABSENT and s.link_ticket is LinkTicket.REQUIRED),
         errors.InvalidLinkTicket),
+    Row("attestation", "the challenge or the proof that the call rests on was used before",
+        lambda s: s.is_replayed, errors.AttestationReplayed),
     Row("burst", "as many installs as the app allows were linked to E within 24 hours",
         lambda s: s.links_within_a_day >= s.link_burst, errors.LinkBurst),
     Row("10", "I unlinked, no U",

@@ -24,6 +24,7 @@ SENTENCES: Final = {
     "7": "The install was linked to another external id already.",
     "8": "The install was linked to this external id already, and another install had become the active one.",
     "ticket": "The link ticket was not valid for this install, or there was none and the app requires one.",
+    "attestation": "The challenge that the device was given, or the proof that it gave, had been used before.",
     "burst": "As many installs as the app allows had been linked to this external id within 24 hours.",
     "11": "The user of this external id was disabled.",
     "13": "The install had uploaded before it was linked, and this external id was somebody's already.",
@@ -58,6 +59,7 @@ def inputs_of(situation: Situation) -> dict[str, Any]:
         "used_install": situation.used_install.value,
         "ticket": situation.ticket.value,
         "link_ticket": situation.link_ticket.value,
+        "is_replayed": situation.is_replayed,
         "links_within_a_day": situation.links_within_a_day,
         "link_burst": situation.link_burst,
     }
@@ -111,6 +113,8 @@ def _of_call(situation: Situation) -> Iterator[tuple[dict[str, Any], str, Situat
     if situation.ticket is Ticket.ABSENT:
         optional = replace(situation, link_ticket=LinkTicket.OPTIONAL)
         yield {"link_ticket": "optional"}, "Had the app's policy link_ticket been optional", optional
+    fresh = replace(situation, is_replayed=False)
+    yield {"is_replayed": False}, "Had the device answered a fresh challenge with a fresh proof", fresh
     burst = situation.links_within_a_day + 1
     words = f"Had the app's policy link_burst been {burst} or more"
     yield {"link_burst": burst}, words, replace(situation, link_burst=max(burst, situation.link_burst))

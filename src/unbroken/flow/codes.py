@@ -173,6 +173,7 @@ _HINTS = {
     "7": "Reset the SDK on the device: it registers anew and can be linked to this person.",
     "8": "A newer install of this person is the active one. Nothing needs to be done.",
     "13": "Reset the SDK on the device before the login, so that a new install is linked.",
+    "attestation": "Ask for a new challenge, and let the device answer that one.",
     "burst": "Wait, or raise the policy `link_burst` of the app.",
 }
 
@@ -211,7 +212,13 @@ async def note_reuse(context: Context, text: str, install_id: InstallId | None =
 
 
 async def record_link(
-    recording: Recording, install_id: InstallId, external_id: ExternalId, *, is_pristine: bool, link_id: FactId
+    recording: Recording,
+    install_id: InstallId,
+    external_id: ExternalId,
+    *,
+    is_pristine: bool,
+    link_id: FactId,
+    attested: wire.Attested | None = None,
 ) -> None:
     """Record the fact that an install belongs to a person, and what it was decided on."""
     people = recording.people
@@ -227,11 +234,11 @@ async def record_link(
     touched = [*(user.touched_at for user in users), *await recording.touched_before(external_id)]
     looked_at = situation_of(people, said)
     await recording.record(said, link_id, named=named, touched=touched)
-    await traces.keep_trace(recording.tx, link_id, _trace(looked_at))
+    await traces.keep_trace(recording.tx, link_id, _trace(looked_at, attested))
 
 
-def _trace(looked_at: Situation) -> dict[str, Any]:
-    """The row of the decision table and what it looked at, in the table's words."""
+def _trace(looked_at: Situation, attested: wire.Attested | None) -> dict[str, Any]:
+    """The row of the decision table and what it looked at, in the table's words; and what the device proved."""
     inputs = {
         "state": looked_at.state.value,
         "whose": looked_at.whose.value,
@@ -239,7 +246,13 @@ def _trace(looked_at: Situation) -> dict[str, Any]:
         "is_pristine": looked_at.is_pristine,
         "used_install": looked_at.used_install.value,
     }
-    return {"row": decide_link(looked_at, start="5").number, "inputs": inputs}
+    proved = {} if attested is None else {"attestation": _told(attested)}
+    return {"row": decide_link(looked_at, start="5").number, "inputs": inputs, **proved}
+
+
+def _told(attested: wire.Attested) -> dict[str, str]:
+    told = {"level": attested.level, "kind": attested.kind, "reason": attested.reason}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 async def redeem(context: Context, caller: InstallCaller, text: str, same: Repeatable | None) -> wire.OwnState:

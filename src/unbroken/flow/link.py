@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +21,7 @@ from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
-from unbroken.store import reach, timelines, tombstones
+from unbroken.store import reach, timelines, tombstones, used_proofs
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
@@ -71,6 +72,7 @@ class _Asked:
         parsed = parse_id(install_id)
         self.install_id = None if parsed is None else InstallId(parsed)
         self.external_id: ExternalId | None = None
+        self.proofs = _proofs_of(body.attestation)
         self.refused = Refused(caller.app.app_id, self.install_id or InstallId(b""))
 
     async def decide_and_record(self, tx: Transaction, *, dry_run: bool) -> wire.Linked:
@@ -114,6 +116,9 @@ class _Asked:
         install_id, is_used = found.itself.install.install_id, found.itself.is_used
         said = Linked(install_id, self.external_id, recording.app.policy.used_install, pristine=not is_used)
         looked_at = await situation(recording, said, self._ticket())
+        if self.proofs:
+            is_replayed = await used_proofs.is_any_used(recording.tx, self.app_id, self.proofs)
+            looked_at = replace(looked_at, is_replayed=is_replayed)
         return decide_link(looked_at), looked_at
 
     async def _app_of(self, tx: Transaction, found: OfInstall | None) -> AppId | None:
@@ -152,7 +157,17 @@ class _Asked:
 
     async def _record(self, recording: Recording, install_id: InstallId, is_pristine: bool, link_id: FactId) -> None:
         assert self.external_id is not None
-        await record_link(recording, install_id, self.external_id, is_pristine=is_pristine, link_id=link_id)
+        await record_link(
+            recording,
+            install_id,
+            self.external_id,
+            is_pristine=is_pristine,
+            link_id=link_id,
+            attested=self.body.attestation,
+        )
+        if self.proofs:
+            now_ms = self.context.clock.now_ms()
+            await used_proofs.use(recording.tx, self.app_id, self.proofs, install_id, now_ms)
         await recording.save()
 
     def _reply(self, recording: Recording, install_id: InstallId) -> wire.Linked:
@@ -167,3 +182,10 @@ class _Asked:
             state=STATES[standing].value,
             state_reason=REASONS[standing],
         )
+
+
+def _proofs_of(attested: wire.Attested | None) -> tuple[bytes, ...]:
+    """What may be used once. A challenge and a proof of the same digest would be the same bytes, which none are."""
+    if attested is None or attested.challenge_digest is None or attested.proof_digest is None:
+        return ()
+    return tuple(sorted({bytes.fromhex(attested.challenge_digest), bytes.fromhex(attested.proof_digest)}))

@@ -17,7 +17,7 @@ from unbroken.flow.items import LATEST_MS
 from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.tokens import app_of
 from unbroken.flow.whose import Person, person, writer
-from unbroken.store import identity, ledger, users
+from unbroken.store import identity, ledger, traces, users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +116,13 @@ async def installs(
         later = [install for install in found if install.place > after[0]]
         page = later[:limit]
         views = [
-            install_view(one, seen.user, seen.devices[one.install_id], seen.people.spans[one.install_id])
+            install_view(
+                one,
+                seen.user,
+                seen.devices[one.install_id],
+                seen.people.spans[one.install_id],
+                await traces.attestation_of(tx, one.link),
+            )
             for one in page
         ]
         return wire.InstallList(views, write_cursor(page[-1].place) if len(later) > limit else None)
@@ -133,7 +139,9 @@ async def _now(tx: Transaction, caller: KeyCaller, user_id: str) -> Believed:
     return Believed(of.app_id, of.user, people, of.user, await identity.devices_of_user(tx, of.user_id))
 
 
-def install_view(install: Install, user: User, device: str, spans: list[Span]) -> wire.InstallView:
+def install_view(
+    install: Install, user: User, device: str, spans: list[Span], attestation: str | None
+) -> wire.InstallView:
     """One install as an operator sees it."""
     standing = standing_of(install, user)
     reported = wire.decode(device, dict[str, Any])
@@ -147,6 +155,7 @@ def install_view(install: Install, user: User, device: str, spans: list[Span]) -
         linked=install.is_linked,
         link_id=install.link.hex() if install.link is not None else None,
         activations=[_activation(span) for span in spans if span.outcome is Outcome.ACCEPTED],
+        attestation=attestation,
     )
 
 

@@ -147,7 +147,8 @@ def link_through(talk: Conversation, linker: Linker) -> Flow[None]:
 
 def _ask_and_confirm(talk: Conversation, linker: Linker, ticket: str | None) -> Flow[None]:
     deadline_ms = talk.now_ms() + talk.facts.link_timeout_ms
-    answer = yield AskLinker(linker, LinkRequest(talk.known_install(), ticket, deadline_ms))  # 9
+    request = LinkRequest(talk.known_install(), ticket, deadline_ms, talk.facts.app_id)
+    answer = yield AskLinker(linker, request)  # 9
     assert isinstance(answer, LinkerAnswer)
     if not answer.is_success:
         raise Fault(FaultKind.LINKER_FAILED, str(answer.reason)) from answer.error

@@ -6,6 +6,7 @@ A linker that raises, returns something else than `True`, calls both callbacks o
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import queue
 import threading
@@ -13,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, cast
+
+_PURPOSE: Final = b"unb-link/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,23 @@ class LinkRequest:
         install_id: the install that wants to be linked.
         ticket: the platform's proof that this install asks (linking.md, link ticket), where it gave one.
         deadline_ms: when the SDK stops waiting, epoch milliseconds of the device's clock.
+        app_id: the app of this SDK.
     """
 
     install_id: str
     ticket: str | None = field(repr=False)
     deadline_ms: int
+    app_id: str = ""
+
+    def to_be_signed(self, challenge: bytes) -> bytes:
+        """What the device lets its platform sign, where the customer's server asks for a proof: 32 bytes.
+
+        Args:
+            challenge: what that server's `GET /challenge` gave, decoded.
+        """
+        parts = (self.app_id.encode(), self.install_id.encode(), b"")
+        framed = b"".join(bytes([len(part)]) + part for part in parts)
+        return hashlib.sha256(_PURPOSE + framed + challenge).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ _LINK_REFUSALS = (
     errors.InstallLinkedToOtherUser,
     errors.InstallDeactivated,
     errors.InvalidLinkTicket,
+    errors.AttestationReplayed,
     errors.LinkBurst,
     errors.UserDisabled,
     errors.CannotLinkExistingPersonToOtherPerson,

@@ -38,6 +38,8 @@ STATUS: Final[dict[type[Refusal], int]] = {
     errors.InstallDeactivated: 403,
     errors.UserDisabled: 403,
     errors.InvalidLinkTicket: 403,
+    errors.AttestationRefused: 403,
+    errors.AttestationReplayed: 403,
     errors.LinkBurst: 429,
     errors.CannotLinkExistingPersonToOtherPerson: 403,
     errors.Conflict: 409,

@@ -73,6 +73,7 @@ _OF_INSTALL: Final = (
     ("activations", "DELETE FROM spans WHERE install_id = $1"),
     ("credentials", "DELETE FROM spent_credentials WHERE install_id = $1"),
     ("changes", "DELETE FROM changes WHERE install_id = $1"),
+    ("used proofs", "DELETE FROM used_proofs WHERE install_id = $1"),
     ("imports", "DELETE FROM imports WHERE id = $1"),
     ("installs", "DELETE FROM installs WHERE install_id = $1"),
 )

@@ -27,3 +27,10 @@ async def trace_of(tx: Transaction, fact_id: FactId) -> Mapping[str, Any] | None
     row = await tx.one(_TRACE, fact_id)
     trace: Mapping[str, Any] | None = json.loads(row[0]) if row else None
     return trace
+
+
+async def attestation_of(tx: Transaction, link_id: FactId | None) -> str | None:
+    """The level of what the device proved when it was linked, where the link call told one."""
+    trace = await trace_of(tx, link_id) if link_id is not None else None
+    attested = None if trace is None else trace.get("attestation")
+    return None if attested is None else str(attested["level"])

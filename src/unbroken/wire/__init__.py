@@ -5,6 +5,7 @@ Ids travel as 24 hex characters; times out are ISO 8601 strings (`iso`), times i
 
 from unbroken.wire.change import (
     ActivationChange,
+    Attested,
     AuthCode,
     Changed,
     DayChange,
@@ -88,6 +89,7 @@ __all__ = [
     "ActivationChange",
     "ActivationView",
     "Activity",
+    "Attested",
     "AuthCode",
     "Changed",
     "Counterfactual",

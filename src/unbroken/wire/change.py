@@ -10,11 +10,41 @@ Reason = Annotated[str, Meta(max_length=500, pattern="^[^\\x00]*$")]
 """In the operator's words; no database keeps U+0000 in a text."""
 
 
+Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""A SHA-256 in hex."""
+
+Word = Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,40}\Z")]
+"""One of a list that may be longer in a newer backend kit."""
+
+
+class Attested(Struct, frozen=True, omit_defaults=True):
+    """What the customer's server found of the device (docs/how-to/link-from-your-backend.md).
+
+    Args:
+        level: how much the device proved; `none` where it proved nothing.
+        kind: the kind of evidence, if there was any.
+        reason: why the evidence was not taken, where it was not.
+        challenge_digest: SHA-256 of the challenge that was answered; taken once in an app. Only with `proof_digest`.
+        proof_digest: SHA-256 of the proof, likewise.
+    """
+
+    level: Word
+    kind: Word | None = None
+    reason: Word | None = None
+    challenge_digest: Digest | None = None
+    proof_digest: Digest | None = None
+
+    def __post_init__(self) -> None:
+        if (self.challenge_digest is None) != (self.proof_digest is None):
+            raise ValueError("challenge_digest and proof_digest come together")
+
+
 class Link(Struct, frozen=True):
     """POST /v2/users/{install_id}/link. The external id is checked by row 1, not here."""
 
     external_id: Any = None
     link_ticket: str | None = None
+    attestation: Attested | None = None
 
 
 class MintCode(Struct, frozen=True):

@@ -29,7 +29,7 @@ class ActivationView(Struct, frozen=True, rename={"from_": "from"}):
 
 
 class InstallView(Struct, frozen=True):
-    """One install of a user, as an operator sees it."""
+    """One install of a user, as an operator sees it; `attestation` is the level that its link came with, if any."""
 
     install_id: str
     form: str
@@ -40,6 +40,7 @@ class InstallView(Struct, frozen=True):
     linked: bool
     link_id: str | None
     activations: list[ActivationView]
+    attestation: str | None = None
 
 
 class InstallList(Struct, frozen=True, omit_defaults=True):

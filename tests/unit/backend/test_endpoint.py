@@ -143,6 +143,7 @@ def test_an_authenticate_that_raises_links_nothing(link, fake):
         ("PUT", "/install", "POST"),
         ("POST", "/auth-code", "GET"),
         ("HEAD", "/auth-code", "GET"),
+        ("POST", "/challenge", "GET"),
     ],
 )
 def test_another_method_is_405(ask, fake, method, path, allow):
@@ -152,7 +153,7 @@ def test_another_method_is_405(ask, fake, method, path, allow):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/install/", "/install/x", "/Install", "//install", "/challenge", "/auth-code/bob"]
+    "path", ["/", "/install/", "/install/x", "/Install", "//install", "/challenges", "/auth-code/bob"]
 )
 def test_another_path_is_404(ask, fake, path):
     assert ask("POST", f"/linking{path}", json={"install_id": INSTALL}).status_code == 404
@@ -233,7 +234,7 @@ def test_a_body_beyond_the_limit_is_413_before_the_rest_is_read(fake):
 
     async def receive():
         asked.append(None)
-        return {"type": "http.request", "body": b" " * 10_000, "more_body": True}
+        return {"type": "http.request", "body": b" " * 40_000, "more_body": True}
 
     async def send(message):
         sent.append(message)

@@ -28,6 +28,19 @@ def test_the_path_is_told_below_the_mount_whether_or_not_the_host_cut_it(path, r
 
 
 @pytest.mark.parametrize(
+    ("path", "raw_path", "below"),
+    [
+        ("/install/", b"/linking/install", "/install"),
+        ("/install/", b"/linking/install/", "/install/"),
+        ("/install", b"/linking/install", "/install"),
+        ("/", b"/linking", ""),
+    ],
+)
+def test_a_slash_that_the_host_added_is_taken_off_and_one_that_was_sent_is_not(path, raw_path, below):
+    assert request_of(scope(path, raw_path=raw_path)).path == below
+
+
+@pytest.mark.parametrize(
     ("sent", "cookies"),
     [
         (["session=a"], {"session": "a"}),

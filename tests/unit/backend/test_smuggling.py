@@ -1,15 +1,16 @@
-"""Ways to make the endpoint name another account than that of the session. Each ends in alice's link or in none."""
+"""Ways to make the kit name another account than that of the session, in every framework.
+
+Each ends in alice's link or in none.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-
-from unbroken.backend import AsyncPlatform, LinkEndpoint
+from tests.unit.backend.conftest import FakePlatform
+from tests.unit.backend.frameworks import FRAMEWORKS, serving
 
 INSTALL = "a1" * 12
 API_KEY = "unb_key_0123456789abcdef0123456789abcdef"
@@ -99,32 +100,60 @@ def by_session(request):
     return SESSIONS.get(request.cookies.get("session", ""))
 
 
-@pytest.fixture
-def attempt(fake):
-    def attempt(method, path, headers, content):
-        async def run():
-            async with AsyncPlatform("http://127.0.0.1:1", api_key=API_KEY, options=fake.options()) as platform:
-                app = Starlette()
-                app.mount("/linking", LinkEndpoint(platform, by_session))
-                transport = httpx.ASGITransport(app)
-                async with httpx.AsyncClient(transport=transport, base_url="https://customer.example") as client:
-                    return await client.request(method, path, headers=headers, content=content)
+class Host:
+    """A customer's server that is asked many times, and the platform that it is told to ask."""
 
-        return asyncio.run(run())
+    def __init__(self, framework):
+        self.fake = FakePlatform()
+        self._serving = serving(
+            framework,
+            "http://127.0.0.1:1",
+            by_session,
+            api_key=API_KEY,
+            options=self.fake.options(transport=httpx.MockTransport(self._handle)),
+            limit=None,
+        )
+        self._url = self._serving.__enter__()
 
-    return attempt
+    def _handle(self, request):
+        return self.fake.handle(request)
+
+    def attempt(self, method, path, headers, content):
+        """One request, to a platform that nothing was told yet."""
+        self.fake = FakePlatform()
+        with httpx.Client(base_url=self._url, trust_env=False) as client:
+            return client.request(method, path, headers=headers, content=content)
+
+    def close(self):
+        self._serving.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def host(request):
+    host = Host(request.param)
+    yield host
+    host.close()
 
 
 @pytest.mark.parametrize("request_", ATTEMPTS.values(), ids=ATTEMPTS.keys())
-def test_no_request_names_another_account_than_its_session(attempt, fake, request_):
-    reply = attempt(*request_)
+def test_no_request_names_another_account_than_its_session(host, request_):
+    reply = host.attempt(*request_)
+    fake = host.fake
     assert fake.accounts_named() <= {"alice"}
     assert fake.linked.keys() <= {INSTALL}
     assert (reply.status_code == 200) == bool(fake.accounts_named())
     assert "victim" not in [name for body in fake.bodies for name in body.values()]
 
 
-def test_the_attempts_would_be_seen_if_they_worked(attempt, fake):
-    assert attempt(*post(headers=[JSON, ("Cookie", "session=victims")])).status_code == 200
-    assert fake.accounts_named() == {"victim"}
+def test_the_attempts_would_be_seen_if_they_worked(host):
+    assert host.attempt(*post(headers=[JSON, ("Cookie", "session=victims")])).status_code == 200
+    assert host.fake.accounts_named() == {"victim"}
     assert len(ATTEMPTS) >= 80
+
+
+@pytest.mark.parametrize("name", ["external_id", "externalId", "External-Id", "user_id", "account", "email", "sub"])
+def test_an_account_in_the_body_is_refused_so_that_whoever_sent_it_hears_of_it(host, name):
+    reply = host.attempt(*post(body(**{name: "alice"})))
+    assert (reply.status_code, reply.json()["errorCode"]) == (400, "INVALID_REQUEST")
+    assert reply.json()["errors"][0]["path"] == name
+    assert host.fake.requests == []

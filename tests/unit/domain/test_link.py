@@ -25,6 +25,7 @@ DIMENSIONS = {
     "used_install": tuple(UsedInstall),
     "ticket": tuple(Ticket),
     "link_ticket": tuple(LinkTicket),
+    "is_replayed": YES_NO,
     "links_within_a_day": (0, 19, 20),
 }
 
@@ -55,6 +56,8 @@ def told_by_the_page(s):  # noqa: C901, PLR0911, PLR0912 - the page's rows, one 
     needs_ticket = s.link_ticket == "required"
     if s.ticket == Ticket.INVALID or (needs_ticket and s.ticket == Ticket.ABSENT):
         return "ticket"
+    if s.is_replayed:
+        return "attestation"
     if s.links_within_a_day + 1 > 20:
         return "burst"
     if not s.person_exists:

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from unbroken.backend.attestation import Binding
 from unbroken.sdk.linker import LinkerAnswer, LinkRequest, ask, ask_async, with_ticket
 
 REQUEST = LinkRequest("i" * 24, "ticket", 1)
@@ -138,3 +139,9 @@ def test_a_coroutine_that_ignores_its_cancellation_holds_nobody_up():
         return answer
 
     assert asyncio.run(scenario()).reason == "the linker did not answer within 0.05 s"
+
+
+def test_what_a_device_signs_is_what_the_backend_kit_looks_for():
+    app_id, install_id, challenge = "ab" * 12, "a1" * 12, bytes(range(32))
+    request = LinkRequest(install_id, None, 1, app_id)
+    assert request.to_be_signed(challenge) == Binding(app_id, install_id, b"", challenge).digest

@@ -215,6 +215,10 @@ _CHECKS: Final[dict[str, Callable[[dict[str, Any]], list[Wrong]]]] = {
     "installs": _install,
     "spent_credentials": lambda row: _when("digest", "32 bytes", _is_digest(row["digest"])),
     "registrations": lambda row: _when("key_digest", "32 bytes", _is_digest(row["key_digest"])),
+    "used_proofs": lambda row: [
+        *_when("digest", "32 bytes", _is_digest(row["digest"])),
+        *_when("used_at", "an instant", _is_instant(row["used_at"])),
+    ],
     "auth_codes": _code,
     "idempotency": _answer,
     "users": lambda row: _when("metadata", "texts by name", _reads(row["metadata"], dict[str, str])),
