@@ -28,6 +28,7 @@ from unbroken.sdk.errors import (
     ResetReason,
     SdkError,
     StateDamaged,
+    StateLocked,
     StorageInUse,
     SubmitError,
     TokenError,
@@ -37,8 +38,9 @@ from unbroken.sdk.errors import (
 from unbroken.sdk.init_state import InitState
 from unbroken.sdk.linker import NO_OP, Linker, LinkRequest, with_ticket
 from unbroken.sdk.outbox import Dropped
+from unbroken.sdk.sealing import KeySeal, Seal, SealLevel, Unsealed
 from unbroken.sdk.secret import Secret
-from unbroken.sdk.state import Seal, Storage
+from unbroken.sdk.state import Storage
 from unbroken.sdk.status import DetectionStatus, QuotaStatus, SdkStatus
 from unbroken.sdk.uploading import Uploaded
 from unbroken.wire import Activity, Custom, Device, Location
@@ -62,6 +64,7 @@ __all__ = [
     "InitState",
     "InvalidConfig",
     "InvalidItem",
+    "KeySeal",
     "LinkRequest",
     "LinkUserError",
     "LinkUserReason",
@@ -77,12 +80,15 @@ __all__ = [
     "SdkError",
     "SdkStatus",
     "Seal",
+    "SealLevel",
     "Secret",
     "StateDamaged",
+    "StateLocked",
     "Storage",
     "StorageInUse",
     "SubmitError",
     "TokenError",
+    "Unsealed",
     "Uploaded",
     "UserAccessToken",
     "UserCallError",

@@ -121,6 +121,7 @@ class BaseSdk(Generic[Turn]):
             network_quota=self._uploading.network_quota,
             waiting_items=self._outbox.waiting_items(),
             dropped_items=self._outbox.dropped_items(),
+            seal=self._memory.seal_level,
         )
 
     def dropped(self) -> list[Dropped]:
@@ -249,6 +250,9 @@ def _open_outbox(config: Config, memory: Memory) -> Outbox:
     except sqlite3.Error as error:
         memory.close()
         raise StateDamaged(f"the outbox is not readable: {error}") from error
+    except BaseException:  # the disk refuses
+        memory.close()
+        raise
 
 
 def _facts(config: Config) -> Facts:
