@@ -38,6 +38,8 @@ from unbroken.sdk.errors import (
 from unbroken.sdk.init_state import InitState
 from unbroken.sdk.linker import NO_OP, Linker, LinkRequest, with_ticket
 from unbroken.sdk.outbox import Dropped
+from unbroken.sdk.pin_updates import PinUpdateIssue, PinUpdateRefused
+from unbroken.sdk.pins import Pins, pinned_context
 from unbroken.sdk.sealing import KeySeal, Seal, SealLevel, Unsealed
 from unbroken.sdk.secret import Secret
 from unbroken.sdk.state import Storage
@@ -71,6 +73,9 @@ __all__ = [
     "Linker",
     "Location",
     "MetadataError",
+    "PinUpdateIssue",
+    "PinUpdateRefused",
+    "Pins",
     "QuotaStatus",
     "Quotas",
     "ResetError",
@@ -93,5 +98,6 @@ __all__ = [
     "UserAccessToken",
     "UserCallError",
     "UserCallReason",
+    "pinned_context",
     "with_ticket",
 ]

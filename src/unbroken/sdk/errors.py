@@ -9,7 +9,7 @@
     ├── MetadataError          .reason  UserCallReason
     ├── EnableDetectionsError  .reason  EnableDetectionsReason
     ├── ResetError             .reason  ResetReason
-    ├── StateDamaged, StateLocked, StorageInUse, InvalidConfig, InvalidItem
+    ├── StateDamaged, StateLocked, StorageInUse, InvalidConfig, InvalidItem, PinUpdateRefused
     └── (SdkError itself: a call in the wrong InitState)
 
 What a flow meets before an operation gives it its own name is a `Fault` (`faults.py`).

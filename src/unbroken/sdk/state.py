@@ -37,6 +37,9 @@ class State(Struct, frozen=True):
     request whose reply was lost is repeated as itself. `registration_code` and `link_code` are SHA-256 of the code
     a key was made for: the code of another account must not get the answer meant for the first.
 
+    `pin_update` and `pin_misses` are of the device, not of an install: a reset keeps them, or it would bring back pins
+    that were given up.
+
     `token_expires_at_ms` is of the platform's clock, `token_received_at_ms` of the device's: its age is told by the
     latter alone, because the two clocks may be days apart (linking.md, which items count).
     """
@@ -61,6 +64,8 @@ class State(Struct, frozen=True):
     farewells: tuple[Farewell, ...] = ()
     detections_enabled: bool = True
     detections_until_ms: int | None = None
+    pin_update: str | None = None
+    pin_misses: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ class SdkStatus:
 
     `install_state` and `state_reason` are the platform's (linking.md, states of an install), as it said last;
     `can_detect` is false where that state blocks detections (the kill switch), though uploads may go on.
-    `seal` says what protects the state at rest.
+    `pin_mismatch` is true from when somebody without a pinned key answered in the platform's place until the platform
+    answers; `pin_misses` counts them on this device. `seal` says what protects the state at rest.
     """
 
     init_state: InitState
@@ -49,6 +50,8 @@ class SdkStatus:
     network_quota: QuotaStatus
     waiting_items: int
     dropped_items: int
+    pin_mismatch: bool
+    pin_misses: int
     seal: SealLevel
 
 

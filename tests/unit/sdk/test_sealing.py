@@ -250,6 +250,7 @@ def test_the_file_that_the_first_release_wrote_is_still_read(sealed, directory):
     for storage in [Storage(directory, Unsealed()), sealed(adopts_unsealed=True), sealed()]:
         state = loaded(storage)
         assert (state.install_id, state.credential, state.linked) == ("f" * 24, Secret("unb_inst_1"), True)
+        assert (state.pin_update, state.pin_misses) == (None, 0)
 
 
 def test_with_a_key_of_the_apps_a_state_from_before_is_sealed_on_request_only(directory):
