@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+os.environ.setdefault("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # not the developer's own keyring
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

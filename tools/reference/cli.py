@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INTRO = """\
-`unbroken COMMAND --help` says the same. All commands but `serve` and `demo` work on the data of a server that runs, and
-what they change holds at once. A command that is refused says so in one sentence on standard error and ends with exit
-code 1; with `--json` that sentence is JSON too."""
+`unbroken COMMAND --help` says the same. All commands but `serve`, the demos and `pin` work on the data of a server that
+runs, and what they change holds at once. A command that is refused says so in one sentence on standard error and ends
+with exit code 1; with `--json` that sentence is JSON too."""
 
 
 def page() -> str:

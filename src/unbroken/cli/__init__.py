@@ -16,6 +16,7 @@ from unbroken.cli import (
     keys,
     move,
     people,
+    pins,
     powers,
     purge,
     receipt,
@@ -39,6 +40,7 @@ program.command("cluster-demo")(cluster_demo.cluster_demo)
 program.command("doctor")(doctor.doctor)
 program.add_typer(apps.program, name="app")
 program.add_typer(keys.program, name="key")
+program.add_typer(pins.program, name="pin")
 program.add_typer(people.users, name="user")
 program.add_typer(people.installs, name="install")
 program.add_typer(powers.links, name="link")

@@ -28,6 +28,7 @@ from unbroken.sdk.errors import (
     ResetReason,
     SdkError,
     StateDamaged,
+    StateLocked,
     StorageInUse,
     SubmitError,
     TokenError,
@@ -37,8 +38,11 @@ from unbroken.sdk.errors import (
 from unbroken.sdk.init_state import InitState
 from unbroken.sdk.linker import NO_OP, Linker, LinkRequest, with_ticket
 from unbroken.sdk.outbox import Dropped
+from unbroken.sdk.pin_updates import PinUpdateIssue, PinUpdateRefused
+from unbroken.sdk.pins import Pins, pinned_context
+from unbroken.sdk.sealing import KeySeal, Seal, SealLevel, Unsealed
 from unbroken.sdk.secret import Secret
-from unbroken.sdk.state import Seal, Storage
+from unbroken.sdk.state import Storage
 from unbroken.sdk.status import DetectionStatus, QuotaStatus, SdkStatus
 from unbroken.sdk.uploading import Uploaded
 from unbroken.wire import Activity, Custom, Device, Location
@@ -62,12 +66,16 @@ __all__ = [
     "InitState",
     "InvalidConfig",
     "InvalidItem",
+    "KeySeal",
     "LinkRequest",
     "LinkUserError",
     "LinkUserReason",
     "Linker",
     "Location",
     "MetadataError",
+    "PinUpdateIssue",
+    "PinUpdateRefused",
+    "Pins",
     "QuotaStatus",
     "Quotas",
     "ResetError",
@@ -77,15 +85,19 @@ __all__ = [
     "SdkError",
     "SdkStatus",
     "Seal",
+    "SealLevel",
     "Secret",
     "StateDamaged",
+    "StateLocked",
     "Storage",
     "StorageInUse",
     "SubmitError",
     "TokenError",
+    "Unsealed",
     "Uploaded",
     "UserAccessToken",
     "UserCallError",
     "UserCallReason",
+    "pinned_context",
     "with_ticket",
 ]

@@ -44,7 +44,7 @@ class AsyncSdk(BaseSdk["asyncio.Lock"]):
     def __init__(self, config: Config) -> None:
         import asyncio  # noqa: PLC0415 - costs a blocking app 40 ms at import and is of no use to it
 
-        self._transport = AsyncTransport(config)
+        self._transport = AsyncTransport(config, self._pins)
         super().__init__(config, asyncio.Lock)
         self._closing = asyncio.Event()
         self._uploader: asyncio.Task[None] | None = None

@@ -21,6 +21,7 @@ from unbroken.sdk.init_state import InitEvent, Initialisation, InitState
 from unbroken.sdk.listeners import Listener, Listeners, report
 from unbroken.sdk.memory import Memory
 from unbroken.sdk.outbox import Dropped, Outbox
+from unbroken.sdk.pin_updates import accept_update, pins_in_force
 from unbroken.sdk.secret import Secret
 from unbroken.sdk.status import DetectionStatus, SdkStatus
 from unbroken.sdk.uploading import Uploading
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from unbroken import wire
     from unbroken.sdk.config import Config
+    from unbroken.sdk.pins import Pins
     from unbroken.sdk.state import State
     from unbroken.sdk.steps import Done, Flow, Step, Told
 
@@ -121,6 +123,9 @@ class BaseSdk(Generic[Turn]):
             network_quota=self._uploading.network_quota,
             waiting_items=self._outbox.waiting_items(),
             dropped_items=self._outbox.dropped_items(),
+            pin_mismatch=self._talk.pin_watch.is_mismatch,
+            pin_misses=state.pin_misses,
+            seal=self._memory.seal_level,
         )
 
     def dropped(self) -> list[Dropped]:
@@ -133,6 +138,20 @@ class BaseSdk(Generic[Turn]):
         What a listener raises goes to the log `unbroken.sdk` and changes nothing.
         """
         self._listeners.add(listener)
+
+    def apply_pin_update(self, update: str) -> None:
+        """Exchange the pins for those of a signed update, from the next connection on. Works before `init`.
+
+        It is on disk when this returns, and survives a reset.
+
+        Raises:
+            PinUpdateRefused: with the issue; nothing has changed.
+        """
+        self._memory.refuse_damage()
+        config, state = self.config, self._state
+        accept_update(update, config.pin_set, state.pin_update, config.host, self._now_ms())
+        self._memory.change(pin_update=update)
+        self._memory.keep()
 
     # Capture
 
@@ -164,6 +183,12 @@ class BaseSdk(Generic[Turn]):
         self._announce()
 
     # For the shells
+
+    def _pins(self) -> Pins:
+        """Those in force; asked at each handshake, so never before there is a memory."""
+        built_in = self.config.pin_set
+        assert built_in is not None
+        return pins_in_force(built_in, self._state.pin_update, self.config.host)
 
     @property
     def _state(self) -> State:
@@ -249,6 +274,9 @@ def _open_outbox(config: Config, memory: Memory) -> Outbox:
     except sqlite3.Error as error:
         memory.close()
         raise StateDamaged(f"the outbox is not readable: {error}") from error
+    except BaseException:  # the disk refuses
+        memory.close()
+        raise
 
 
 def _facts(config: Config) -> Facts:

@@ -46,7 +46,7 @@ class Sdk(BaseSdk[threading.Lock]):
     """
 
     def __init__(self, config: Config) -> None:
-        self._transport = BlockingTransport(config)
+        self._transport = BlockingTransport(config, self._pins)
         super().__init__(config, threading.Lock)
         self._closing = threading.Event()
         self._uploader: threading.Thread | None = None

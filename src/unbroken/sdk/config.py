@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from unbroken import wire
 from unbroken.clock import Clock, SystemClock
 from unbroken.outgoing import check_base_url
 from unbroken.randomness import Randomness, SystemRandomness
 from unbroken.sdk.errors import InvalidConfig
+from unbroken.sdk.pins import Pins, as_pins
 from unbroken.sdk.secret import Secret
 
 if TYPE_CHECKING:
@@ -60,7 +62,10 @@ class Config:
         reset_upload_max_s: how long `reset` may spend on uploading what is left; an upload that hangs is left behind.
         upload_every_s: the pause between uploads in the background; None uploads at `submit_detections` only.
         quotas: limits on disk and network.
-        ssl_context: the TLS to use, pins included; the platform's CA store and host name check if left out.
+        pins: of the platform's keys, at least two; a `Pins` where they expire or are updated. None: every key counts
+            for which a CA vouches.
+        ssl_context: the TLS to use, for a CA of yours; with `pins` it is changed to ask for them. None: the CA store
+            and the check of the host name.
         transport: an `httpx` transport in place of the network: blocking for `Sdk`, async for `AsyncSdk`.
         headers: further headers, asked anew for every request.
         clock: tells the device's time.
@@ -83,6 +88,7 @@ class Config:
     reset_upload_max_s: float = 10.0
     upload_every_s: float | None = 60.0
     quotas: Quotas = Quotas()
+    pins: Collection[str] | Pins | None = None
     ssl_context: ssl.SSLContext | None = None
     transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None = None
     headers: Callable[[], Mapping[str, str]] | None = None
@@ -98,3 +104,19 @@ class Config:
             raise InvalidConfig("the app secret is a Secret or a function that fetches it, never a plain string")
         if min(self.link_timeout_s, self.request_timeout_s) <= 0 or self.upload_every_s == 0:
             raise InvalidConfig("timeouts and the pause between uploads are greater than 0")
+        if self.pins is not None:
+            object.__setattr__(self, "pins", as_pins(self.pins))
+            if urlsplit(self.base_url).scheme != "https":
+                raise InvalidConfig("pins are checked over https:// only")
+            if self.transport is not None:
+                raise InvalidConfig("pins are checked by the SDK's own transport; give yours a pinned_context")
+
+    @property
+    def pin_set(self) -> Pins | None:
+        """The pins the app was made with."""
+        return None if self.pins is None else as_pins(self.pins)
+
+    @property
+    def host(self) -> str:
+        """The platform's, as in a handshake."""
+        return (urlsplit(self.base_url).hostname or "").encode("idna").decode()

@@ -9,10 +9,13 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from unbroken import wire
 from unbroken.outgoing import NoReply, Reply
-from unbroken.sdk.exchange import Bearer, Request, fault_of, is_good, read, require_status
+from unbroken.sdk.exchange import Bearer, Request, WrongPeer, fault_of, is_good, read, require_status
 from unbroken.sdk.faults import Fault, FaultKind
+from unbroken.sdk.pin_watch import PinWatch
 from unbroken.sdk.secret import Secret
 from unbroken.sdk.steps import Flow, Send, Wait
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from unbroken.sdk.memory import Memory
     from unbroken.sdk.state import State
 
-OFFLINE: Final = frozenset({FaultKind.UNREACHABLE, FaultKind.BUSY})
+OFFLINE: Final = frozenset({FaultKind.UNREACHABLE, FaultKind.BUSY, FaultKind.PIN_MISMATCH})
 """The platform cannot be asked just now; nothing else is known."""
 
 _TOKEN_LIFE_MS: Final = 3 * 24 * 3_600_000  # http-api.md, credentials
@@ -56,6 +59,7 @@ class Conversation:
         self.facts = facts
         self.sent_bytes = 0
         """The bodies that reached the platform: those that were answered."""
+        self.pin_watch = PinWatch()
         self._clock = clock
         self._randomness = randomness
 
@@ -97,9 +101,14 @@ class Conversation:
 
     def _send_once(self, request: Request) -> Flow[Reply]:
         told = yield Send(request)
+        if isinstance(told, WrongPeer):
+            self.pin_watch.note_miss(self.now_ms())
+            self.memory.update(lambda state: replace(state, pin_misses=state.pin_misses + 1))
+            raise Fault(FaultKind.PIN_MISMATCH, told.details)
         if isinstance(told, NoReply):
             raise Fault(FaultKind.UNREACHABLE, told.details)
         assert isinstance(told, Reply)
+        self.pin_watch.note_platform()
         self.sent_bytes += len(request.body)
         return told
 

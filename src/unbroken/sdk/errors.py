@@ -9,7 +9,7 @@
     ├── MetadataError          .reason  UserCallReason
     ├── EnableDetectionsError  .reason  EnableDetectionsReason
     ├── ResetError             .reason  ResetReason
-    ├── StateDamaged, StorageInUse, InvalidConfig, InvalidItem
+    ├── StateDamaged, StateLocked, StorageInUse, InvalidConfig, InvalidItem, PinUpdateRefused
     └── (SdkError itself: a call in the wrong InitState)
 
 What a flow meets before an operation gives it its own name is a `Fault` (`faults.py`).
@@ -107,6 +107,13 @@ class InvalidItem(SdkError):
 
 class StateDamaged(SdkError):
     """The state on disk is not what was written; nothing is guessed from it. `reset()` starts over."""
+
+
+class StateLocked(StateDamaged):
+    """The state on disk waits for something beside it: its key is not to be had, or others may read the file.
+
+    A later `init` tries again; `reset()` gives it up.
+    """
 
 
 class StorageInUse(SdkError):

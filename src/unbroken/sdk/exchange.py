@@ -9,6 +9,7 @@ import msgspec
 
 from unbroken import wire
 from unbroken.domain import errors as refusals
+from unbroken.outgoing import NoReply
 from unbroken.sdk.faults import Fault, FaultKind
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     is_gzip: bool = False
     idempotency_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongPeer(NoReply):
+    """Nothing was sent: whoever answered at the platform's address has none of the pinned keys."""
 
 
 def read(reply: Reply, type_: type[T]) -> T:

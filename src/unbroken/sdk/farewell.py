@@ -25,7 +25,14 @@ _NOBODY_HEARS: Final = frozenset({FaultKind.UNAUTHENTICATED, FaultKind.CLONED, F
 
 def leave(memory: Memory, app_id: str) -> None:
     """Stop being this install: one change forgets it and notes the farewell, so that a kill leaves no half reset."""
-    memory.update(lambda state: State(app_id=app_id, farewells=(*state.farewells, *_farewell_of(state))))
+    memory.update(
+        lambda state: State(
+            app_id=app_id,
+            farewells=(*state.farewells, *_farewell_of(state)),
+            pin_update=state.pin_update,
+            pin_misses=state.pin_misses,
+        )
+    )
 
 
 def _farewell_of(state: State) -> tuple[Farewell, ...]:

@@ -45,6 +45,7 @@ class FaultKind(Enum):
     CHANGED_APP = "the state was made with another app id"
     REFUSED = "any other 4xx"
     NOT_UNDERSTOOD = "a reply that is not of the contract: of a portal, or a proxy in between"
+    PIN_MISMATCH = "whoever answered has none of the pinned keys"
     CLOSED = "the SDK was closed meanwhile"
 
 
@@ -89,6 +90,7 @@ INIT_ISSUES: Final = {
     FaultKind.CHANGED_APP: InitIssue.CHANGED_CREDENTIALS,
     FaultKind.REFUSED: InitIssue.INITIALIZATION_ERROR,
     FaultKind.NOT_UNDERSTOOD: InitIssue.INITIALIZATION_ERROR,
+    FaultKind.PIN_MISMATCH: InitIssue.SERVICE_UNREACHABLE,
     FaultKind.CLOSED: InitIssue.INITIALIZATION_ERROR,
 }
 
@@ -105,6 +107,7 @@ CREATE_USER_REASONS: Final = {
     FaultKind.CHANGED_APP: CreateUserReason.UNEXPECTED_ERROR,
     FaultKind.REFUSED: CreateUserReason.SERVER_ERROR,
     FaultKind.NOT_UNDERSTOOD: CreateUserReason.UNEXPECTED_ERROR,
+    FaultKind.PIN_MISMATCH: CreateUserReason.NETWORK_ERROR,
     FaultKind.CLOSED: CreateUserReason.UNEXPECTED_ERROR,
 }
 
@@ -121,6 +124,7 @@ LINK_USER_REASONS: Final = {
     FaultKind.CHANGED_APP: LinkUserReason.UNEXPECTED_ERROR,
     FaultKind.REFUSED: LinkUserReason.SERVER_ERROR,
     FaultKind.NOT_UNDERSTOOD: LinkUserReason.UNEXPECTED_ERROR,
+    FaultKind.PIN_MISMATCH: LinkUserReason.NETWORK_ERROR,
     FaultKind.CLOSED: LinkUserReason.UNEXPECTED_ERROR,
 }
 
@@ -137,6 +141,7 @@ USER_CALL_REASONS: Final = {
     FaultKind.CHANGED_APP: UserCallReason.UNEXPECTED_ERROR,
     FaultKind.REFUSED: UserCallReason.SERVER_ERROR,
     FaultKind.NOT_UNDERSTOOD: UserCallReason.UNEXPECTED_ERROR,
+    FaultKind.PIN_MISMATCH: UserCallReason.NETWORK_ERROR,
     FaultKind.CLOSED: UserCallReason.UNEXPECTED_ERROR,
 }
 

@@ -73,6 +73,8 @@ def _forget_install(memory: Memory, *, is_copy: bool) -> None:
             farewells=state.farewells,
             detections_enabled=state.detections_enabled,
             detections_until_ms=state.detections_until_ms,
+            pin_update=state.pin_update,
+            pin_misses=state.pin_misses,
         )
     )
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from unbroken.sdk.errors import StateDamaged
+from unbroken.sdk.errors import StateDamaged, StateLocked
 from unbroken.sdk.state import State, StateFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from unbroken.sdk.sealing import SealLevel
     from unbroken.sdk.state import Storage
 
 
@@ -32,7 +33,11 @@ class Memory:
         self._lock = threading.Lock()
         self._file = StateFile(storage)
         self._damage: StateDamaged | None = None
-        self._state = self._kept = self._load()
+        try:
+            self._state = self._kept = self._load()
+        except BaseException:  # the disk refuses
+            self._file.close()
+            raise
 
     @property
     def state(self) -> State:
@@ -40,18 +45,27 @@ class Memory:
         return self._state
 
     @property
+    def seal_level(self) -> SealLevel:
+        """What protects the state at rest."""
+        return self._file.seal_level
+
+    @property
     def is_damaged(self) -> bool:
         """Whether what was on disk could not be read; `state` is an empty one then."""
         return self._damage is not None
 
     def refuse_damage(self) -> None:
-        """Guess nothing from a state that is damaged.
+        """Guess nothing from a state that is damaged; one that was locked is tried once more.
 
         Raises:
             StateDamaged: as it was found.
         """
-        if self._damage is not None:
-            raise self._damage
+        with self._lock:
+            if isinstance(self._damage, StateLocked):
+                self._damage = None
+                self._state = self._kept = self._load()
+            if self._damage is not None:
+                raise self._damage
 
     def change(self, **fields: object) -> None:
         """Give these fields other values, in memory; every other field stays as somebody else may just have set it."""

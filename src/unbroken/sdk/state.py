@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from unbroken.sdk.errors import SdkError, StateDamaged, StorageInUse
+from unbroken.sdk.errors import SdkError, StateDamaged, StateLocked, StorageInUse
+from unbroken.sdk.keyrings import seal_for
+from unbroken.sdk.sealing import Seal, SealLevel, others_may
 from unbroken.sdk.secret import Secret
 
 
@@ -34,6 +36,9 @@ class State(Struct, frozen=True):
     The three keys are idempotency keys: written before their request is sent, cleared with the reply, so that a
     request whose reply was lost is repeated as itself. `registration_code` and `link_code` are SHA-256 of the code
     a key was made for: the code of another account must not get the answer meant for the first.
+
+    `pin_update` and `pin_misses` are of the device, not of an install: a reset keeps them, or it would bring back pins
+    that were given up.
 
     `token_expires_at_ms` is of the platform's clock, `token_received_at_ms` of the device's: its age is told by the
     latter alone, because the two clocks may be days apart (linking.md, which items count).
@@ -59,30 +64,8 @@ class State(Struct, frozen=True):
     farewells: tuple[Farewell, ...] = ()
     detections_enabled: bool = True
     detections_until_ms: int | None = None
-
-
-class Seal(Protocol):
-    """Protects the state at rest. `context` is authenticated too, so that one file cannot stand for another."""
-
-    def close(self, plain: bytes, context: bytes) -> bytes:
-        """The bytes that go to disk."""
-        ...
-
-    def open(self, sealed: bytes, context: bytes) -> bytes:
-        """The bytes that were sealed; raises `StateDamaged` where they are not what was sealed."""
-        ...
-
-
-class Unsealed:
-    """No protection beyond the file's mode 0600: a key beside its file would only look like one."""
-
-    def close(self, plain: bytes, context: bytes) -> bytes:  # noqa: ARG002 - the shape of a Seal
-        """See `Seal.close`."""
-        return plain
-
-    def open(self, sealed: bytes, context: bytes) -> bytes:  # noqa: ARG002 - the shape of a Seal
-        """See `Seal.open`."""
-        return sealed
+    pin_update: str | None = None
+    pin_misses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +73,15 @@ class Storage:
     """Where the SDK keeps its things: a directory of its own, and how the state in it is sealed.
 
     Exclude it from device backups; a restored copy is noticed (`INSTALL_CLONED`) and becomes a new install.
+
+    Args:
+        path: the directory.
+        seal: protects the state; None: a key in the system's keyring where there is a real one and `keyring` and
+            `cryptography` are installed, else nothing beyond the file's mode.
     """
 
     path: Path | str
-    seal: Seal = field(default_factory=Unsealed)
+    seal: Seal | None = None
 
     @property
     def directory(self) -> Path:
@@ -110,33 +98,54 @@ class StateFile:
 
     Raises:
         StorageInUse: when somebody else holds it.
+        StateLocked: looking for a keyring did not end in time.
     """
 
     def __init__(self, storage: Storage) -> None:
-        self._seal = storage.seal
         self._directory = storage.directory
+        self._seal = storage.seal or seal_for(self._directory)
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = self._directory / "state"
         self._lock = _lock(self._directory / "lock")
         self._sequence: int | None = None
-        for left_by_a_kill in self._directory.glob("state.new*"):
-            left_by_a_kill.unlink()
+        try:
+            for left_by_a_kill in self._directory.glob("state.new*"):
+                left_by_a_kill.unlink()
+        except BaseException:  # the disk refuses
+            self.close()
+            raise
+
+    @property
+    def seal_level(self) -> SealLevel:
+        """What protects the state."""
+        return self._seal.level
 
     def load(self) -> State | None:
-        """The state that was saved last, or None where there is none yet.
+        """The state that was saved last, or None where there is none yet. One that was not sealed yet is, by this.
 
         Raises:
             StateDamaged: the file is not one that `save` wrote.
+            StateLocked: others may read it, or the key of its seal is not to be had.
+            OSError: the disk refuses.
         """
         try:
-            content = self._path.read_bytes()
+            content = _read_private(self._path)
         except FileNotFoundError:
             self._sequence = 0
             return None
         sequence, sealed = _unframe(content)
-        state = _decode(self._seal.open(sealed, _context(sequence)))
+        state = _decode(self._seal.open(sealed, _seal_context(sequence)))
         self._sequence = sequence
+        if self._seal.level is not SealLevel.SOFTWARE:
+            self._seal_at_last(state, sealed)
         return state
+
+    def _seal_at_last(self, state: State, sealed: bytes) -> None:
+        """Seal what was not; and tell the seal, as a kill may have come between the save and that."""
+        if _is_plain(sealed):
+            self.save(state)
+        else:
+            self._seal.settle()
 
     def save(self, state: State) -> None:
         """Replace the state; durable when this returns.
@@ -149,9 +158,10 @@ class StateFile:
         if self._sequence is None or self._sequence != self._sequence_on_disk():
             raise StateDamaged("the state on disk is not the one this process read")
         sequence = self._sequence + 1
-        self._replace(_frame(sequence, self._seal.close(_encode(state), _context(sequence))))
+        self._replace(_frame(sequence, self._seal.close(_encode(state), _seal_context(sequence))))
         self._sequence = sequence
         _sync_directory(self._directory)
+        self._seal.settle()
 
     def remove(self) -> None:
         """Forget everything, damaged or not.
@@ -209,6 +219,26 @@ def _unframe(content: bytes) -> tuple[int, bytes]:
 
 def _context(sequence: int) -> bytes:
     return _MAGIC + sequence.to_bytes(8, "big")
+
+
+def _seal_context(sequence: int) -> bytes:
+    """The file's name too, so that no other file that is sealed under the same key can stand for it."""
+    return _context(sequence) + b"state"
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether this is JSON as it is, which no seal makes."""
+    return content.startswith(b"{")
+
+
+def _read_private(path: Path) -> bytes:
+    """The file, if it is one and its owner's alone."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        open_to = others_may(os.fstat(file.fileno()))
+        if open_to is not None:
+            raise StateLocked(f"others may read or write the state on disk: {open_to}; chmod 600 {path}")
+        return file.read()
 
 
 def _encode(state: State) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unbroken.sdk.init_state import InitState
+    from unbroken.sdk.sealing import SealLevel
 
 
 class DetectionStatus(Enum):
@@ -33,6 +34,8 @@ class SdkStatus:
 
     `install_state` and `state_reason` are the platform's (linking.md, states of an install), as it said last;
     `can_detect` is false where that state blocks detections (the kill switch), though uploads may go on.
+    `pin_mismatch` is true from when somebody without a pinned key answered in the platform's place until the platform
+    answers; `pin_misses` counts them on this device. `seal` says what protects the state at rest.
     """
 
     init_state: InitState
@@ -47,6 +50,9 @@ class SdkStatus:
     network_quota: QuotaStatus
     waiting_items: int
     dropped_items: int
+    pin_mismatch: bool
+    pin_misses: int
+    seal: SealLevel
 
 
 def quota_status(used: int, limit: int) -> QuotaStatus:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from unbroken.outgoing import NoReply, Reply, client_arguments, headers_of, no_reply, reply_of
 from unbroken.sdk.errors import InvalidConfig
-from unbroken.sdk.exchange import AppSecret, Bearer, Request
+from unbroken.sdk.exchange import AppSecret, Bearer, Request, WrongPeer
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
     import httpx
 
     from unbroken.sdk.config import Config
+    from unbroken.sdk.pins import Pins
     from unbroken.sdk.secret import Secret
 
 
@@ -23,10 +27,16 @@ _NO_TIME: Final = NoReply("no time is left for it")
 
 
 class BlockingTransport:
-    """One httpx client, made when it is first needed."""
+    """One httpx client, made when it is first needed.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: of the SDK.
+        pins: those in force, where the config has any: signed updates exchange them.
+    """
+
+    def __init__(self, config: Config, pins: Callable[[], Pins]) -> None:
         self._config = config
+        self._pins = pins
         self._own_transport = _blocking(config.transport)
         self._client: httpx.Client | None = None
 
@@ -43,11 +53,11 @@ class BlockingTransport:
         if limit_s == 0:
             return _NO_TIME
         if self._client is None:
-            self._client = httpx.Client(transport=self._own_transport, **_client_arguments(self._config))
+            self._client = httpx.Client(transport=self._own_transport, **_client_arguments(self._config, self._pins))
         try:
             return reply_of(self._client.request(**_request_arguments(request, app_secret, self._config, limit_s)))
         except (httpx.TransportError, httpx.DecodingError) as error:
-            return no_reply(error)
+            return _no_reply(error)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -59,8 +69,9 @@ class BlockingTransport:
 class AsyncTransport:
     """The same on asyncio."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, pins: Callable[[], Pins]) -> None:
         self._config = config
+        self._pins = pins
         self._own_transport = _asynchronous(config.transport)
         self._client: httpx.AsyncClient | None = None
 
@@ -71,13 +82,14 @@ class AsyncTransport:
         if limit_s == 0:
             return _NO_TIME
         if self._client is None:
-            self._client = httpx.AsyncClient(transport=self._own_transport, **_client_arguments(self._config))
+            arguments = _client_arguments(self._config, self._pins)
+            self._client = httpx.AsyncClient(transport=self._own_transport, **arguments)
         try:
             return reply_of(
                 await self._client.request(**_request_arguments(request, app_secret, self._config, limit_s))
             )
         except (httpx.TransportError, httpx.DecodingError) as error:
-            return no_reply(error)
+            return _no_reply(error)
 
     async def close(self) -> None:
         """See `BlockingTransport.close`."""
@@ -106,8 +118,27 @@ def _asynchronous(transport: object) -> httpx.AsyncBaseTransport | None:
     return transport
 
 
-def _client_arguments(config: Config) -> dict[str, Any]:
-    return client_arguments(config.base_url, config.ssl_context, config.request_timeout_s)
+def _client_arguments(config: Config, pins: Callable[[], Pins]) -> dict[str, Any]:
+    return client_arguments(config.base_url, _tls(config, pins), config.request_timeout_s)
+
+
+def _tls(config: Config, pins: Callable[[], Pins]) -> ssl.SSLContext | None:
+    if config.pins is None:
+        return config.ssl_context
+    from unbroken.sdk.pinning import KeyCheck, pin  # noqa: PLC0415 - loads ssl, like httpx
+
+    return pin(config.ssl_context, KeyCheck(config.host, pins, config.clock))
+
+
+def _no_reply(error: Exception) -> NoReply:
+    from unbroken.sdk.pinning import PinMismatch  # noqa: PLC0415 - see above
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PinMismatch):
+            return WrongPeer(f"pin_mismatch: {cause}")
+        cause = cause.__cause__ or cause.__context__
+    return no_reply(error)
 
 
 def _request_arguments(

@@ -75,6 +75,8 @@ class Uploading:
     def round(self) -> Flow[Uploaded]:
         """What happens in the background every so often: within the quota, and never a `Fault`."""
         uploaded = Uploaded(0)
+        if not self._talk.pin_watch.may_try(self._talk.now_ms()):
+            return uploaded
         if self.network_quota is not QuotaStatus.EXCEEDED:
             uploaded = yield from self.everything()
         if not uploaded.items and uploaded.kept is None and self._is_time_to_ask():

@@ -22,6 +22,7 @@ from unbroken.sdk import (
     Sdk,
     Storage,
     SubmitError,
+    Unsealed,
     with_ticket,
 )
 from unbroken.testing.backup import Backup, take
@@ -317,7 +318,7 @@ class VirtualPhone:
         return Config(
             app_id=self._setting.app_id,
             base_url=self._setting.base_url,
-            storage=Storage(self._storage),
+            storage=Storage(self._storage, seal=Unsealed()),
             secret=self._setting.secret,
             link=with_ticket(self._link) if self.person is not None else NO_OP,
             link_timeout_s=self._link_timeout_s,

@@ -8,7 +8,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FOREIGN = ("httpx", "asyncio", "starlette", "uvicorn", "zstandard", "structlog", "prometheus_client", "cryptography")
+FOREIGN = (
+    "httpx",
+    "asyncio",
+    "starlette",
+    "uvicorn",
+    "zstandard",
+    "structlog",
+    "prometheus_client",
+    "cryptography",
+    "keyring",
+    "ssl",
+)
 OURS = ("unbroken.server", "unbroken.flow", "unbroken.store", "unbroken.log", "unbroken.cli", "unbroken.testing")
 
 

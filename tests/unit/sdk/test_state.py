@@ -11,7 +11,7 @@ import threading
 import pytest
 from msgspec.structs import replace
 
-from unbroken.sdk import DetectionStatus, InitError, InitIssue, Sdk, Secret, StateDamaged, Storage, StorageInUse
+from unbroken.sdk import DetectionStatus, InitError, InitIssue, Sdk, Seal, Secret, StateDamaged, Storage, StorageInUse
 from unbroken.sdk.memory import Memory
 from unbroken.sdk.state import Farewell, State, StateFile
 
@@ -89,7 +89,7 @@ def test_files_are_the_owners_alone_and_left_overs_of_a_kill_are_swept(storage):
     assert stat.S_IMODE(storage.directory.stat().st_mode) == 0o700
 
 
-class Rot13:
+class Rot13(Seal):
     def close(self, plain, context):
         return bytes(b ^ 13 for b in context + plain)
 

@@ -25,6 +25,7 @@ from unbroken.sdk import (
     Secret,
     Storage,
     SubmitError,
+    Unsealed,
     with_ticket,
 )
 
@@ -157,7 +158,7 @@ class Phone:
         return Config(
             app_id=world.app.app_id,
             base_url=ADDRESS,
-            storage=Storage(self._storage),
+            storage=Storage(self._storage, seal=Unsealed()),
             secret=lambda: Secret(world.app.app_secret),
             link=with_ticket(self._link),
             device=Device(platform="android", screen_inches=6.1),
