@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from unbroken.domain.ids import AppId
     from unbroken.flow.context import Context
+    from unbroken.server.counting import Counting
     from unbroken.server.metrics import Metrics
     from unbroken.server.reply import Receive
     from unbroken.server.route import Caller, Route
@@ -40,8 +41,11 @@ class Reply(NamedTuple):
 class Dispatch:
     """Calls handlers for matched rows."""
 
-    def __init__(self, context: Context, routes: Iterable[Route], metrics: Metrics) -> None:
+    def __init__(
+        self, context: Context, routes: Iterable[Route], metrics: Metrics, counting: Counting | None = None
+    ) -> None:
         self._context = context
+        self._counting = counting
         self._of_apps: dict[AppId, Context] = {}
         self._metrics = metrics
         self._decoders = {
@@ -57,14 +61,15 @@ class Dispatch:
         *,
         receive: Receive,
         request_id: str,
+        address: bytes | None = None,
     ) -> Reply:
-        """Answer one request of a row.
+        """Answer one request of a row; `address` is what it is counted by (`counting.py`).
 
         Raises:
             Refusal: of the checks, or the handler's own.
             Disconnected: the caller went away.
         """
-        caller = await authenticate(self._context, route, headers.get(b"authorization"))
+        caller = await self._caller(route, headers, address)
         query = parameters.parse_query(route, query_string)
         key = parameters.parse_idempotency_key(route, headers.get(b"idempotency-key"))
         body = await self._body(route, caller, headers, receive)
@@ -73,6 +78,18 @@ class Dispatch:
         digest = _digest(route, path, query, body) if key is not None else b""
         answer = await self._handle(route, Call(caller, path, query, body, digest, key, request_id))
         return _reply(route, answer)
+
+    async def _caller(self, route: Route, headers: Mapping[bytes, bytes], address: bytes | None) -> Caller:
+        authorization = headers.get(b"authorization")
+        if self._counting is None:
+            return await authenticate(self._context, route, authorization)
+        try:
+            caller = await authenticate(self._context, route, authorization)
+        except Refusal:
+            self._counting.refused(address)
+            raise
+        self._counting.admit(address, caller, route)
+        return caller
 
     async def _body(self, route: Route, caller: Caller, headers: Mapping[bytes, bytes], receive: Receive) -> Any:
         length = headers.get(b"content-length", b"")

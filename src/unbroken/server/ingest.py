@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from unbroken.flow.context import Context
+    from unbroken.server.counting import Counting
     from unbroken.server.reply import Receive
 
 PATH: Final = "/sdk/payloads"
@@ -63,9 +64,18 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 async def upload(
-    context: Context, query_string: bytes, headers: Mapping[bytes, bytes], receive: Receive
+    context: Context,
+    query_string: bytes,
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    *,
+    address: bytes | None = None,
+    counting: Counting | None = None,
 ) -> tuple[bytes, int]:
     """Take one upload; what it answers is durable.
+
+    Args:
+        address: what it is counted by, where it is (`counting.py`).
 
     Returns:
         The reply's JSON, and the size of the body as it came, in bytes.
@@ -74,7 +84,10 @@ async def upload(
         Refusal: as any other call.
         Disconnected: the caller went away.
     """
-    caller = await _caller(context, headers.get(b"authorization", b""))
+    if counting is None or address is None:
+        caller = await _caller(context, headers.get(b"authorization", b""))
+    else:
+        caller = await _counted_caller(context, headers.get(b"authorization", b""), address, counting)
     if query_string:
         parameters.parse_query(ROUTE, query_string)
     encoding = headers.get(b"content-encoding", b"")
@@ -93,6 +106,16 @@ async def _caller(context: Context, authorization: bytes) -> InstallCaller:
         return await by_user_token(context, authorization[len(_BEARER) :].decode("latin-1"))
     caller = await authenticate(context, ROUTE, authorization or None)
     assert isinstance(caller, InstallCaller), "the row admits no other"
+    return caller
+
+
+async def _counted_caller(context: Context, authorization: bytes, address: bytes, counting: Counting) -> InstallCaller:
+    try:
+        caller = await _caller(context, authorization)
+    except errors.Refusal:
+        counting.refused(address)
+        raise
+    counting.admit(address, caller, ROUTE)
     return caller
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from unbroken.domain.rate import Limit
+
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -28,6 +30,7 @@ class Metrics:
     Attributes:
         requests: by (route, status); a route is its template, never the caller's own text.
         links: link calls by error code, or "linked".
+        limited: calls that came too often, by the limit that refused them.
     """
 
     def __init__(self) -> None:
@@ -35,6 +38,7 @@ class Metrics:
         self.uploads = 0
         self.upload_bytes = 0
         self.links: defaultdict[str, int] = defaultdict(int)
+        self.limited: defaultdict[Limit, int] = defaultdict(int)
         self._durations: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * (len(BUCKETS_S) + 2))
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -58,6 +62,10 @@ class Metrics:
     def link(self, outcome: str) -> None:
         """Count one link call by what came of it; the error codes are those of the decision table."""
         self.links[outcome] += 1
+
+    def refused_by(self, limit: Limit) -> None:
+        """Count one call that came too often."""
+        self.limited[limit] += 1
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Show a value that is read when the page is."""
@@ -84,6 +92,10 @@ class Metrics:
         for outcome, count in sorted(self.links.items()):
             links.add_metric([outcome], count)
         yield links
+        limited = CounterMetricFamily("unbroken_rate_limited", "Calls that came too often.", labels=["limit"])
+        for limit, count in sorted(self.limited.items()):
+            limited.add_metric([limit.name.lower()], count)
+        yield limited
         for name, (meaning, read) in self._gauges.items():
             yield GaugeMetricFamily(name, meaning, value=read())
         for name, (meaning, read) in self._counters.items():

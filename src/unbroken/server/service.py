@@ -12,11 +12,13 @@ from unbroken.flow.process import Worker
 from unbroken.randomness import SystemRandomness
 from unbroken.server import data_directory, health, lab, table
 from unbroken.server.app import Application
+from unbroken.server.counting import Counting, limits_of
 from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
 from unbroken.server.patrol import Patrol
 from unbroken.server.platform import open_data
 from unbroken.server.request_ids import RequestIds
+from unbroken.server.sharing import Sharing
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ class Service:
         self.patrol = Patrol(opened.context, self.metrics, settings.verify_every_s)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
+        self._limits = None if opened.mode.lab else limits_of(settings, self.metrics.refused_by)
+        is_one_of_several = opened.is_shared and settings.role != "worker"
+        self._sharing = Sharing(opened.context, self._limits) if self._limits and is_one_of_several else None
         self._opened = opened
         self._lock = lock
         self._worker_trouble: str | None = "not started"
@@ -66,6 +71,7 @@ class Service:
             request_log=self.request_log,
             request_ids=self.request_ids,
             lab_clock=opened.lab_clock,
+            counting=None if self._limits is None else Counting.by(settings, self._limits),
         )
 
     @classmethod
@@ -97,6 +103,8 @@ class Service:
         """Begin to work."""
         await self.context.standings.load(self.context)
         self.request_log.start(asyncio.get_running_loop())
+        if self._sharing is not None:
+            self._sharing.start()
         if self._role != "api":
             self._working = asyncio.create_task(self._work())
             self.patrol.start()
@@ -107,6 +115,8 @@ class Service:
         self.worker.stop()
         if self._working is not None:
             await self._working
+        if self._sharing is not None:
+            await self._sharing.stop()
         await self._opened.close()
         self.request_log.flush()
         os.close(self._lock)

@@ -21,6 +21,7 @@ OF_NOBODY: Final = frozenset(
     {
         "apps",
         "api_keys",
+        "limit_uses",  # keyed hashes, for a minute or two
         "log_head",
         "log_home",
         "log_partitions",
