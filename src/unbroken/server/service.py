@@ -10,7 +10,7 @@ import structlog
 
 from unbroken.flow.process import Worker
 from unbroken.randomness import SystemRandomness
-from unbroken.server import data_directory, health, lab, table
+from unbroken.server import data_directory, health, lab, safety, table
 from unbroken.server.app import Application
 from unbroken.server.counting import Counting, limits_of
 from unbroken.server.logs import RequestLog
@@ -22,9 +22,12 @@ from unbroken.server.sharing import Sharing
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unbroken.domain.ids import UserId
     from unbroken.server.data_directory import Mode
     from unbroken.server.platform import Opened
+    from unbroken.server.safety.finding import Finding
     from unbroken.server.settings import Settings
     from unbroken.store.dead_letters import DeadLetter
 
@@ -52,6 +55,7 @@ class Service:
         self._limits = None if opened.mode.lab else limits_of(settings, self.metrics.refused_by)
         is_one_of_several = opened.is_shared and settings.role != "worker"
         self._sharing = Sharing(opened.context, self._limits) if self._limits and is_one_of_several else None
+        self.warnings: Sequence[Finding] = ()
         self._opened = opened
         self._lock = lock
         self._worker_trouble: str | None = "not started"
@@ -88,19 +92,20 @@ class Service:
             raise CannotStart(
                 f"The role {settings.role} is for several processes on one database: set UNBROKEN_DATABASE_URL."
             )
-        if mode.lab and settings.is_public:
-            raise CannotStart(
-                f"A lab cannot listen on {settings.host}: whoever reaches it moves its clock. Use 127.0.0.1."
-            )
+        warnings = safety.refuse(settings, is_lab=mode.lab)
         lock = data_directory.lock(settings.data)
         try:
-            return cls(await open_data(settings, mode, serving=True), settings, lock)
+            service = cls(await open_data(settings, mode, serving=True), settings, lock)
         except BaseException:
             os.close(lock)
             raise
+        service.warnings = warnings
+        return service
 
     async def start(self) -> None:
         """Begin to work."""
+        for check, _, sentence in self.warnings:
+            log.warning("unsafe", check=check, reason=sentence)
         await self.context.standings.load(self.context)
         self.request_log.start(asyncio.get_running_loop())
         if self._sharing is not None:
