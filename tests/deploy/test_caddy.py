@@ -2,101 +2,28 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import re
+import select
 import socket
 import ssl
 import subprocess
 import threading
 import time
-from base64 import b64encode
-from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
 
+import httpx
 import pytest
+from tests.deploy.front import PHONE, WAIT_S, Front, changed
 from tests.deploy.programs import DEPLOY, program
+from tests.smuggling import CANARY, CORPUS, INNER, WHOLE
 
 from unbroken import wire
 from unbroken.clock import SystemClock
 from unbroken.sdk import Config, Device, Location, Sdk, Secret, Storage
 from unbroken.server.settings import Settings
-from unbroken.testing.process import PlatformProcess, free_port, spawn, stop_process
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 LIMIT_BYTES = wire.BODY_MAX_BYTES
-WAIT_S = 60.0
-PHONE = {"device": {"platform": "android"}, "sdk": {"name": "proxied", "version": "1"}}
-
-
-class Front:
-    """A platform, and Caddy in front of it."""
-
-    def __init__(self, directory: Path, caddyfile: Path) -> None:
-        self.platform = PlatformProcess(directory / "data", lab=False)
-        self.port = free_port()
-        self._directory, self._caddyfile = directory, caddyfile
-
-    @contextmanager
-    def running(self) -> Iterator[Front]:
-        with self.platform:
-            self.app = self.platform.command("app", "create", "proxied")
-            with (self._directory / "caddy.log").open("wb") as output:
-                caddy = spawn(
-                    [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(self._caddyfile)],
-                    self._environment(),
-                    output,
-                )
-            try:
-                self.trust = self._await_certificate(caddy)
-                yield self
-            finally:
-                stop_process(caddy)
-
-    def _environment(self) -> dict[str, str]:
-        return os.environ | {
-            "UNBROKEN_SITE": "localhost",
-            "UNBROKEN_UPSTREAMS": self.platform.base_url.removeprefix("http://"),
-            "CADDY_HTTP_PORT": str(free_port()),
-            "CADDY_HTTPS_PORT": str(self.port),
-            "XDG_DATA_HOME": str(self._directory),
-            "XDG_CONFIG_HOME": str(self._directory),
-        }
-
-    def _await_certificate(self, caddy: subprocess.Popen[bytes]) -> ssl.SSLContext:
-        """Caddy signs `localhost` itself: wait until it answers under that certificate."""
-        root = self._directory / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        deadline = time.monotonic() + WAIT_S
-        while True:
-            with suppress(OSError):
-                trust = ssl.create_default_context(cafile=str(root))
-                with closing(self.connect(trust)):
-                    return trust
-            assert caddy.poll() is None, (self._directory / "caddy.log").read_text()
-            assert time.monotonic() < deadline, (self._directory / "caddy.log").read_text()
-            time.sleep(0.05)
-
-    def connect(self, trust: ssl.SSLContext | None = None) -> ssl.SSLSocket:
-        raw = socket.create_connection(("localhost", self.port), WAIT_S)
-        return (trust or self.trust).wrap_socket(raw, server_hostname="localhost")
-
-    def call(self, method: str, path: str, body: object = None, **headers: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPSConnection("localhost", self.port, context=self.trust, timeout=WAIT_S)
-        with closing(connection):
-            connection.request(method, path, body=body, headers=headers, encode_chunked="transfer_encoding" in headers)
-            reply = connection.getresponse()
-            reply.text = reply.read()
-            return reply
-
-    def token(self) -> str:
-        pair = b64encode(f"{self.app['app_id']}:{self.app['app_secret']}".encode()).decode()
-        reply = self.call("POST", "/sdk/installs", json.dumps(PHONE), Authorization=f"Basic {pair}")
-        assert reply.status == 201, reply.text
-        return "Bearer " + json.loads(reply.text)["user_token"]["token"]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +67,7 @@ def test_a_body_far_over_the_limit_is_refused_by_caddy(front):
     assert front.call("POST", "/sdk/payloads", b" " * (3 * LIMIT_BYTES), Authorization=front.token()).status == 413
 
 
-def test_no_address_of_a_caller_is_told_to_the_platform(tmp_path):
+def test_the_platform_is_told_the_address_that_caddy_saw_and_none_that_a_caller_wrote(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as upstream:
         front = Front(tmp_path, DEPLOY / "Caddyfile")
         front.platform = Silent(upstream)
@@ -150,8 +77,71 @@ def test_no_address_of_a_caller_is_told_to_the_platform(tmp_path):
         with front.running():
             front.call("GET", "/v2/users", **{"X-Forwarded-For": "203.0.113.7", "Forwarded": "for=203.0.113.7"})
     (head,) = [head for head in heads if b"/v2/users" in head]
-    assert b"orwarded" not in head
+    assert re.search(rb"(?i)\r\nx-forwarded-for: (127\.0\.0\.1|::1)\r\n", head)
+    assert head.lower().count(b"forwarded") == 1
     assert b"203.0.113.7" not in head
+
+
+def test_callers_behind_it_are_limited_each_by_its_own_address(tmp_path):
+    """Before this Caddy stands another proxy, so that callers from elsewhere can be had on one machine."""
+    text = (
+        (DEPLOY / "Caddyfile")
+        .read_text()
+        .replace("max_header_size", "trusted_proxies static 127.0.0.1 ::1\n\t\tmax_header_size")
+    )
+    (tmp_path / "Caddyfile").write_text(text)
+    limits = {"trusted_proxies": "127.0.0.1,::1", "limit_address": "1", "limit_address_registrations": "1"}
+    with Front(tmp_path, tmp_path / "Caddyfile", **limits).running() as front:
+
+        def register(address):
+            sent = {"Authorization": front.basic, "X-Forwarded-For": address}
+            return front.call("POST", "/sdk/installs", json.dumps(PHONE), **sent)
+
+        replies = [register("203.0.113.7") for _ in range(12)]
+        assert [reply.status for reply in replies] == [201] * 10 + [429] * 2
+        assert int(replies[-1].headers["Retry-After"]) <= 60
+        assert register("127.0.0.1, 203.0.113.7").status == 429
+        assert register("203.0.113.8").status == 201
+        assert register("127.0.0.1").status == 201
+
+
+def test_no_request_comes_out_of_another_one(front):
+    before = canaries(front)
+    with ExitStack() as stack:
+        callers = [stack.enter_context(front.connect()) for _ in CORPUS | WHOLE]
+        for caller, request in zip(callers, (CORPUS | WHOLE).values(), strict=True):
+            caller.sendall(request)
+        drain(callers)
+    assert canaries(front) == before
+
+
+def test_what_is_for_the_inside_is_refused_also_behind_another_request(front):
+    with front.connect() as caller:
+        caller.sendall(INNER + INNER)
+        assert drain([caller]).count(b"HTTP/1.1 404") == 2
+    assert canaries(front) == 0
+
+
+def canaries(front):
+    """How often the platform has seen the inner request."""
+    page = httpx.get(f"{front.platform.base_url}/metrics").text
+    return sum(
+        int(float(line.split()[-1])) for line in page.splitlines() if f'requests_total{{route="{CANARY}"' in line
+    )
+
+
+def drain(callers):
+    """All that comes, until nobody has heard anything for two seconds: half a request waits much longer."""
+    answers, waiting = b"", set(callers)
+    while waiting and (ready := select.select(waiting, [], [], 2.0)[0]):
+        for caller in ready:
+            try:
+                more = caller.recv(65_536)
+            except (ConnectionError, ssl.SSLError):
+                more = b""
+            answers += more
+            waiting -= set() if more else {caller}
+    return answers
 
 
 class Silent:
@@ -228,17 +218,6 @@ def drip(caller: ssl.SSLSocket) -> bytes:
         except TimeoutError:
             caller.sendall(b" ")
     raise AssertionError("nothing was answered")
-
-
-def changed(directory: Path, **values: str) -> Path:
-    """The Caddyfile with other times, so that a test need not wait out those in force."""
-    text = (DEPLOY / "Caddyfile").read_text()
-    for name, value in values.items():
-        text, count = re.subn(rf"(?m)^(\s*{name}) \S+", rf"\1 {value}", text)
-        assert count == 1, name
-    path = directory / "Caddyfile"
-    path.write_text(text)
-    return path
 
 
 def test_the_times_of_caddy_agree_with_those_of_the_platform():

@@ -15,7 +15,9 @@ import pytest
 import yaml
 from tests.deploy.programs import DEPLOY
 
-from unbroken.server.settings import Settings
+from unbroken.server import safety
+from unbroken.server.safety.finding import Verdict
+from unbroken.server.settings import Settings, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,6 +130,36 @@ def test_every_volume_and_file_of_a_compose_file_is_there(path):
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert source in whole["volumes"] or (path.parent / source).exists(), (name, source)
+
+
+@pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
+def test_a_platform_of_compose_believes_its_own_network_and_no_other(path):
+    (inside,) = documents(path)[0]["networks"]["inside"]["ipam"]["config"]
+    for service in services(path).values():
+        if service["image"].startswith("unbroken:"):
+            assert service["environment"]["UNBROKEN_TRUSTED_PROXIES"] == inside["subnet"]
+
+
+@pytest.mark.parametrize("path", [*COMPOSE, *MANIFESTS], ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_platform_is_served_with_the_settings_of_the_file(path):
+    for given in environments(path):
+        settings = load({"UNBROKEN_HOST": "0.0.0.0"} | given)
+        findings = list(safety.examine(settings, is_lab=False))
+        assert [finding for finding in findings if finding.verdict is Verdict.PROBLEM] == []
+        assert not {finding.check for finding in findings if finding.verdict is Verdict.WARNING} & {"proxies", "limits"}
+
+
+def environments(path: Path) -> list[dict[str, str]]:
+    """What is set for each platform, as far as it stands in the file."""
+    if path in COMPOSE:
+        platforms = [service for service in services(path).values() if service["image"].startswith("unbroken:")]
+        return [{name: str(value) for name, value in service["environment"].items()} for service in platforms]
+    containers = [container for pod in pods(path) for container in pod["containers"] if container["name"] == "unbroken"]
+    return [
+        {each["name"]: each["value"] for each in container["env"] if "value" in each}
+        | ({"UNBROKEN_ROLE": container["args"][-1]} if "--role" in container["args"] else {})
+        for container in containers
+    ]
 
 
 def test_every_node_of_the_payload_log_syncs_before_it_answers():

@@ -88,6 +88,10 @@ class InvalidExternalId(PlatformError):
     """The external id is empty, too long or a placeholder: look for a bug in how the account is found."""
 
 
+class TokenInUrl(PlatformError):
+    """An argument of this call is a credential, and would have been part of the URL. An API key is void now."""
+
+
 class TooLarge(PlatformError):
     """An argument is larger than the platform allows."""
 

@@ -1,7 +1,8 @@
 """The closed tree of refusals. Each leaf has a stable code; one table in `server/problems.py` maps it to HTTP.
 
     Refusal
-    ├── BadRequest           InvalidRequest, InvalidExternalId, TooLarge, UnsupportedMediaType, MethodNotAllowed
+    ├── BadRequest           InvalidRequest, InvalidExternalId, TokenInUrl, TooLarge, UnsupportedMediaType,
+    │                        MethodNotAllowed
     ├── NotAuthenticated     Unauthenticated, AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired
     ├── NotAllowed           ForbiddenScope, ForbiddenCredential, AppDisabled
     ├── NotThere             NotFound, InstallNotFound, InstallGone
@@ -65,6 +66,12 @@ class InvalidExternalId(BadRequest):
     """The external id is missing, not valid, or a placeholder."""
 
     code = "INVALID_EXTERNAL_ID"
+
+
+class TokenInUrl(BadRequest):
+    """A credential stands in the URL, where proxies and logs keep it."""
+
+    code = "TOKEN_IN_URL"
 
 
 class TooLarge(BadRequest):

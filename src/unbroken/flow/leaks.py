@@ -7,6 +7,7 @@ it is told to register anew. App secrets and signed tokens cannot be taken back 
 from __future__ import annotations
 
 import hmac
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken.credentials import Kind, Opaque, kind_of, read_opaque
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
 
+_CREDENTIAL: Final = re.compile(rf"unb_(?:{'|'.join(Kind)})_[A-Za-z0-9_-]{{20,}}")
 _FINDER: Final = "finder"
 _SIGNED: Final = (Kind.USER_TOKEN, Kind.LINK_TICKET)
 
@@ -33,6 +35,11 @@ class Leaked(NamedTuple):
     kind: Kind
     subject: str
     is_void: bool
+
+
+def found_in(text: str) -> list[str]:
+    """What looks like a credential of ours."""
+    return _CREDENTIAL.findall(text)
 
 
 async def report(context: Context, texts: Iterable[str]) -> list[Leaked]:

@@ -6,15 +6,18 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 import structlog
 
-from unbroken.domain.errors import Internal, InvalidRequest, MethodNotAllowed, Refusal, Unavailable
+from unbroken.domain.errors import Internal, InvalidRequest, MethodNotAllowed, Refusal, TokenInUrl, Unavailable
+from unbroken.flow import leaks
 from unbroken.server import ingest, problems
 from unbroken.server.authenticate import challenge
 from unbroken.server.body import Disconnected
 from unbroken.server.dispatch import Dispatch, Reply
 from unbroken.server.lab import LabClock, read_lab_time
+from unbroken.server.metrics import LEAKED
 from unbroken.server.reply import CallerGone, send_parts, send_reply, send_usual
 from unbroken.server.router import Router, WrongMethod
 from unbroken.store.contract import StoreDeparted, StoreUnavailable
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from unbroken.flow.context import Context
+    from unbroken.server.counting import Counting
     from unbroken.server.logs import RequestLog
     from unbroken.server.metrics import Metrics
     from unbroken.server.reply import Headers, Receive, Scope, Send
@@ -60,6 +64,7 @@ class Application:
 
     Args:
         lab_clock: in lab mode, the clock that `Lab-Time` moves; None elsewhere.
+        counting: counts calls against the limits; None where there are none.
     """
 
     def __init__(
@@ -71,15 +76,17 @@ class Application:
         request_log: RequestLog,
         request_ids: RequestIds,
         lab_clock: LabClock | None = None,
+        counting: Counting | None = None,
     ) -> None:
         self._context = context
         self._takes_uploads = ingest.ROUTE in routes
         self._router = Router(routes)
-        self._dispatch = Dispatch(context, routes, metrics)
+        self._dispatch = Dispatch(context, routes, metrics, counting)
         self._metrics = metrics
         self._log = request_log
         self._ids = request_ids
         self._lab_clock = lab_clock
+        self._counting = counting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -115,24 +122,43 @@ class Application:
             _refuse_repeated(pairs)
         if b"lab-time" in headers or self._lab_clock is not None:
             self._move_clock(headers.get(b"lab-time"))
+        address = self._counting.address_of(scope) if self._counting is not None else None
         if scope["path"] == ingest.PATH and scope["method"] == "POST" and self._takes_uploads:
-            await self._upload(scope, headers, receive, send, exchange)
+            await self._upload(scope, headers, receive, send, exchange, address)
         else:
-            await self._call(scope, headers, receive, send, exchange)
+            await self._call(scope, headers, receive, send, exchange, address)
 
     async def _upload(
-        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        exchange: Exchange,
+        address: bytes | None,
     ) -> None:
         exchange.route = ingest.ROUTE
-        body, sent_bytes = await ingest.upload(self._context, scope["query_string"], headers, receive)
+        if scope["query_string"]:
+            await self._refuse_tokens(scope["query_string"], address)
+        body, sent_bytes = await ingest.upload(
+            self._context, scope["query_string"], headers, receive, address=address, counting=self._counting
+        )
         self._metrics.upload(sent_bytes)
         exchange.status = 202
         await send_usual(scope, send, 202, body, exchange.request_id)
 
     async def _call(
-        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        exchange: Exchange,
+        address: bytes | None,
     ) -> None:
-        match = self._router.match(scope["method"], scope.get("raw_path") or scope["path"].encode())
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        await self._refuse_tokens(raw_path + b"?" + scope["query_string"], address)
+        match = self._router.match(scope["method"], raw_path)
         exchange.route = match.route
         reply = await self._dispatch(
             match.route,
@@ -141,6 +167,7 @@ class Application:
             headers,
             receive=receive,
             request_id=exchange.request_id,
+            address=address,
             told=exchange.headers,
         )
         exchange.status = reply.status
@@ -150,6 +177,23 @@ class Application:
             await send_usual(scope, send, reply.status, reply.body, exchange.request_id)
         else:
             await _send(send, receive, reply, exchange.request_id, match.route.reply_type.encode())
+
+    async def _refuse_tokens(self, target: bytes, address: bytes | None) -> None:
+        """Refuse a credential in the URL; one of ours is void from now on, where that is possible (`flow/leaks.py`)."""
+        if b"unb_" not in target and b"%" not in target:
+            return
+        found = leaks.found_in(unquote_to_bytes(target).decode("latin-1"))
+        if not found:
+            return
+        if self._counting is not None:
+            self._counting.refused(address)
+        leaked = await leaks.report(self._context, found)
+        self._metrics.alarm(LEAKED, len(leaked))
+        for one in leaked:
+            log.warning("secret in a URL", code=LEAKED, kind=one.kind.value, subject=one.subject, void=one.is_void)
+        raise TokenInUrl(
+            hint="Send it in the Authorization header. An API key that stood in a URL is void: create another."
+        )
 
     async def _refuse(self, send: Send, exchange: Exchange, refusal: Refusal, more: Headers = ()) -> None:
         if exchange.status:

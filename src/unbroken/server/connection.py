@@ -9,12 +9,15 @@ their turn) ends the connection.
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from unbroken.domain.errors import InvalidRequest, TooLarge
 from unbroken.server import problems
+from unbroken.server.addresses import Addresses, networks
 from unbroken.server.reply import WRITE
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from unbroken.server.settings import Settings
 
 HEAD_MAX_BYTES: Final = 64 << 10
+HEADERS_MAX: Final = 100
 PIPELINED_MAX: Final = 100
 """Requests of one connection that may wait for their turn."""
 
@@ -35,8 +39,12 @@ _STOPPING_LIMIT_S: Final = 1.0
 _REASONS: Final = {400: b"Bad Request", 413: b"Content Too Large"}
 
 
-class PipelinedTooMuch(Exception):
-    """More requests were sent before their turn than a connection may have waiting."""
+_HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])?(:[0-9]{0,5})?")
+"""RFC 9110, 7.2: a name or an address, and a port."""
+
+
+class NotTaken(Exception):
+    """A request that is refused while it is read."""
 
 
 class Connection(HttpToolsProtocol):
@@ -44,9 +52,12 @@ class Connection(HttpToolsProtocol):
 
     new_request_id: Callable[[], str]  # set by `protocol_class`
     settings: Settings
+    addresses: Addresses
+    open_from: Counter[bytes]
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self._from: bytes | None = None
         self._head_bytes = 0
         self._in_head = True
         self._took_body = False
@@ -57,6 +68,20 @@ class Connection(HttpToolsProtocol):
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
         self._phase_since_s = self.loop.time()
+        limit = self.settings.limit_address_connections
+        self._from = self.addresses.of_peer(self.client[0]) if self.client and limit else None
+        if self._from is not None:
+            self.open_from[self._from] += 1
+            if self.open_from[self._from] > limit:
+                transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_lost(exc)
+        if self._from is not None:
+            self.open_from[self._from] -= 1
+            if not self.open_from[self._from]:
+                del self.open_from[self._from]
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`. What comes after a head and is no body (chunk sizes, trailers) counts as head."""
@@ -71,7 +96,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """See `httptools.HttpRequestParser`."""
         if len(self.pipeline) >= PIPELINED_MAX:
-            raise PipelinedTooMuch
+            raise NotTaken
         self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
 
@@ -79,10 +104,15 @@ class Connection(HttpToolsProtocol):
         """See `httptools.HttpRequestParser`. Trailers are dropped: nothing reads them."""
         if self._in_head:
             super().on_header(name, value)
+            if len(self.headers) > HEADERS_MAX:
+                self._refuse(TooLarge(f"The request has more than {HEADERS_MAX} header lines."))
+                raise NotTaken
 
     def on_headers_complete(self) -> None:
         """See `httptools.HttpRequestParser`."""
         self._in_head, self._head_bytes = False, 0
+        if not self._has_one_host():
+            raise NotTaken
         self.scope[WRITE] = self.write_reply  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
@@ -90,6 +120,13 @@ class Connection(HttpToolsProtocol):
         """See `httptools.HttpRequestParser`."""
         self._took_body, self._head_bytes = True, 0
         super().on_body(body)
+
+    def _has_one_host(self) -> bool:
+        """What RFC 9112, 3.2 demands, and the parser lets pass: of several the next one in line may take another."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if not hosts:
+            return self.parser.get_http_version() == "1.0"
+        return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
 
     def write_reply(self, scope: Scope, status: int, head: bytes, body: bytes) -> bool:
         """Write a whole reply at once: what uvicorn does with two messages, in half of the time.
@@ -115,8 +152,9 @@ class Connection(HttpToolsProtocol):
         return True
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._refuse(InvalidRequest(msg))
+        """Answer what is no HTTP, unless it was answered already."""
+        if not self.transport.is_closing():
+            self._refuse(InvalidRequest(msg))
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer without the application, and hang up."""
@@ -124,8 +162,8 @@ class Connection(HttpToolsProtocol):
         status, body = problems.status_of(refusal), problems.body_of(refusal, request_id)
         self.transport.write(
             b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"x-request-id: %s\r\nconnection: close\r\n\r\n%s"
-            % (status, _REASONS[status], len(body), request_id.encode(), body)
+            b"x-request-id: %s\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+            b"connection: close\r\n\r\n%s" % (status, _REASONS[status], len(body), request_id.encode(), body)
         )
         self.transport.close()
 
@@ -168,9 +206,13 @@ class Connection(HttpToolsProtocol):
 
 def protocol_class(settings: Settings, new_request_id: Callable[[], str]) -> type[Connection]:
     """The class that uvicorn makes one of for each connection."""
-    return type(
-        "BoundConnection", (Connection,), {"settings": settings, "new_request_id": staticmethod(new_request_id)}
-    )
+    bound = {
+        "settings": settings,
+        "addresses": Addresses(networks(settings.trusted_proxies)),
+        "open_from": Counter(),
+        "new_request_id": staticmethod(new_request_id),
+    }
+    return type("BoundConnection", (Connection,), bound)
 
 
 async def close_late_ones(connections: set[Any], is_stopping: Callable[[], bool]) -> None:

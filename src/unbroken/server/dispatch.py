@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from unbroken.domain.ids import AppId
     from unbroken.flow.context import Context
+    from unbroken.server.counting import Counting
     from unbroken.server.metrics import Metrics
     from unbroken.server.reply import Receive
     from unbroken.server.route import Caller, Route
@@ -46,8 +47,11 @@ class Reply(NamedTuple):
 class Dispatch:
     """Calls handlers for matched rows."""
 
-    def __init__(self, context: Context, routes: Iterable[Route], metrics: Metrics) -> None:
+    def __init__(
+        self, context: Context, routes: Iterable[Route], metrics: Metrics, counting: Counting | None = None
+    ) -> None:
         self._context = context
+        self._counting = counting
         self._of_apps: dict[AppId, Context] = {}
         self._metrics = metrics
         self._decoders = {
@@ -63,9 +67,10 @@ class Dispatch:
         *,
         receive: Receive,
         request_id: str,
+        address: bytes | None,
         told: dict[str, str],
     ) -> Reply:
-        """Answer one request of a row.
+        """Answer one request of a row; `address` is what it is counted by (`counting.py`).
 
         Args:
             told: takes the headers that go with the reply, whatever it is, also where this raises.
@@ -75,7 +80,7 @@ class Dispatch:
             Disconnected: the caller went away.
         """
         loop = asyncio.get_running_loop()
-        caller, until_s = await self._admit(route, headers), loop.time() + BODY_LATE_S
+        caller, until_s = await self._counted(route, headers, address), loop.time() + BODY_LATE_S
         if isinstance(caller, KeyCaller) and caller.rotated_at is not None:
             told |= _farewell(caller.rotated_at, caller.ends_at)
         query = parameters.parse_query(route, query_string)
@@ -88,6 +93,17 @@ class Dispatch:
         digest = _digest(route, path, query, body) if key is not None else b""
         answer = await self._handle(route, Call(caller, path, query, body, digest, key, request_id))
         return _reply(route, answer)
+
+    async def _counted(self, route: Route, headers: Mapping[bytes, bytes], address: bytes | None) -> Caller:
+        if self._counting is None:
+            return await self._admit(route, headers)
+        try:
+            caller = await self._admit(route, headers)
+        except Refusal:
+            self._counting.refused(address)
+            raise
+        self._counting.admit(address, caller, route)
+        return caller
 
     async def _admit(self, route: Route, headers: Mapping[bytes, bytes]) -> Caller:
         return await authenticate(self._context, route, headers.get(b"authorization"))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from unbroken.flow.context import Context
+    from unbroken.server.counting import Counting
     from unbroken.server.reply import Receive
 
 PATH: Final = "/sdk/payloads"
@@ -65,9 +66,18 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 async def upload(
-    context: Context, query_string: bytes, headers: Mapping[bytes, bytes], receive: Receive
+    context: Context,
+    query_string: bytes,
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    *,
+    address: bytes | None = None,
+    counting: Counting | None = None,
 ) -> tuple[bytes, int]:
     """Take one upload; what it answers is durable.
+
+    Args:
+        address: what it is counted by, where it is (`counting.py`).
 
     Returns:
         The reply's JSON, and the size of the body as it came, in bytes.
@@ -77,7 +87,8 @@ async def upload(
         Disconnected: the caller went away.
     """
     loop = asyncio.get_running_loop()
-    caller, until_s = await _caller(context, headers.get(b"authorization", b"")), loop.time() + BODY_LATE_S
+    caller = await _counted_caller(context, headers.get(b"authorization", b""), address, counting)
+    until_s = loop.time() + BODY_LATE_S
     if query_string:
         parameters.parse_query(ROUTE, query_string)
     encoding = headers.get(b"content-encoding", b"")
@@ -98,6 +109,20 @@ async def _caller(context: Context, authorization: bytes) -> InstallCaller:
         return await by_user_token(context, authorization[len(_BEARER) :].decode("latin-1"))
     caller = await authenticate(context, ROUTE, authorization or None)
     assert isinstance(caller, InstallCaller), "the row admits no other"
+    return caller
+
+
+async def _counted_caller(
+    context: Context, authorization: bytes, address: bytes | None, counting: Counting | None
+) -> InstallCaller:
+    if counting is None or address is None:
+        return await _caller(context, authorization)
+    try:
+        caller = await _caller(context, authorization)
+    except errors.Refusal:
+        counting.refused(address)
+        raise
+    counting.admit(address, caller, ROUTE)
     return caller
 
 

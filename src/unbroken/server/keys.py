@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KEYS_FILE: Final = "keys.json"
 _KEY_BYTES: Final = 32
+_DIFFERENT_BYTES_MIN: Final = 16
+"""Of 32 bytes of chance so few differ that it happens once in 10^16 times."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -51,8 +53,7 @@ def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> V
     if is_readable_by_others(path):
         raise CannotStart(f"Others can read {path}, which holds the platform's keys. Run: chmod 600 {path}")
     keys = _read(path)
-    if min(len(keys.pepper), len(keys.signing_key), len(keys.receipt_key) or _KEY_BYTES) < _KEY_BYTES:
-        raise CannotStart(f"The keys in {path} are too short. Restore the file from a backup.")
+    _refuse_short(path, keys)
     if not keys.receipt_key:
         keys = _with_receipt_key(path, randomness)
     return Vault(keys.pepper, keys.signing_key, keys.receipt_key)
@@ -108,6 +109,23 @@ def carry(source: Path, target: Path) -> None:
     if not (target / KEYS_FILE).exists():
         create_once(target / KEYS_FILE, (source / KEYS_FILE).read_bytes())
         refuse_others(source, target)  # another process may have been faster with others
+
+
+def are_guessable(path: Path) -> bool:
+    """Whether the keys of a file are a made-up text, such as one letter all along, or one key in several places.
+
+    Raises:
+        CannotStart: the file is damaged, or a key is too short.
+    """
+    keys = _read(path)
+    found = [key for key in (keys.pepper, keys.signing_key, keys.receipt_key) if key]
+    _refuse_short(path, keys)
+    return len(set(found)) < len(found) or any(len(set(key)) < _DIFFERENT_BYTES_MIN for key in found)
+
+
+def _refuse_short(path: Path, keys: Keys) -> None:
+    if min(len(keys.pepper), len(keys.signing_key), len(keys.receipt_key) or _KEY_BYTES) < _KEY_BYTES:
+        raise CannotStart(f"The keys in {path} are too short. Restore the file from a backup.")
 
 
 def is_readable_by_others(path: Path) -> bool:

@@ -1,13 +1,13 @@
 """The log: JSON, one object a line, to standard error.
 
 Lines of requests hold nothing that a caller wrote, so they are put together by hand; many share one write.
-Everything else goes through structlog and a redactor. Nothing a caller sends can end a line or show a credential.
+Everything else goes through structlog and a redactor (`redactor.py`). Nothing a caller sends can end a line, steer a
+terminal or show a credential.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
@@ -17,6 +17,7 @@ import structlog
 
 from unbroken import wire
 from unbroken.clock import SystemClock
+from unbroken.server.redactor import printable, redacted
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,36 +26,9 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-HIDDEN: Final = "***"
-_CREDENTIAL: Final = re.compile(r"unb_[a-z]+_[A-Za-z0-9_\-]*")
-_HEADER: Final = re.compile(r"(?i)\b(basic|bearer)\s+[A-Za-z0-9+/=_\-.~]+")
-_SECRET_NAMES: Final = frozenset({"authorization", "secret", "password", "token", "app_secret", "api_key", "cookie"})
 _FORGET_RECORD: Final = structlog.stdlib.ProcessorFormatter.remove_processors_meta
 _FLUSH_AFTER_LINES: Final = 100
 _FLUSH_AFTER_S: Final = 0.1
-
-
-def redact(text: str) -> str:
-    """The text without anything that looks like a credential."""
-    return _CREDENTIAL.sub(HIDDEN, _HEADER.sub(rf"\1 {HIDDEN}", text))
-
-
-def redacted(value: Any) -> Any:
-    """The same of a whole structure; members named like secrets are hidden whatever they hold."""
-    match value:
-        case str():
-            return redact(value)
-        case dict():
-            return {
-                redact(str(name)): HIDDEN if str(name).lower() in _SECRET_NAMES else redacted(inner)
-                for name, inner in value.items()
-            }
-        case list() | tuple():
-            return [redacted(inner) for inner in value]
-        case int() | float() | bool() | None:
-            return value
-        case _:
-            return redact(repr(value))
 
 
 def configure(level: str, *, lab: bool, stream: TextIO | None = None) -> None:
@@ -63,7 +37,7 @@ def configure(level: str, *, lab: bool, stream: TextIO | None = None) -> None:
 
     def render(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
         line = {"at": wire.iso(SystemClock().now_ms()), **({"lab": True} if lab else {}), **redacted(dict(event))}
-        return msgspec.json.encode(line, enc_hook=repr).decode()
+        return printable(msgspec.json.encode(line, enc_hook=repr).decode())
 
     shared: list[Processor] = [structlog.processors.add_log_level, structlog.processors.format_exc_info]
     structlog.configure(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from unbroken.domain.rate import Limit
+
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 LEAKED: Final = "TOKEN_LEAKED"
 ALARMS: Final = ("AUTH_CODE_USED", "INSTALL_CLONED", LEAKED)
@@ -33,6 +35,7 @@ class Metrics:
         requests: by (route, status); a route is its template, never the caller's own text.
         links: link calls by error code, or "linked".
         alarms: what somebody should look at, by what it is.
+        limited: calls that came too often, by the limit that refused them.
     """
 
     def __init__(self) -> None:
@@ -41,6 +44,7 @@ class Metrics:
         self.upload_bytes = 0
         self.links: defaultdict[str, int] = defaultdict(int)
         self.alarms: dict[str, int] = dict.fromkeys(ALARMS, 0)
+        self.limited: defaultdict[Limit, int] = defaultdict(int)
         self._durations: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * (len(BUCKETS_S) + 2))
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -69,6 +73,10 @@ class Metrics:
         """Count what may be an attack; what else is handed in is none."""
         if what in self.alarms:
             self.alarms[what] += count
+
+    def refused_by(self, limit: Limit) -> None:
+        """Count one call that came too often."""
+        self.limited[limit] += 1
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Show a value that is read when the page is."""
@@ -99,6 +107,10 @@ class Metrics:
         for what, count in self.alarms.items():
             alarms.add_metric([what], count)
         yield alarms
+        limited = CounterMetricFamily("unbroken_rate_limited", "Calls that came too often.", labels=["limit"])
+        for limit, count in sorted(self.limited.items()):
+            limited.add_metric([limit.name.lower()], count)
+        yield limited
         for name, (meaning, read) in self._gauges.items():
             yield GaugeMetricFamily(name, meaning, value=read())
         for name, (meaning, read) in self._counters.items():

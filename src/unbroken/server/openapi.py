@@ -203,7 +203,7 @@ def _success(route: Route, schemas: dict[int, Json], components: Json) -> Json:
 
 def generic_errors(route: Route) -> list[type[Refusal]]:
     """What every call of this kind can meet, whatever it does."""
-    found: list[type[Refusal]] = [errors.InvalidRequest, errors.TooLarge]
+    found: list[type[Refusal]] = [errors.InvalidRequest, errors.TokenInUrl, errors.TooLarge]
     if route.credential is not Credential.NONE:
         found += [errors.Unauthenticated, errors.ForbiddenCredential, errors.AppDisabled]
     if route.scope is not None:
@@ -214,9 +214,7 @@ def generic_errors(route: Route) -> list[type[Refusal]]:
         found.append(errors.UnsupportedMediaType)
     if route.keyed:
         found.append(errors.IdempotencyKeyReused)
-    if route.credential is not Credential.NONE:
-        found.append(errors.RateLimited)
-    return [*found, errors.MethodNotAllowed, errors.Internal, errors.Unavailable]
+    return [*found, errors.RateLimited, errors.MethodNotAllowed, errors.Internal, errors.Unavailable]
 
 
 def _error(route: Route, status: int, leaves: list[type[Refusal]]) -> Json:

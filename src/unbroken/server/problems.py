@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
 from unbroken.domain import errors
+from unbroken.server.redactor import without_credentials
 
 if TYPE_CHECKING:
     from unbroken.domain.errors import Refusal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 STATUS: Final[dict[type[Refusal], int]] = {
     errors.InvalidRequest: 400,
     errors.InvalidExternalId: 400,
+    errors.TokenInUrl: 400,
     errors.TooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.MethodNotAllowed: 405,
@@ -63,14 +65,17 @@ def status_of(refusal: Refusal) -> int:
 
 
 def body_of(refusal: Refusal, request_id: str) -> bytes:
-    """The JSON of an error."""
+    """The JSON of an error. It may quote what the caller wrote, and is kept where no credential must be."""
     return wire.encode(
         wire.Problem(
-            message=refusal.message,
+            message=without_credentials(refusal.message),
             error_code=refusal.code,
             ref=request_id,
             hint=refusal.hint,
-            errors=[wire.ErrorDetail(path=path, message=message) for path, message in refusal.details],
+            errors=[
+                wire.ErrorDetail(path=without_credentials(path), message=without_credentials(message))
+                for path, message in refusal.details
+            ],
         )
     )
 

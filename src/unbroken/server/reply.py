@@ -20,8 +20,10 @@ WRITE: Final = "unbroken.write"
 """Under this name in the scope, a connection of ours offers to write a whole reply (`Connection.write_reply`)."""
 
 _USUAL_HEAD: Final = (
-    b"x-request-id: %b\r\ncache-control: no-store\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    b"x-request-id: %b\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+    b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
 )
+_EACH: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 STALLED_S: Final = 60.0
 """A caller that takes nothing of a reply for so long is gone: what the reply is made from must not wait for ever."""
 
@@ -50,9 +52,10 @@ def head(
 ) -> Message:
     """The first message of a reply whose body is known.
 
-    Replies carry personal data or secrets, so nothing on the way may keep them (`no-store`).
+    Replies carry personal data or secrets, so nothing on the way may keep them (`no-store`), and they are what they say
+    they are, so that no browser takes what somebody wrote into a name for a page (`nosniff`).
     """
-    lines = [(REQUEST_ID, request_id.encode()), (b"cache-control", b"no-store"), *headers]
+    lines = [(REQUEST_ID, request_id.encode()), *_EACH, *headers]
     if body is not None:
         lines += [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     return {"type": "http.response.start", "status": status, "headers": lines}

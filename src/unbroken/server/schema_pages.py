@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from hashlib import sha256
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +28,36 @@ def routes(described: Sequence[Route], *, lab: bool) -> list[Route]:
     async def openapi_json(_: Context, __: Call) -> Answer:
         return Answer(document)
 
+    headers = {
+        "content-type": reply.HTML.decode(),
+        "content-security-policy": _policy_of(page),
+        "referrer-policy": "no-referrer",
+    }
+
     async def schema_page(_: Context, __: Call) -> Answer:
-        return Answer(page, headers={"content-type": reply.HTML.decode()})
+        return Answer(page, headers=headers)
 
     return [
         _open("/schema/openapi.json", openapi_json, "This document.", dict[str, Any]),
         _open("/schema", schema_page, "A page to try the calls.", str),
     ]
+
+
+def _policy_of(page: bytes) -> str:
+    """The page may run its own script and ask this platform, and nothing else; nobody may frame it.
+
+    A credential is typed into it.
+    """
+    inline = {kind: _digest_of(page, kind) for kind in ("script", "style")}
+    return (
+        f"default-src 'none'; script-src '{inline['script']}'; style-src '{inline['style']}'; connect-src 'self';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def _digest_of(page: bytes, kind: str) -> str:
+    (content,) = re.findall(rb"<%b>(.*?)</%b>" % (kind.encode(), kind.encode()), page, re.DOTALL)
+    return f"sha256-{b64encode(sha256(content).digest()).decode()}"
 
 
 def _open(path: str, handler: Any, summary: str, kind: Any) -> Route:

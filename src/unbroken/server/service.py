@@ -10,21 +10,26 @@ import structlog
 
 from unbroken.flow.process import Worker
 from unbroken.randomness import SystemRandomness
-from unbroken.server import data_directory, health, lab, table
+from unbroken.server import data_directory, health, lab, safety, table
 from unbroken.server.app import Application
 from unbroken.server.audit_heads import AuditHeads
+from unbroken.server.counting import Counting, limits_of
 from unbroken.server.key_watch import KeyWatch
 from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
 from unbroken.server.patrol import Patrol
 from unbroken.server.platform import open_data
 from unbroken.server.request_ids import RequestIds
+from unbroken.server.sharing import Sharing
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unbroken.domain.ids import UserId
     from unbroken.server.data_directory import Mode
     from unbroken.server.platform import Opened
+    from unbroken.server.safety.finding import Finding
     from unbroken.server.settings import Settings
     from unbroken.store.dead_letters import DeadLetter
 
@@ -51,6 +56,10 @@ class Service:
         self.audit_heads = AuditHeads(opened.context, self.metrics, settings)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
+        self._limits = None if opened.mode.lab else limits_of(settings, self.metrics.refused_by)
+        is_one_of_several = opened.is_shared and settings.role != "worker"
+        self._sharing = Sharing(opened.context, self._limits) if self._limits and is_one_of_several else None
+        self.warnings: Sequence[Finding] = ()
         self._opened = opened
         self._lock = lock
         self._worker_trouble: str | None = "not started"
@@ -70,6 +79,7 @@ class Service:
             request_log=self.request_log,
             request_ids=self.request_ids,
             lab_clock=opened.lab_clock,
+            counting=None if self._limits is None else Counting.by(settings, self._limits),
         )
 
     @classmethod
@@ -86,21 +96,24 @@ class Service:
             raise CannotStart(
                 f"The role {settings.role} is for several processes on one database: set UNBROKEN_DATABASE_URL."
             )
-        if mode.lab and settings.is_public:
-            raise CannotStart(
-                f"A lab cannot listen on {settings.host}: whoever reaches it moves its clock. Use 127.0.0.1."
-            )
+        warnings = safety.refuse(settings, is_lab=mode.lab)
         lock = data_directory.lock(settings.data)
         try:
-            return cls(await open_data(settings, mode, serving=True), settings, lock)
+            service = cls(await open_data(settings, mode, serving=True), settings, lock)
         except BaseException:
             os.close(lock)
             raise
+        service.warnings = warnings
+        return service
 
     async def start(self) -> None:
         """Begin to work."""
+        for check, _, sentence in self.warnings:
+            log.warning("unsafe", check=check, reason=sentence)
         await self.context.standings.load(self.context)
         self.request_log.start(asyncio.get_running_loop())
+        if self._sharing is not None:
+            self._sharing.start()
         if self._role != "api":
             self._working = asyncio.create_task(self._work())
             self.patrol.start()
@@ -115,6 +128,8 @@ class Service:
         self.worker.stop()
         if self._working is not None:
             await self._working
+        if self._sharing is not None:
+            await self._sharing.stop()
         await self._opened.close()
         self.request_log.flush()
         os.close(self._lock)

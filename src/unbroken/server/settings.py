@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
 
+from unbroken.server.addresses import networks
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ PREFIX: Final = "UNBROKEN_"
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 LEVELS: Final = ("debug", "info", "warning", "error")
 ROLES: Final = ("all", "api", "worker")
+PLAIN_HTTP: Final = ("refuse", "allow")
 _STREAM: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _LONGEST_S: Final = 86_400
 
@@ -58,6 +60,17 @@ class Settings:
     role: Annotated[str, Unit("role", "api, worker or all: what this process does.")] = "all"
     host: Annotated[str, Unit("address", "What to listen on. A lab refuses anything but loopback.")] = "127.0.0.1"
     port: Annotated[int, Unit("port", "What to listen on; 0 takes a free one and says which.")] = 8080
+    trusted_proxies: Annotated[
+        str,
+        Unit("networks", "Whose X-Forwarded-For is believed: networks or addresses, with commas; nobody's if empty."),
+    ] = ""
+    plain_http: Annotated[
+        str,
+        Unit(
+            "choice",
+            "refuse or allow: to listen on more than loopback where no trusted proxy is named, which would speak TLS.",
+        ),
+    ] = "refuse"
     log_level: Annotated[str, Unit("level", "debug, info, warning, error. Requests are logged at info.")] = "info"
     head_timeout_s: Annotated[float, Unit("seconds", "How long a connection may take to send a request head.")] = 10.0
     body_timeout_s: Annotated[float, Unit("seconds", "How long a request may take to send its body.")] = 60.0
@@ -72,6 +85,18 @@ class Settings:
     audit_file: Annotated[
         str, Unit("file", "Where that is written to, a line each time; without one, audit-heads.jsonl beside the data.")
     ] = ""
+    limit_key: Annotated[int, Unit("calls a minute", "Of one API key; 0: no limit, as for those below.")] = 30_000
+    limit_app: Annotated[int, Unit("calls a minute", "Of all callers of one app.")] = 0
+    limit_install: Annotated[int, Unit("calls a minute", "Of one install.")] = 600
+    limit_address: Annotated[
+        int,
+        Unit("calls a minute", "Of one app's devices behind one address, and of all who show no credential there."),
+    ] = 6_000
+    limit_app_registrations: Annotated[int, Unit("registrations a minute", "With the secret of one app.")] = 1_200
+    limit_address_registrations: Annotated[
+        int, Unit("registrations a minute", "Of one app's devices behind one address.")
+    ] = 60
+    limit_address_connections: Annotated[int, Unit("connections", "Open at once from one address.")] = 512
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -89,6 +114,7 @@ class Settings:
         for name in ("head_timeout_s", "body_timeout_s", "reply_timeout_s", "keep_alive_s", "stop_timeout_s"):
             if not 1 <= getattr(self, name) <= _LONGEST_S:
                 raise CannotStart(f"{variable(name)} must be between 1 and {_LONGEST_S} seconds.")
+        self._check_callers()
         for name in ("verify_every_s", "audit_publish_every_s"):
             if getattr(self, name) and not 1 <= getattr(self, name) <= _LONGEST_S:
                 raise CannotStart(f"{variable(name)} must be 0, or between 1 and {_LONGEST_S} seconds.")
@@ -102,6 +128,17 @@ class Settings:
             raise CannotStart(f"{variable('nats_stream')} must be letters, digits, - and _, up to 32.")
         if self.nats_max_mib < 1:
             raise CannotStart(f"{variable('nats_max_mib')} must be at least 1.")
+
+    def _check_callers(self) -> None:
+        try:
+            networks(self.trusted_proxies)
+        except ValueError as error:
+            raise CannotStart(f"{variable('trusted_proxies')}: {error}.") from error
+        if self.plain_http not in PLAIN_HTTP:
+            raise CannotStart(f"{variable('plain_http')} must be refuse or allow.")
+        for name in (each.name for each in fields(self) if each.name.startswith("limit_")):
+            if getattr(self, name) < 0:
+                raise CannotStart(f"{variable(name)} must be 0 or more.")
 
     @property
     def is_public(self) -> bool:

@@ -22,6 +22,7 @@ OF_NOBODY: Final = frozenset(
         "apps",
         "api_keys",
         "audit",  # keyed hashes only
+        "limit_uses",  # keyed hashes, for a minute or two
         "log_head",
         "log_home",
         "log_partitions",

@@ -53,6 +53,7 @@ _REPLAYS: Final = (
     f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2 AND kind = 'replayed' ORDER BY at, position"
 )
 _LAST_AT: Final = "SELECT max(at) FROM facts WHERE app_id = $1 AND at <= $2"
+_NEWEST_AT: Final = "SELECT at FROM facts ORDER BY position DESC LIMIT 1"
 _CANCELLING: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND subject = $2"
 _OF_USER: Final = (
     f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $3 AND at <= $5 AND ("
@@ -125,6 +126,12 @@ async def last_at(tx: Transaction, app_id: AppId, until_ms: int) -> int:
     """The time of the last fact of an app up to an instant; 0 where there is none."""
     row = await tx.one(_LAST_AT, app_id, until_ms)
     return int(row[0]) if row and row[0] is not None else 0
+
+
+async def newest_at(tx: Transaction) -> int:
+    """The time of the newest fact of all; 0 where there is none."""
+    row = await tx.one(_NEWEST_AT)
+    return int(row[0]) if row else 0
 
 
 async def cancelling(tx: Transaction, app_id: AppId, subject: FactId) -> list[Entry]:

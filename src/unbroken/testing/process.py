@@ -144,7 +144,8 @@ class PlatformProcess(Member):
 
     def _environment(self) -> dict[str, str]:
         own = {f"UNBROKEN_{name.upper()}": value for name, value in self._settings.items()}
-        return os.environ | {"UNBROKEN_DATA": str(self.data)} | own | self.site.environment
+        between = {"UNBROKEN_DATA": str(self.data), "UNBROKEN_PLAIN_HTTP": "allow"}  # hosts of a test, and nobody else
+        return os.environ | between | own | self.site.environment
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         words = ["serve", "--host", self.site.host, "--port", str(port)]

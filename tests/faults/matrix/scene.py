@@ -27,7 +27,8 @@ APIS: Final = ("api-1", "api-2")
 WORKERS: Final = ("worker-1", "worker-2")
 MEMBERS: Final = ("postgres", *NODES, *APIS, *WORKERS)
 _DISKS_MIB: Final = {"postgres": 600, "nats-1": 300, "api-1": 16, "worker-1": 16}
-_SETTINGS: Final = {"keep_alive_s": "3600"}
+_LIMITS: Final = ("limit_install", "limit_address", "limit_app_registrations", "limit_address_registrations")
+_SETTINGS: Final = {"keep_alive_s": "3600"} | dict.fromkeys(_LIMITS, "0")
 _POSTGRES: Final = {
     # what is written needs room on the disk at once, instead of having it from before
     "wal_recycle": "off",

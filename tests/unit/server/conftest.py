@@ -32,6 +32,7 @@ from unbroken.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
+    from unbroken.server.counting import Counting
 
 NOW_MS = 1_790_000_000_000
 
@@ -69,6 +70,7 @@ class Api:
         path: str,
         body: bytes | Sequence[bytes] = b"",
         headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        client: str | None = None,
     ) -> Reply:
         chunks = [body] if isinstance(body, bytes) else list(body)
         pairs = headers.items() if isinstance(headers, Mapping) else headers
@@ -79,6 +81,7 @@ class Api:
             "path": raw_path.decode("latin-1"),
             "raw_path": raw_path,
             "query_string": query,
+            "client": None if client is None else (client, 51_034),
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs],
         }
         self.unread = chunks
@@ -158,6 +161,7 @@ class World:
     def __init__(self, context: Context, api: Api) -> None:
         self.context = context
         self.api = api
+        self.counting: Counting | None = None
 
     async def app(self) -> administer.CreatedApp:
         return await administer.create_app(self.context, "Test")
@@ -168,7 +172,10 @@ class World:
         metrics = Metrics()
         ids = RequestIds(SystemRandomness())
         log = RequestLog(enabled=False)
-        return Api(Application(self.context, table.api(), metrics=metrics, request_log=log, request_ids=ids), metrics)
+        built = Application(
+            self.context, table.api(), metrics=metrics, request_log=log, request_ids=ids, counting=self.counting
+        )
+        return Api(built, metrics)
 
     async def key(self, app_id: AppId, *scopes: Scope) -> str:
         made = await administer.create_key(self.context, app_id, "Test", scopes or tuple(Scope))

@@ -141,6 +141,7 @@ def verdicts(shell):
 
 def test_the_doctor_finds_a_well_platform_well(shell, app_id):
     shell.json("key", "create", "--app", app_id, "--name", "n", "--scope", "user.link")
+    shell.json("app", "policy", app_id, "link_ticket=required")
     code, found = verdicts(shell)
     assert code == 0
     assert set(found.values()) == {"ok"}

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import uvicorn
 
-from unbroken.server.connection import PIPELINED_MAX, close_late_ones, protocol_class
+from unbroken.server.connection import HEADERS_MAX, PIPELINED_MAX, close_late_ones, protocol_class
 from unbroken.server.settings import Settings
 
 FAST = Settings(head_timeout_s=1, body_timeout_s=1, reply_timeout_s=1, keep_alive_s=1)
@@ -87,6 +87,100 @@ def problem(answer):
 )
 def test_what_is_no_http_is_refused_in_our_shape(talk, request_bytes):
     assert problem(talk(request_bytes, close=False)) == (400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"x",
+        b"link.example.com:8443",
+        b"[::1]",
+        b"[2001:db8::7]:80",
+        b"192.0.2.7:1",
+        b"",
+        b"x_y.example",
+        b"xn--bcher-kva.example",
+    ],
+)
+def test_a_host_that_is_one_is_taken(talk, host):
+    answer = talk(b"GET /things/x HTTP/1.1\r\nConnection: close\r\nHost: %b\r\n\r\n" % host)
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_http_of_before_there_were_hosts_needs_none(talk):
+    assert talk(b"GET /things/x HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "lines", [b"", b"Host: a\r\nHost: a\r\n", b"Host: a/b\r\n", b"Host: a b\r\n", b"Host: \xc3\xa9\r\n"]
+)
+def test_a_host_that_is_none_is_refused(talk, lines):
+    assert problem(talk(b"GET /things/x HTTP/1.1\r\n" + lines + b"\r\n", close=False)) == (400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize(("count", "status"), [(HEADERS_MAX - 2, 200), (HEADERS_MAX - 1, 413)])
+def test_a_request_has_so_many_header_lines_and_no_more(talk, count, status):
+    lines = b"".join(b"X-%d: y\r\n" % number for number in range(count))
+    answer = talk(b"GET /things/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + lines + b"\r\n", close=False)
+    assert int(answer.split()[1]) == status
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_every_reply_says_that_it_is_what_it_says_and_is_not_to_be_kept(talk):
+    asked = [
+        b"GET /things/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /things/x HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PUT /echo HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /fail HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /things/x HTTP/1.1\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ]
+    for request in asked:
+        head = talk(request, close=False).partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
+        assert b"x-content-type-options: nosniff" in head, request
+        assert b"cache-control: no-store" in head, request
+
+
+class Caller:
+    """The transport of a connection from an address."""
+
+    def __init__(self, address):
+        self.address = address
+        self.is_aborted = False
+
+    def get_extra_info(self, name):
+        return (self.address, 51_034) if name == "peername" else None
+
+    def abort(self):
+        self.is_aborted = True
+
+    def close(self):
+        pass
+
+
+def test_an_address_has_so_many_connections_and_others_have_theirs():
+    async def whole():
+        kind = protocol_class(Settings(limit_address_connections=3, trusted_proxies="10.0.0.1"), str)
+        config = uvicorn.Config(print, http=kind, ws="none", lifespan="off", log_config=None)
+        state = uvicorn.server.ServerState()
+
+        def connect(address):
+            connection, caller = kind(config=config, server_state=state, app_state={}), Caller(address)
+            connection.connection_made(caller)
+            return connection, caller
+
+        crowd = [connect("203.0.113.7") for _ in range(5)]
+        assert [caller.is_aborted for _, caller in crowd] == [False] * 3 + [True] * 2
+        assert not any(connect(address)[1].is_aborted for address in ["198.51.100.1"] * 3)
+        assert not any(connect(address)[1].is_aborted for address in ["127.0.0.1", "10.0.0.1"] * 9)
+        for connection, _ in crowd:
+            connection.connection_lost(None)
+        assert not connect("203.0.113.7")[1].is_aborted
+        assert kind.open_from.total() == 4
+
+    asyncio.run(whole())
 
 
 def test_a_head_without_end_is_refused(talk):

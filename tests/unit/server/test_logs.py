@@ -39,6 +39,44 @@ def test_no_value_can_end_a_line(log_output):
     assert json.loads(line)["value"] == '"}\n{"forged": true}'
 
 
+MISLEADING = "".join(
+    map(
+        chr,
+        [
+            *range(0x20),
+            *range(0x7F, 0xA0),
+            0x61C,
+            0x200E,
+            0x200F,
+            *range(0x2028, 0x202F),
+            *range(0x2066, 0x206A),
+            0xFEFF,
+        ],
+    )
+)
+CANARY = f"\r\n\x1b]0;owned\x07\x9b2J{MISLEADING}canary "
+
+
+def test_whatever_is_told_no_line_ends_no_terminal_obeys_and_no_text_runs_backwards(log_output):
+    log = structlog.get_logger()
+    for secret in SECRETS:
+        told = f"{CANARY}{secret}"
+        log.warning(told, **{told: told}, many=[told, {"deep": told}], error=ValueError(told), raw=told.encode())
+        logging.getLogger("x").error("%s", told)
+        try:
+            int(told)
+        except ValueError:
+            log.exception(told)
+            logging.getLogger("x").exception(told)
+    text = log_output.getvalue()
+    lines = text.split("\n")
+    assert (len(lines), lines[-1]) == (4 * len(SECRETS) + 1, "")
+    assert not set(text) & (set(MISLEADING) - {"\n"})
+    assert "canary" in json.loads(lines[0])["event"]
+    assert set(MISLEADING) <= set(json.loads(lines[0])["event"])
+    assert not [hidden for hidden in ("unb_key", "unb_user", "YTpi", "abc.def", "eA==") if hidden in text]
+
+
 def test_an_exception_of_a_library_is_one_line_too(log_output):
     try:
         int(SECRETS[0])

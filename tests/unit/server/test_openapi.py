@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import hashlib
 import json
 import re
 
@@ -15,6 +18,18 @@ from unbroken.server.route import Credential
 @pytest.fixture(scope="module")
 def document():
     return json.loads(json.dumps(openapi.document(table.api(), lab=True)))
+
+
+def test_the_page_to_try_it_may_run_its_own_script_and_nothing_else():
+    (page,) = (route for route in schema_pages.routes([], lab=False) if route.path == "/schema")
+    answer = asyncio.run(page.handler(None, None))
+    policy = dict(each.strip().split(" ", 1) for each in answer.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    for kind in ("script", "style"):
+        (content,) = re.findall(f"<{kind}>(.*?)</{kind}>".encode(), answer.value, re.DOTALL)
+        assert policy[f"{kind}-src"] == f"'sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}'"
+    assert b" style=" not in answer.value
+    assert not re.search(rb"\son\w+=\"", answer.value)
 
 
 def operations(document):

@@ -30,7 +30,9 @@ def test_register_link_and_upload_over_a_restart(tmp_path):
         app = process.command("app", "create", "Shop")
         key = process.command("key", "create", "--app", app["app_id"], "--name", "n", "--scope", "user.link")
         with httpx.Client(base_url=process.base_url) as client:
-            made = client.post("/sdk/installs", json=REGISTER, auth=(app["app_id"], app["app_secret"])).json()
+            reply = client.post("/sdk/installs", json=REGISTER, auth=(app["app_id"], app["app_secret"]))
+            assert "server" not in reply.headers
+            made = reply.json()
             token = {"Authorization": f"Bearer {made['user_token']['token']}"}
             item = {"kind": "location", "t": 1, "lat": 51, "lon": 3}
             upload = {

@@ -1,0 +1,112 @@
+"""What the database says of itself, of the timelines and uploads in it, and of the apps and their keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from unbroken import wire
+from unbroken.domain.app import Linking, LinkTicket
+from unbroken.flow import administer
+from unbroken.server.safety.finding import Finding, problem, warning, well
+from unbroken.store import dead_letters, ledger, set_aside, tombstones
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from unbroken.domain.app import App
+    from unbroken.flow.context import Context
+    from unbroken.store.access import Key
+
+_DAY_MS: Final = 86_400_000
+_EXPIRES_SOON_MS: Final = 14 * _DAY_MS
+_NAMED: Final = 5
+
+
+async def ask_database(context: Context) -> list[Finding]:
+    """Opening it has checked the schema already; a newer or damaged one is refused there."""
+    return [
+        well("database", "It opens, and its schema is the one this version works with."),
+        *await _erasures(context),
+        *await _timelines(context),
+        *await _dead_letters(context),
+        *await _apps(context),
+        *await _clock(context),
+    ]
+
+
+async def _erasures(context: Context) -> list[Finding]:
+    waiting = await context.store.read(tombstones.unpurged)
+    if not waiting:
+        return []
+    sentence = (
+        f"The file may hold stale copies of the ids of {len(waiting)} erasures. Up to 256 MiB a server writes"
+        " it anew within the hour; a larger one in a quiet hour: unbroken purge"
+    )
+    return [warning("erasures", sentence)]
+
+
+async def _timelines(context: Context) -> list[Finding]:
+    """Those that could not be computed, each with its user."""
+    failed = await context.store.read_long(set_aside.failed)
+    if not failed:
+        return [well("timelines", "Every timeline can be computed.")]
+    named = ", ".join(f"{one.user_id.hex()} ({one.trouble})" for one in failed[:_NAMED])
+    more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    sentence = (
+        f"{len(failed)} cannot be computed: {named}{more}. What was told before is served, and the others go on. The"
+        " log says why under TIMELINE_FAILED; `unbroken verify` looks for damaged rows."
+    )
+    return [problem("timelines", sentence)]
+
+
+async def _dead_letters(context: Context) -> list[Finding]:
+    count = await context.store.read(dead_letters.count)
+    if not count:
+        return [well("uploads", "Every upload could be processed.")]
+    return [problem("uploads", f"{count} could not be processed, and are set aside: unbroken dead-letter list")]
+
+
+async def _apps(context: Context) -> list[Finding]:
+    apps = await administer.list_apps(context)
+    if not apps:
+        return [warning("apps", "There is no app yet: unbroken app create NAME")]
+    findings = [well("apps", f"There are {len(apps)}.")]
+    now_ms = context.wall.now_ms()
+    for app in apps:
+        keys = await administer.list_keys(context, app.app_id)
+        findings += _links_of_app(app)
+        findings += _keys_of_app(app, [key for key in keys if administer.is_in_force(key, now_ms)], now_ms)
+    return findings
+
+
+async def _clock(context: Context) -> list[Finding]:
+    """A fact that lies ahead of now, by clocks that differ. A lab's time is its own."""
+    now_ms, last_at = context.clock.now_ms(), await context.store.read(ledger.newest_at)
+    if context.lab or last_at <= now_ms + administer.CLOCK_TOLERANCE_MS:
+        return []
+    sentence = (
+        f"The ledger goes to {wire.iso(last_at)}, and this machine says it is {wire.iso(now_ms)}: its clock is slow, or"
+        " another one was fast. Keep clocks by NTP."
+    )
+    return [warning("clock of the ledger", sentence)]
+
+
+def _links_of_app(app: App) -> Iterator[Finding]:
+    if app.policy.linking is not Linking.OFF and app.policy.link_ticket is LinkTicket.OPTIONAL:
+        yield warning(
+            "links of apps",
+            f"The app {app.name} links an install without its own proof that it asks, a link ticket. Where your server"
+            f" passes it on: unbroken app policy {app.app_id.hex()} link_ticket=required",
+        )
+
+
+def _keys_of_app(app: App, in_force: Sequence[Key], now_ms: int) -> Iterator[Finding]:
+    """An app without a key, and keys that end soon."""
+    if not in_force:
+        hint = f"unbroken key create --app {app.app_id.hex()} --name NAME --scope user.link"
+        yield warning("keys of apps", f"The app {app.name} has no key in force, so nothing can link: {hint}")
+    for key in in_force:
+        if key.successor is None and key.expires_at < now_ms + _EXPIRES_SOON_MS:
+            days = (key.expires_at - now_ms) // _DAY_MS
+            hint = f"unbroken key rotate {key.key_id.hex()}"
+            yield warning("keys of apps", f"The key {key.name} of {app.name} expires in {days} days: {hint}")

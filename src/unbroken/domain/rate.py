@@ -1,0 +1,60 @@
+"""Rate: how often somebody may call, decided from one number that is kept of each.
+
+The number is an instant: until then all the calls so far are paid off, at so much time a call (the generic cell rate
+algorithm of ITU-T I.371, as used for calls). Whoever has been quiet may call in a burst; whoever calls on and on gets
+the rate and no more. Refused calls cost nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+MINUTE_MS: Final = 60_000
+BURST_MIN_CALLS: Final = 10
+BURST_PART: Final = 6
+"""A burst is what the rate allows in ten seconds."""
+
+
+class Limit(StrEnum):
+    """Whose calls are counted together; the value is how a refusal says it."""
+
+    KEY = "This API key"
+    APP = "This app"
+    INSTALL = "This install"
+    ADDRESS = "This address"
+    APP_REGISTRATIONS = "Registrations of this app"
+    ADDRESS_REGISTRATIONS = "Registrations from this address"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many calls a minute are allowed in the long run; at least one."""
+
+    per_minute: int
+
+    @property
+    def call_ms(self) -> float:
+        """What one call costs."""
+        return MINUTE_MS / self.per_minute
+
+    @property
+    def burst(self) -> int:
+        """How many calls may come at once after a silence."""
+        return max(BURST_MIN_CALLS, self.per_minute // BURST_PART)
+
+    @property
+    def ahead_ms(self) -> float:
+        """How far ahead of now the instant may lie after a call."""
+        return self.burst * self.call_ms
+
+
+def paid_at(rate: Rate, before: float, now_ms: float, calls: int = 1) -> float:
+    """The instant at which `calls` more are paid off, where those before it were at `before`."""
+    return max(before, now_ms) + calls * rate.call_ms
+
+
+def wait_ms(rate: Rate, after: float, now_ms: float) -> float:
+    """How long the call that leads to the instant `after` must wait; 0 where it may be made now."""
+    return max(0.0, after - now_ms - rate.ahead_ms)

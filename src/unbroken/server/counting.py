@@ -1,0 +1,93 @@
+"""Which limits a request counts against: whose it is, and where it comes from.
+
+A caller's address is counted apart for each app, so that no app's phones are refused for what another's do behind the
+same address. The customer's server shows a key, and is counted by that alone. Never counted are callers on this
+machine, and anything in a lab (http-api.md, conventions).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from unbroken.domain.rate import Limit, Rate
+from unbroken.flow.authenticate import AppCaller, InstallCaller, KeyCaller
+from unbroken.flow.limits import Limits, Whose
+from unbroken.server.addresses import Addresses, networks
+from unbroken.server.route import Credential
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from unbroken.server.reply import Scope
+    from unbroken.server.route import Caller, Route
+    from unbroken.server.settings import Settings
+
+_SETTINGS: Final = {
+    Limit.KEY: "limit_key",
+    Limit.APP: "limit_app",
+    Limit.INSTALL: "limit_install",
+    Limit.ADDRESS: "limit_address",
+    Limit.APP_REGISTRATIONS: "limit_app_registrations",
+    Limit.ADDRESS_REGISTRATIONS: "limit_address_registrations",
+}
+
+
+def limits_of(settings: Settings, tell: Callable[[Limit], None]) -> Limits:
+    """Those that the settings switch on."""
+    found = {limit: getattr(settings, name) for limit, name in _SETTINGS.items()}
+    return Limits({limit: Rate(per_minute) for limit, per_minute in found.items() if per_minute}, tell=tell)
+
+
+class Counting:
+    """Counts the requests of one server."""
+
+    def __init__(self, limits: Limits, addresses: Addresses) -> None:
+        self._limits = limits
+        self._addresses = addresses
+
+    @classmethod
+    def by(cls, settings: Settings, limits: Limits) -> Counting:
+        """As the settings say."""
+        return cls(limits, Addresses(networks(settings.trusted_proxies)))
+
+    def address_of(self, scope: Scope) -> bytes | None:
+        """What `admit` and `refused` take; None: the request is not counted."""
+        return self._addresses.of(scope)
+
+    def admit(self, address: bytes | None, caller: Caller, route: Route) -> None:
+        """Count a request whose caller is known.
+
+        Raises:
+            RateLimited: one of its limits is used up.
+        """
+        if address is not None:
+            self._limits.take(_counters(address, caller, route))
+
+    def refused(self, address: bytes | None) -> None:
+        """Count one that showed no credential, or a wrong one.
+
+        Raises:
+            RateLimited.
+        """
+        if address is not None:
+            self._limits.take((Whose(Limit.ADDRESS, address),))
+
+
+def _counters(address: bytes, caller: Caller, route: Route) -> Iterator[Whose]:
+    match caller:
+        case InstallCaller():
+            yield Whose(Limit.INSTALL, caller.install_id)
+            yield Whose(Limit.APP, caller.app_id)
+            yield Whose(Limit.ADDRESS, caller.app_id + address)
+        case KeyCaller():
+            yield Whose(Limit.KEY, caller.key_id)
+            yield Whose(Limit.APP, caller.app.app_id)
+        case AppCaller():
+            yield Whose(Limit.ADDRESS_REGISTRATIONS, caller.app.app_id + address)
+            yield Whose(Limit.APP_REGISTRATIONS, caller.app.app_id)
+            yield Whose(Limit.APP, caller.app.app_id)
+            yield Whose(Limit.ADDRESS, caller.app.app_id + address)
+        case _:  # an install credential says whose it is, but anybody can write one: until it is looked up, nobody's
+            if route.credential is Credential.APP_SECRET_OR_CODE:
+                yield Whose(Limit.ADDRESS_REGISTRATIONS, address)
+            yield Whose(Limit.ADDRESS, address)

@@ -1,0 +1,168 @@
+"""Who calls too often waits, and nobody else does: alone in a process, and over several."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from unbroken.domain.errors import RateLimited
+from unbroken.domain.rate import Limit, Rate
+from unbroken.flow.limits import Limits, Whose
+from unbroken.flow.shared_limits import MEET_EVERY_S, SharedLimits
+from unbroken.store import limit_uses
+
+if TYPE_CHECKING:
+    from unbroken.testing.in_process import InProcess
+
+RATE = Rate(per_minute=600)
+APP, OTHER = Whose(Limit.APP, b"a" * 12), Whose(Limit.APP, b"b" * 12)
+MINUTES = 3
+
+
+class Seconds:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limits(seconds, **more):
+    return Limits({Limit.APP: RATE, Limit.INSTALL: Rate(per_minute=60)}, seconds=seconds, **more)
+
+
+def passes(limited, *counters):
+    try:
+        limited.take(counters)
+    except RateLimited:
+        return False
+    return True
+
+
+def test_an_app_at_ten_times_its_quota_touches_no_other():
+    seconds = Seconds()
+    limited, through = limits(seconds), {APP: 0, OTHER: 0}
+    for tick in range(MINUTES * 60 * 100):
+        seconds.now = 1_000 + tick / 100
+        through[APP] += passes(limited, APP)
+        if tick % 10 == 0:  # just what it may
+            assert passes(limited, OTHER)
+    assert through[APP] == pytest.approx(MINUTES * RATE.per_minute, rel=0.06)
+
+
+def test_a_call_that_one_limit_refuses_costs_the_others_nothing():
+    limited = limits(Seconds())
+    flooding, calm = Whose(Limit.INSTALL, b"f"), Whose(Limit.INSTALL, b"c")
+    assert sum(passes(limited, flooding, APP) for _ in range(10_000)) == 10
+    assert sum(passes(limited, calm, APP) for _ in range(10)) == 10
+    assert sum(passes(limited, APP) for _ in range(10_000)) == RATE.burst - 20
+
+
+def test_a_refusal_says_which_limit_and_when_to_come_back():
+    told = []
+    limited = limits(Seconds(), tell=told.append)
+    for _ in range(10):
+        limited.take([Whose(Limit.INSTALL, b"i")])
+    with pytest.raises(RateLimited, match="This install calls too often: 60 a minute are allowed") as refused:
+        limited.take([Whose(Limit.INSTALL, b"i")])
+    assert (refused.value.retry_after_s, told) == (1, [Limit.INSTALL])
+
+
+def test_what_has_no_limit_is_not_counted():
+    assert all(passes(limits(Seconds()), Whose(Limit.KEY, b"k")) for _ in range(1_000))
+
+
+def test_who_was_quiet_for_long_is_forgotten_and_who_calls_is_not():
+    seconds = Seconds()
+    limited = limits(seconds)
+    for second in range(600):
+        seconds.now = 1_000 + second
+        limited.take([APP, Whose(Limit.INSTALL, second.to_bytes(2, "big"))])
+    assert len(limited._young) + len(limited._old) < 300
+    assert limited._young[APP].calls == 600
+
+
+class Processes:
+    """Several processes of one platform, and one count of seconds."""
+
+    def __init__(self, platform: InProcess, count: int) -> None:
+        self.seconds = Seconds()
+        self.limits = [limits(self.seconds) for _ in range(count)]
+        self.shared = [
+            SharedLimits(platform.context, each, f"process {number}") for number, each in enumerate(self.limits)
+        ]
+
+    async def flood(self, seconds: float, *, per_s: int, whose: Whose = APP) -> int:
+        """Ask one process after the other; how many calls were let through."""
+        through, turns = 0, itertools.cycle(self.limits)
+        meet_at = self.seconds.now + MEET_EVERY_S
+        for _ in range(round(seconds * per_s)):
+            self.seconds.now += 1 / per_s
+            through += passes(next(turns), whose)
+            if self.seconds.now >= meet_at:
+                meet_at += MEET_EVERY_S
+                for shared in self.shared:
+                    await shared.meet()
+        return through
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("count", [1, 2, 4])
+async def test_several_processes_allow_together_what_one_may(platform, count):
+    processes = Processes(platform, count)
+    await processes.flood(20, per_s=100)  # the burst of each, before they have heard of each other
+    through = await processes.flood(MINUTES * 60, per_s=100)
+    assert through == pytest.approx(MINUTES * RATE.per_minute, rel=0.05)
+    assert await processes.flood(30, per_s=10, whose=OTHER) == 300
+
+
+@pytest.mark.anyio
+async def test_they_write_nothing_for_callers_that_are_far_from_their_limits(platform):
+    processes = Processes(platform, 2)
+    for number in range(500):
+        assert await processes.flood(0.02, per_s=50, whose=Whose(Limit.APP, b"%d" % number)) == 1
+    await processes.flood(MEET_EVERY_S * 2, per_s=1)
+    assert await said(platform) == []
+
+
+@pytest.mark.anyio
+async def test_what_they_write_is_a_keyed_hash_and_goes_with_them(platform):
+    processes = Processes(platform, 2)
+    await processes.flood(10, per_s=100)
+    rows = await said(platform)
+    assert {row.holder for row in rows} == {"process 0", "process 1"}
+    assert all(b"a" * 12 not in row.counts and (b"a" * 12).hex().encode() not in row.counts for row in rows)
+    await asyncio.gather(*(shared.leave() for shared in processes.shared))
+    assert await said(platform) == []
+
+
+@pytest.mark.anyio
+async def test_one_that_was_killed_is_forgotten_by_the_others(platform):
+    processes = Processes(platform, 2)
+    await processes.flood(5, per_s=100)
+    processes.shared.pop()
+    processes.limits.pop()
+    await processes.flood(90, per_s=20)
+    assert [row.holder for row in await said(platform)] == ["process 0"]
+
+
+@pytest.mark.anyio
+async def test_one_that_comes_later_is_not_made_to_pay_for_what_was_before_it(platform):
+    processes = Processes(platform, 1)
+    await processes.flood(120, per_s=100)
+    late = Processes(platform, 1)
+    late.seconds.now = processes.seconds.now
+    assert await late.flood(5, per_s=10) == 50
+
+
+async def said(platform):
+    return await platform.context.store.read(_all)
+
+
+async def _all(tx):
+    return [
+        limit_uses.Said(*row) for row in await tx.all("SELECT holder, beats, counts FROM limit_uses ORDER BY holder")
+    ]

@@ -1,0 +1,162 @@
+"""Which limits a request counts against, over the whole way that a request goes."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from unbroken.domain.app import Scope
+from unbroken.domain.rate import Limit, Rate
+from unbroken.flow.limits import Limits
+from unbroken.server.addresses import Addresses
+from unbroken.server.counting import Counting, limits_of
+from unbroken.server.settings import Settings
+
+HERE, THERE = "203.0.113.7", "198.51.100.9"
+FEW = Rate(per_minute=1)  # ten at once
+PHONE = {"device": {"platform": "android"}, "sdk": {"name": "x", "version": "1"}}
+UPLOAD = {
+    "sent_at": 1,
+    "payloads": [
+        {
+            "payload_id": "0193f7a2-5c1e-7b3a-9d24-6f0e8a1b2c3d",
+            "items": [{"kind": "location", "t": 1, "lat": 51, "lon": 3}],
+        }
+    ],
+}
+
+
+class Shop:
+    """An app with a key, and phones, on a platform with a few limits."""
+
+    def __init__(self, opened, api, app, key):
+        self.opened, self.api = opened, api
+        self.basic = "Basic " + base64.b64encode(f"{app.app_id.hex()}:{app.app_secret}".encode()).decode()
+        self.key = f"Bearer {key}"
+
+    @classmethod
+    async def open(cls, opened, api):
+        app = await opened.app()
+        return cls(opened, api, app, await opened.key(app.app_id, *Scope))
+
+    async def register(self, client=None):
+        return await self.post("/sdk/installs", PHONE, self.basic, client)
+
+    async def phone(self):
+        return "Bearer " + (await self.register()).json["user_token"]["token"]
+
+    async def upload(self, token, client):
+        return await self.post("/sdk/payloads", UPLOAD, token, client)
+
+    async def post(self, path, body, authorization, client):
+        headers = {"authorization": authorization, "content-type": "application/json"}
+        return await self.api.send("POST", path, json.dumps(body).encode(), headers, client)
+
+    async def ask(self, authorization, client, path="/v3/users?external_id=alice"):
+        return await self.api.send("GET", path, b"", {"authorization": authorization}, client)
+
+
+def with_limits(world, step, *limits, shops=1):
+    async def whole(opened):
+        opened.counting = Counting(Limits(dict.fromkeys(limits, FEW), seconds=lambda: 1.0), Addresses())
+        api = opened.platform
+        return await step(*[await Shop.open(opened, api) for _ in range(shops)])
+
+    return world(whole)
+
+
+async def statuses(calls):
+    return [(await call).status for call in calls]
+
+
+def test_an_install_that_calls_too_often_is_told_when_to_come_back_and_no_other_is(world):
+    async def step(shop):
+        flooding, calm = await shop.phone(), await shop.phone()
+        assert await statuses(shop.upload(flooding, HERE) for _ in range(100)) == [202] * 10 + [429] * 90
+        refused = await shop.ask(flooding, HERE, "/sdk/install")
+        assert (refused.status, refused.code, refused.headers["retry-after"]) == (429, "RATE_LIMITED", "60")
+        assert "This install" in refused.json["message"]
+        assert await statuses(shop.upload(calm, HERE) for _ in range(10)) == [202] * 10
+
+    with_limits(world, step, Limit.INSTALL)
+
+
+def test_an_app_at_ten_times_its_quota_leaves_another_one_behind_the_same_address_alone(world):
+    async def step(flooding, calm):
+        phones = [await flooding.phone() for _ in range(20)]
+        assert await statuses(flooding.upload(phones[n % 20], HERE) for n in range(100)) == [202] * 10 + [429] * 90
+        assert (await flooding.ask(flooding.key, HERE)).status == 429
+        quiet = await calm.phone()
+        assert await statuses(calm.upload(quiet, HERE) for _ in range(9)) == [202] * 9
+        assert (await calm.ask(calm.key, HERE)).status == 404  # nobody is called alice
+
+    with_limits(world, step, Limit.APP, Limit.ADDRESS, shops=2)
+
+
+def test_the_key_of_a_customers_server_is_counted_by_itself_not_by_its_address(world):
+    async def step(shop):
+        assert set(await statuses(shop.ask("Bearer nonsense", HERE) for _ in range(10))) == {401}
+        assert (await shop.ask("Bearer nonsense", HERE)).status == 429
+        assert (await shop.ask("Bearer nonsense", THERE)).status == 401
+        assert await statuses(shop.ask(shop.key, HERE) for _ in range(12)) == [404] * 10 + [429] * 2
+
+    with_limits(world, step, Limit.ADDRESS, Limit.KEY)
+
+
+def test_registrations_are_counted_by_app_and_by_address(world):
+    async def step(one, other):
+        assert await statuses(one.register(HERE) for _ in range(12)) == [201] * 10 + [429] * 2
+        assert (await one.register(THERE)).status == 201
+        assert (await other.register(HERE)).status == 201
+
+    with_limits(world, step, Limit.ADDRESS_REGISTRATIONS, shops=2)
+
+
+def test_registrations_of_an_app_from_everywhere_have_one_limit(world):
+    async def step(one, other):
+        assert await statuses(one.register(f"203.0.113.{n}") for n in range(12)) == [201] * 10 + [429] * 2
+        assert (await other.register(HERE)).status == 201
+
+    with_limits(world, step, Limit.APP_REGISTRATIONS, shops=2)
+
+
+def test_who_guesses_codes_is_counted_by_address(world):
+    async def step(shop):
+        guess = PHONE | {"authentication_code": "unb_code_" + "0" * 75}
+
+        def tried():
+            return shop.api.send("POST", "/sdk/installs", json.dumps(guess).encode(), {}, HERE)
+
+        assert await statuses(tried() for _ in range(12)) == [401] * 10 + [429] * 2
+
+    with_limits(world, step, Limit.ADDRESS_REGISTRATIONS)
+
+
+def test_a_made_up_install_credential_uses_up_nothing_of_the_install(world):
+    async def step(shop):
+        registered = (await shop.register()).json
+        token = "Bearer " + registered["user_token"]["token"]
+        from unbroken.credentials import Kind, write_opaque
+
+        forged = write_opaque(Kind.INSTALL, bytes.fromhex(registered["install_id"]), b"x" * 32)
+        assert set(await statuses(shop.post("/sdk/tokens", {}, f"Bearer {forged}", HERE) for _ in range(30))) == {401}
+        assert (await shop.upload(token, HERE)).status == 202
+
+    with_limits(world, step, Limit.INSTALL)
+
+
+def test_callers_on_this_machine_have_no_limit(world):
+    async def step(shop):
+        token = await shop.phone()
+        for client in ("127.0.0.1", "::1", None):
+            assert set(await statuses(shop.upload(token, client) for _ in range(20))) == {202}
+
+    with_limits(world, step, *Limit)
+
+
+def test_limits_that_are_on_are_those_of_the_settings():
+    rates = limits_of(Settings(limit_key=0, limit_app=7), lambda _: None)._rates
+    assert rates == {
+        Limit.APP: Rate(7), Limit.INSTALL: Rate(600), Limit.ADDRESS: Rate(6_000),
+        Limit.APP_REGISTRATIONS: Rate(1_200), Limit.ADDRESS_REGISTRATIONS: Rate(60),
+    }  # fmt: skip
