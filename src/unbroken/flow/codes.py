@@ -76,8 +76,9 @@ async def mint(context: Context, caller: KeyCaller, external_id: object, same: R
 
 async def _mintable(tx: Transaction, app_id: AppId, said: object) -> ExternalId:
     """The external id that a code may be made for."""
-    app = await access.app_by_id(tx, app_id)
-    assert app is not None, "its key was just admitted"
+    found = await access.app_in_force(tx, app_id)
+    assert found is not None, "its key was just admitted"
+    app, _ = found
     external_id = app.policy.external_id_of(said)
     if external_id is None:
         raise InvalidExternalId
@@ -181,7 +182,7 @@ async def links_within_a_day(recording: Recording, external_id: ExternalId) -> i
         return 0
     since_ms = recording.context.clock.now_ms() - BURST_WINDOW_MS
     user_id = recording.people.resolve(carrier).user_id
-    return await ledger.links_since(recording.tx, user_id, external_id, since_ms)
+    return await ledger.links_since(recording.tx, recording.app_id, user_id, external_id, since_ms)
 
 
 async def link_with(recording: Recording, found: Found, install_id: InstallId, *, is_pristine: bool) -> None:

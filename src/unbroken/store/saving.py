@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from unbroken.store.sealed import seal, seal_if_any, seal_kept
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,26 +17,26 @@ if TYPE_CHECKING:
 
 _SET_OWN_USER: Final = "UPDATE installs SET own_user = $2 WHERE install_id = $1"
 _UPDATE_INSTALL: Final = (
-    "UPDATE installs SET user_id = $2, named_at = $3, link = $4, external_id = $5, linked_at = $6, standing = $7,"
+    "UPDATE installs SET user_id = $2, named_at = $3, link = $4, sealed_id = $5, linked_at = $6, standing = $7,"
     " is_disabled = $8 WHERE install_id = $1"
 )
 _INSERT_INSTALL: Final = (
     "INSERT INTO installs (install_id, app_id, own_user, user_id, form, registered_at, place, named_at, link,"
-    " external_id, linked_at, standing, is_disabled, used, device, credential_digest, credential_key)"
+    " sealed_id, linked_at, standing, is_disabled, used, device, credential_digest, credential_key)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16)"
 )
 _UPSERT_USER: Final = (
-    "INSERT INTO users (user_id, app_id, created_at, named_at, touched_at, external_id, holder, is_disabled, redirect,"
+    "INSERT INTO users (user_id, app_id, created_at, named_at, touched_at, sealed_id, holder, is_disabled, redirect,"
     " metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}')"
     " ON CONFLICT (user_id) DO UPDATE SET named_at = excluded.named_at, touched_at = excluded.touched_at,"
-    " external_id = excluded.external_id, holder = excluded.holder, is_disabled = excluded.is_disabled,"
+    " sealed_id = excluded.sealed_id, holder = excluded.holder, is_disabled = excluded.is_disabled,"
     " redirect = excluded.redirect"
 )
 _CARRY: Final = (
-    "INSERT INTO carriers (app_id, external_id, user_id) VALUES ($1, $2, $3)"
-    " ON CONFLICT (app_id, external_id) DO UPDATE SET user_id = excluded.user_id"
+    "INSERT INTO carriers (app_id, sealed_id, user_id) VALUES ($1, $2, $3)"
+    " ON CONFLICT (app_id, sealed_id) DO UPDATE SET user_id = excluded.user_id"
 )
-_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND external_id = $2"
+_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND sealed_id = $2"
 _CUT_SPANS: Final = "DELETE FROM spans WHERE install_id = $1 AND from_ms >= $2"
 _ADD_SPAN: Final = (
     "INSERT INTO spans (install_id, user_id, state, outcome, from_ms, to_ms, cause, rival)"
@@ -51,13 +53,13 @@ async def save(tx: Transaction, people: People, app_id: AppId, before: dict[Inst
     for user_id in sorted(people.touched_users):
         await _save_user(tx, app_id, people.users[user_id])
     for external_id in sorted(people.released):
-        await tx.run(_RELEASE, app_id, external_id)
+        await tx.run(_RELEASE, app_id, await seal(tx, app_id, external_id))
     for external_id, user_id in people.carriers.items():
         if user_id in people.touched_users:
-            await tx.run(_CARRY, app_id, external_id, user_id)
+            await tx.run(_CARRY, app_id, await seal(tx, app_id, external_id), user_id)
     for install_id in sorted(people.touched_installs):
         if install_id in before:
-            await _update_install(tx, people.installs[install_id])
+            await _update_install(tx, app_id, people.installs[install_id])
             cut_from = 0 if install_id in people.voided else before[install_id]
             await tx.run(_CUT_SPANS, install_id, cut_from)
     await tx.many(_ADD_SPAN, [_span_values(span) for span in _spans_to_add(people)])
@@ -90,13 +92,13 @@ async def insert_install(
         install.place,
         install.named_at,
         install.link,
-        install.external_id,
+        await seal_if_any(tx, app_id, install.external_id),
         install.linked_at,
         install.standing.value,
         install.is_disabled,
         device,
         credential_digest,
-        credential_key,
+        await seal_kept(tx, install.install_id, credential_key),
     )
 
 
@@ -111,15 +113,15 @@ async def replace(tx: Transaction, before: People, after: People, app_id: AppId)
         if user != before.users.get(user.user_id):
             await _save_user(tx, app_id, user)
     for external_id in before.carriers.keys() - after.carriers.keys():
-        await tx.run(_RELEASE, app_id, external_id)
+        await tx.run(_RELEASE, app_id, await seal(tx, app_id, external_id))
     for external_id, user_id in after.carriers.items():
-        await tx.run(_CARRY, app_id, external_id, user_id)
+        await tx.run(_CARRY, app_id, await seal(tx, app_id, external_id), user_id)
     changed = [one for one in after.installs if after.spans[one] != before.spans[one]]
     for install_id in changed:
         await tx.run(_CUT_SPANS, install_id, 0)
     for install in after.installs.values():
         await tx.run(_SET_OWN_USER, install.install_id, install.own_user)
-        await _update_install(tx, install)
+        await _update_install(tx, app_id, install)
     spans = [span for install_id in changed for span in after.spans[install_id]]
     await tx.many(_ADD_SPAN, [_span_values(span) for span in sorted(spans, key=_ends_first)])
 
@@ -139,14 +141,14 @@ def _ends_first(span: Span) -> tuple[bool, bytes, int]:
     return (span.to_ms is None, span.install_id, span.from_ms)
 
 
-async def _update_install(tx: Transaction, install: Install) -> None:
+async def _update_install(tx: Transaction, app_id: AppId, install: Install) -> None:
     await tx.run(
         _UPDATE_INSTALL,
         install.install_id,
         install.user,
         install.named_at,
         install.link,
-        install.external_id,
+        await seal_if_any(tx, app_id, install.external_id),
         install.linked_at,
         install.standing.value,
         install.is_disabled,
@@ -161,7 +163,7 @@ async def _save_user(tx: Transaction, app_id: AppId, user: User) -> None:
         user.created_at,
         user.named_at,
         user.touched_at,
-        user.external_id,
+        await seal_if_any(tx, app_id, user.external_id),
         user.holder,
         user.is_disabled,
         user.redirect,
