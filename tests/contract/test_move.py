@@ -18,13 +18,15 @@ from unbroken.store.contract import StoreDeparted
 from unbroken.store.postgres import PostgresStore
 from unbroken.store.sqlite import SqliteStore
 from unbroken.testing import in_process
-from unbroken.testing.in_process import InProcess
+from unbroken.testing.in_process import KEY_RING, InProcess
 
 pytestmark = pytest.mark.anyio
 
 
 async def open_place(place):
-    return await (PostgresStore.open(place) if "://" in place else SqliteStore.open(place, busy_timeout_s=60))
+    if "://" in place:
+        return await PostgresStore.open(place, keys=KEY_RING)
+    return await SqliteStore.open(place, keys=KEY_RING, busy_timeout_s=60)
 
 
 @pytest.fixture(params=[f"{one} to {other}" for one in ("sqlite", "postgres") for other in ("sqlite", "postgres")])

@@ -108,7 +108,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "kind": Column(another_of("reset", "disabled"), SEEN),
         "install_id": Column(other, f"{SEEN} AND install_id IS NOT NULL"),
         "user_id": Column(other, f"{SEEN} AND user_id IS NOT NULL"),
-        "external_id": Column(other, f"{SEEN} AND external_id IS NOT NULL"),
+        "sealed_id": Column(other, f"{SEEN} AND sealed_id IS NOT NULL"),
         "fields": Column(constant('{"a": 1}'), SEEN),
         "actor": Column(constant("")),
         "subject": Column(other, "subject IS NOT NULL AND NOT is_hidden"),
@@ -131,7 +131,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "place": Column(other, mends=True),
         "named_at": Column(odd_time, mends=True),
         "link": Column(another_id, mends=True),
-        "external_id": Column(other, mends=True),
+        "sealed_id": Column(other, mends=True),
         "linked_at": Column(other, mends=True),
         "standing": Column(another_of("deleted", "active"), mends=True),
         "is_disabled": Column(flipped, mends=True),
@@ -147,7 +147,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "created_at": Column(odd_time, mends=True),
         "named_at": Column(odd_time, mends=True),
         "touched_at": Column(odd_time, mends=True),
-        "external_id": Column(other, mends=True),
+        "sealed_id": Column(other, mends=True),
         "holder": Column(another_id, mends=True),
         "is_disabled": Column(flipped, mends=True),
         "redirect": Column(another_id, mends=True),
@@ -155,7 +155,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
     },
     "carriers": {
         "app_id": Column(other),
-        "external_id": Column(other, mends=True),
+        "sealed_id": Column(other, mends=True),
         "user_id": Column(another_id, mends=True),
     },
     "spans": {
@@ -184,7 +184,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
     "auth_codes": {
         "digest": Column(cut),
         "app_id": Column(other),
-        "external_id": Column(constant("\n")),
+        "sealed_id": Column(constant("\n")),
         "expires_at": Column(constant(-1)),
         "redeemed_by": Column(another_id),
         "actor": Column(constant("")),
@@ -273,7 +273,7 @@ BY_FORM = {
         "api_keys.last_used_at", "changes.at", "auth_codes.expires_at", "idempotency.at", "payloads.received_at",
         "installs.kept_from", "refused_links.at", "used_proofs.used_at"),
     "what a device or a customer said, and only this row tells": (
-        "installs.device", "users.metadata", "auth_codes.external_id", "payloads.body", "log_records.body",
+        "installs.device", "users.metadata", "auth_codes.sealed_id", "payloads.body", "log_records.body",
         "installs.credential_key"),
     "what was answered or seen then": (
         "undo_answers.body", "traces.body", "refused_links.body", "idempotency.status", "idempotency.reply"),
@@ -298,7 +298,7 @@ NO_CLAIM = {
     "beside what is served: compared or thrown away by the run that made it": (
         "imports.*", "replay_runs.*", "replay_users.*", "replay_timelines.*", "replay_checkpoints.*",
         "replay_events.*"),
-    "checked when the database is opened": ("schema_migrations.*", "seal.*"),
+    "checked when the database is opened": ("schema_migrations.*", "seal.*", "sealing.*"),
     "there is none in the busy story; see test_verify_after_retention.py": (
         "floors.user_id", "floors.at_ms", "floors.state", "floors.last_fix"),
 }  # fmt: skip

@@ -19,6 +19,7 @@ import pytest
 from unbroken.store.postgres import PostgresStore
 from unbroken.store.sqlite import SqliteStore
 from unbroken.testing import in_process
+from unbroken.testing.in_process import KEY_RING
 from unbroken.testing.postgres import run_apart
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class Place:
     async def open(self) -> Store:
         """The store there."""
         if self.server:
-            return await PostgresStore.open(self._url)
-        return await SqliteStore.open(self.file)
+            return await PostgresStore.open(self._url, keys=KEY_RING)
+        return await SqliteStore.open(self.file, keys=KEY_RING)
 
     def make(self) -> None:
         """Have it there, empty, if it is not there."""

@@ -19,7 +19,7 @@ from unbroken.flow.standings import Standings
 from unbroken.flow.verify import Report, Rule, Wanted, verify
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.store.sqlite import SqliteStore
-from unbroken.testing.in_process import InProcess
+from unbroken.testing.in_process import KEY_RING, InProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,14 +41,14 @@ TRUTH = {
 
 
 BROKEN = {
-    Rule.LAW_1: "UPDATE carriers SET user_id = (SELECT user_id FROM users WHERE external_id = 'ben@new')"
-    " WHERE external_id = 'anna'",
+    Rule.LAW_1: "UPDATE carriers SET user_id = (SELECT user_id FROM users WHERE sealed_id = sealed('ben@new'))"
+    " WHERE sealed_id = sealed('anna')",
     Rule.LAW_2: "UPDATE spans SET from_ms = from_ms - 1000 WHERE outcome = 'accepted' AND user_id ="
-    " (SELECT user_id FROM carriers WHERE external_id = 'anna') AND to_ms IS NULL",
+    " (SELECT user_id FROM carriers WHERE sealed_id = sealed('anna')) AND to_ms IS NULL",
     Rule.LAW_8: "UPDATE events SET end_ms = end_ms + 1 WHERE NOT is_removed AND end_ms IS NOT NULL",
     Rule.LAW_10: "DELETE FROM tombstones",
-    Rule.LEDGER_FOLDS: "UPDATE facts SET at = 1 WHERE kind = 'linked' AND external_id = 'anna'",
-    Rule.LEDGER_KNOWS: "INSERT INTO carriers SELECT app_id, 'mallory', user_id FROM carriers LIMIT 1",
+    Rule.LEDGER_FOLDS: "UPDATE facts SET at = 1 WHERE kind = 'linked' AND sealed_id = sealed('anna')",
+    Rule.LEDGER_KNOWS: "INSERT INTO carriers SELECT app_id, sealed('mallory'), user_id FROM carriers LIMIT 1",
     Rule.TABLES_ARE_FOLD: "UPDATE installs SET standing = 'deleted' WHERE standing = 'active'",
     Rule.POLICY_IS_FACT: "UPDATE apps SET policy = replace(policy, 'claim', 'drop')",
     Rule.SPANS_TILE: "UPDATE spans SET from_ms = from_ms + 1000 WHERE to_ms IS NULL",
@@ -108,7 +108,7 @@ async def _nothing() -> None:
 @asynccontextmanager
 async def opened(lived: Lived, path: Path) -> AsyncIterator[InProcess]:
     """The same platform on a copy of its file."""
-    store = await SqliteStore.open(path)
+    store = await SqliteStore.open(path, keys=KEY_RING)
     try:
         platform = lived.platform
         platform.context = replace(platform.context, store=store, log=EmbeddedLog(store), standings=Standings())
@@ -172,6 +172,8 @@ def test_a_busy_story_gives_no_finding_and_looking_changes_nothing(lived, path):
 @pytest.mark.parametrize("rule", Rule, ids=str)
 def test_every_rule_has_its_own_code(rule, lived, path):
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        (app_id,) = file.execute("SELECT app_id FROM apps").fetchone()
+        file.create_function("sealed", 1, lambda text: KEY_RING.seal(1, app_id, text))
         assert file.execute(BROKEN[rule]).rowcount >= 1
     report, _ = looked_at(lived, path)
     assert rule in {finding.rule for finding in report.findings}

@@ -27,7 +27,7 @@ from unbroken.randomness import SystemRandomness
 from unbroken.store import seal, table_rows
 from unbroken.store.sqlite import SqliteStore
 from unbroken.store.whereabouts import Whereabouts
-from unbroken.testing.in_process import START_MS, InProcess
+from unbroken.testing.in_process import KEY_RING, START_MS, InProcess
 
 CHILD = Path(__file__).with_name("move_child.py")
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ async def rows_of(side):
 
 
 async def erase_somebody(path, user_id):
-    context = context_on(await SqliteStore.open(path))
+    context = context_on(await SqliteStore.open(path, keys=KEY_RING))
     try:
         await erase.erase(context, await operator(context), user_id, dry_run=False)
     finally:

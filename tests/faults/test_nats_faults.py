@@ -13,6 +13,7 @@ from unbroken.log.jetstream import JetStreamLog, stream
 from unbroken.log.jetstream.stream import Wanted
 from unbroken.store.contract import Store, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import PostgresStore
+from unbroken.testing.in_process import KEY_RING
 from unbroken.testing.nats import NatsCluster
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[NatsCluster]:
 
 @asynccontextmanager
 async def opened(schemas: Schemas, cluster: NatsCluster, **how: Any) -> AsyncIterator[tuple[Store, JetStreamLog]]:
-    store = await PostgresStore.open(how.pop("database_url", None) or schemas.create())
+    store = await PostgresStore.open(how.pop("database_url", None) or schemas.create(), keys=KEY_RING)
     wanted = how.pop("wanted", Wanted("faults", len(cluster.servers), 64 << 20))
     try:
         log = await JetStreamLog.open(store, cluster.url, wanted, how.pop("mark", "one"), **how)

@@ -19,7 +19,7 @@ from unbroken.store.migrate import load, packaged
 from unbroken.store.postgres import PostgresStore
 from unbroken.store.postgres.connection import Limits
 from unbroken.testing import in_process
-from unbroken.testing.in_process import START_MS, InProcess
+from unbroken.testing.in_process import KEY_RING, START_MS, InProcess
 from unbroken.testing.postgres import PostgresServer
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ async def test_an_upload_wakes_the_workers_of_other_processes(url: str, admin: A
 async def test_a_worker_elsewhere_processes_what_an_api_leaves_it_without_having_to_look(
     url: str, admin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_process, "open_store", lambda _: PostgresStore.open(url))
+    monkeypatch.setattr(in_process, "open_store", lambda _: PostgresStore.open(url, keys=KEY_RING))
     async with InProcess(tmp_path) as api:
-        store = await PostgresStore.open(url, limits=NEVER)
+        store = await PostgresStore.open(url, keys=KEY_RING, limits=NEVER)
         worker = Worker(replace(api.context, store=store, log=EmbeddedLog(store)), is_alone=False)
         working = asyncio.create_task(worker.run())
         await until_it_listens(admin)

@@ -25,7 +25,7 @@ from unbroken.server.route import Credential
 from unbroken.store.migrate import POSTGRESQL, packaged
 from unbroken.store.postgres import PostgresStore
 from unbroken.testing import in_process
-from unbroken.testing.in_process import START_MS, InProcess
+from unbroken.testing.in_process import KEY_RING, START_MS, InProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ async def url(schemas: Schemas) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def context(url: str) -> AsyncIterator[Context]:
-    store = await PostgresStore.open(url)
+    store = await PostgresStore.open(url, keys=KEY_RING)
     chance = SystemRandomness()
     vault = Vault(b"p" * 32, b"s" * 32)
     yield Context(
@@ -136,7 +136,7 @@ async def test_a_handler_that_forgets_its_app_answers_with_nothing_of_another(co
 
 async def test_writes_and_workers_see_every_app(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What names no app passes, or an upload would never become a timeline."""
-    monkeypatch.setattr(in_process, "open_store", lambda _: PostgresStore.open(url))
+    monkeypatch.setattr(in_process, "open_store", lambda _: PostgresStore.open(url, keys=KEY_RING))
     async with InProcess(tmp_path) as platform:
         other = await administer.create_app(platform.context, "other")
         walled = platform.context.of_app(other.app_id)
@@ -161,7 +161,7 @@ async def test_a_database_of_the_version_before_gets_the_wall_and_keeps_its_rows
     before = await PostgresStore.open(url, migrations=[migration for migration in known if migration.name != "wall"])
     rows = [(bytes([number]) * 12,) for number in (1, 2)]
     await before.write(lambda tx: tx.many(ADD_APP, rows))
-    store = await PostgresStore.open(url)
+    store = await PostgresStore.open(url, keys=KEY_RING)
     assert await before.read(forget) == [app_id for (app_id,) in rows]  # it goes on beside the new one
     assert await store.of_app(rows[0][0]).read(forget) == [rows[0][0]]
     for one in (before, store):

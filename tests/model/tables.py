@@ -9,6 +9,7 @@ from tests.unit.flow.agreement import assert_agree
 
 from unbroken.domain.ids import AppId
 from unbroken.server.data_directory import DATABASE_FILE
+from unbroken.server.keys import open_key_ring
 from unbroken.store.postgres import PostgresStore
 from unbroken.store.sqlite import SqliteStore
 
@@ -24,8 +25,11 @@ class Tables:
 
     def __init__(self, data: Path, database_url: str | None) -> None:
         self._runner = asyncio.Runner()
+        keys = open_key_ring(data)
         self._store: Store = self._runner.run(
-            PostgresStore.open(database_url) if database_url else SqliteStore.open(data / DATABASE_FILE)
+            PostgresStore.open(database_url, keys=keys)
+            if database_url
+            else SqliteStore.open(data / DATABASE_FILE, keys=keys)
         )
 
     def __enter__(self) -> Self:

@@ -22,6 +22,7 @@ from unbroken.cli import (
     receipt,
     replay,
     retention,
+    rotate,
     serving,
     verify,
 )
@@ -54,6 +55,7 @@ program.command("replay")(replay.replay)
 program.command("move")(move.move)
 program.command("purge")(purge.purge)
 program.command("retention")(retention.retention)
+program.add_typer(rotate.program, name="rotate")
 program.command("verify")(verify.verify)
 program.add_typer(audit.program, name="audit")
 

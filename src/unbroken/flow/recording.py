@@ -138,7 +138,9 @@ class Recording:
         else:
             await identity.load_user(self.tx, self.people, self.app_id, user_id)
             person = self.people.resolve(user_id).user_id
-            self.links_within_a_day[external_id] = await ledger.links_since(self.tx, person, external_id, since_ms)
+            self.links_within_a_day[external_id] = await ledger.links_since(
+                self.tx, self.app_id, person, external_id, since_ms
+            )
         self._remember()
         return found.user
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import fcntl
+import hmac
 import os
 import stat
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from unbroken import wire
 from unbroken.credentials import Vault
+from unbroken.sealing import KEY_BYTES as SEALING_KEY_BYTES
+from unbroken.sealing import KeyRing
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from unbroken.randomness import Randomness
@@ -25,11 +30,16 @@ _DIFFERENT_BYTES_MIN: Final = 16
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """The content of the file; bytes are written as base64. Files of earlier versions have no `receipt_key` yet."""
+    """The content of the file; bytes are written as base64. Files of earlier versions lack the last ones.
+
+    Args:
+        external_id_keys: by number; see `external_id_keys_of`.
+    """
 
     pepper: bytes
     signing_key: bytes
     receipt_key: bytes = b""
+    external_id_keys: dict[int, bytes] = {}
 
 
 def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> Vault:
@@ -49,7 +59,9 @@ def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> V
                 f"{path} is missing beside a database. Restore it from a backup: without it every key, secret and code"
                 " is unknown, and what was erased cannot be told from what never was."
             )
-        create_once(path, msgspec.json.encode(Keys(*(randomness.secret(_KEY_BYTES) for _ in range(3)))))
+        pepper, signing_key, receipt_key = (randomness.secret(_KEY_BYTES) for _ in range(3))
+        made = Keys(pepper, signing_key, receipt_key, {1: randomness.secret(SEALING_KEY_BYTES)})
+        create_once(path, msgspec.json.encode(made))
     if is_readable_by_others(path):
         raise CannotStart(f"Others can read {path}, which holds the platform's keys. Run: chmod 600 {path}")
     keys = _read(path)
@@ -57,6 +69,31 @@ def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> V
     if not keys.receipt_key:
         keys = _with_receipt_key(path, randomness)
     return Vault(keys.pepper, keys.signing_key, keys.receipt_key)
+
+
+def open_key_ring(data: Path) -> KeyRing:
+    """The keys of external ids, of a data directory whose vault was opened. Of keys that come later it learns itself.
+
+    Raises:
+        CannotStart: the file is damaged.
+    """
+    path = data / KEYS_FILE
+
+    def reread() -> Mapping[int, bytes]:
+        try:
+            return external_id_keys_of(_read(path))
+        except (OSError, CannotStart):
+            return {}  # whoever needs the key is told that it is not there
+
+    keys = external_id_keys_of(_read(path))
+    if any(len(key) != SEALING_KEY_BYTES for key in keys.values()):
+        raise CannotStart(f"A key in {path} is not {SEALING_KEY_BYTES} bytes long. Restore the file from a backup.")
+    return KeyRing(keys, reread)
+
+
+def external_id_keys_of(keys: Keys) -> dict[int, bytes]:
+    """By number. The first one of an earlier version's file follows from what is in it, alike on every host."""
+    return keys.external_id_keys or {1: hmac.digest(keys.pepper, b"external ids", "sha512")}
 
 
 def _read(path: Path) -> Keys:
@@ -70,15 +107,51 @@ def _read(path: Path) -> Keys:
 
 def _with_receipt_key(path: Path, randomness: Randomness) -> Keys:
     """Give an older file the key that it lacks: once, whoever else tries the same."""
-    with path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        keys = _read(path)  # by its name: another process may have put a new file there
-        if not keys.receipt_key:
-            keys = msgspec.structs.replace(keys, receipt_key=randomness.secret(_KEY_BYTES))
-            draft = _draft(path, msgspec.json.encode(keys))
-            draft.replace(path)
-            _sync_directory(path.parent)
-        return keys
+
+    def completed(keys: Keys) -> Keys:
+        return keys if keys.receipt_key else replace(keys, receipt_key=randomness.secret(_KEY_BYTES))
+
+    return _change(path, completed)
+
+
+def add_external_id_key(data: Path, randomness: Randomness, present: int) -> int:
+    """Make a key that external ids can be sealed under after the present one, unless there is one; its number."""
+
+    def added(keys: Keys) -> Keys:
+        known = external_id_keys_of(keys)
+        if max(known) > present:
+            return keys
+        return replace(keys, external_id_keys={**known, present + 1: randomness.secret(SEALING_KEY_BYTES)})
+
+    return max(external_id_keys_of(_change(data / KEYS_FILE, added)))
+
+
+def drop_external_id_keys(data: Path, before: int) -> list[int]:
+    """Take the keys out of the file that nothing is sealed under any more; their numbers."""
+    dropped: list[int] = []
+
+    def kept(keys: Keys) -> Keys:
+        known = external_id_keys_of(keys)
+        dropped[:] = [number for number in known if number < before]
+        return replace(keys, external_id_keys={number: key for number, key in known.items() if number >= before})
+
+    _change(data / KEYS_FILE, kept)
+    return dropped
+
+
+def _change(path: Path, change: Callable[[Keys], Keys]) -> Keys:
+    """Put a changed file in the place of the file, whole and durable; one process after the other."""
+    while True:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                continue  # while this one waited, another put a new file there: that one is to be locked
+            keys = _read(path)
+            changed = change(keys)
+            if changed != keys:
+                _draft(path, msgspec.json.encode(changed)).replace(path)
+                _sync_directory(path.parent)
+            return changed
 
 
 def refuse_others(source: Path, target: Path) -> None:

@@ -19,7 +19,7 @@ from unbroken.server import settings as settings_of_server
 from unbroken.server.account import account
 from unbroken.server.data_directory import DATABASE_FILE, Mode
 from unbroken.server.engines import needed, open_log
-from unbroken.server.keys import KEYS_FILE, open_vault
+from unbroken.server.keys import KEYS_FILE, open_key_ring, open_vault
 from unbroken.server.lab import CLOCK_FILE, LabClock
 from unbroken.server.trouble import CannotStart
 from unbroken.store import seal
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from unbroken.server.settings import Settings
     from unbroken.store.contract import Store
     from unbroken.store.movable import Movable
+    from unbroken.store.postgres import PostgresStore
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ async def _open_store(data: Path, mode: Mode, url: str, randomness: Randomness) 
     """The database with the keys it was written with. Keys are made only where nothing was ever stored under some."""
     if not url:
         vault = open_vault(data, randomness, is_new=not (data / DATABASE_FILE).exists())
-        return await SqliteStore.open(data / DATABASE_FILE), vault
+        return await SqliteStore.open(data / DATABASE_FILE, keys=open_key_ring(data)), vault
     store = await _open_postgres(url)
     try:
         borne = await store.read(seal.find)  # a sealed one is not written to: that waits for a standby that is away
@@ -108,6 +109,7 @@ async def _open_store(data: Path, mode: Mode, url: str, randomness: Randomness) 
         if borne is None:
             borne = await store.write(lambda tx: seal.agree(tx, mark))
         _refuse_other(borne, mark, data)
+        await store.use_keys(open_key_ring(data))
     except BaseException:
         await store.close()
         raise
@@ -126,7 +128,7 @@ def _refuse_other(found: seal.Seal, mark: seal.Seal, data: Path) -> None:
         raise CannotStart(_OTHER_MODE[found.is_lab].format(data=data))
 
 
-async def _open_postgres(url: str) -> Store:
+async def _open_postgres(url: str) -> PostgresStore:
     with needed(*_DRIVER):
         from unbroken.store.postgres import PostgresStore  # noqa: PLC0415 - its driver is an extra
     return await PostgresStore.open(url)

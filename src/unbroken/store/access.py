@@ -8,9 +8,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.app import App, Policy, Scope, policy_of
-from unbroken.domain.ids import AppId, ExternalId, InstallId, KeyId, UserId
+from unbroken.domain.ids import AppId, InstallId, KeyId, UserId
+from unbroken.store import sealed
 
 if TYPE_CHECKING:
+    from unbroken.domain.ids import ExternalId
     from unbroken.store.contract import Transaction
 
 # Apps
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 _APP: Final = "SELECT app_id, name, is_disabled, policy FROM apps"
 _APP_BY_ID: Final = f"{_APP} WHERE app_id = $1"
 _APP_IN_FORCE: Final = (
-    "SELECT app_id, name, is_disabled, policy, (SELECT f.at FROM facts f WHERE f.app_id = $1"
+    "SELECT a.app_id, a.name, a.is_disabled, a.policy, (SELECT f.at FROM facts f WHERE f.app_id = $1"
     " AND f.kind = 'policy changed' ORDER BY f.position DESC LIMIT 1),"
-    " (SELECT k.revoked_at FROM api_keys k WHERE k.key_id = $2) FROM apps WHERE app_id = $1"
+    f" (SELECT k.revoked_at FROM api_keys k WHERE k.key_id = $2), {sealed.COLUMNS}"
+    " FROM apps a, sealing s WHERE a.app_id = $1"
 )
 _APPS: Final = f"{_APP} ORDER BY created_at, app_id"
 _APP_SECRET: Final = "SELECT secret_digest FROM apps WHERE app_id = $1"  # noqa: S105 - a statement
@@ -54,7 +57,10 @@ class InForce:
 async def in_force(tx: Transaction, app_id: AppId, key_id: bytes) -> InForce | None:
     """One app, and one of its keys; any other 12 bytes are none that was revoked."""
     row = await tx.one(_APP_IN_FORCE, app_id, key_id)
-    return InForce(_app(row[:4]), row[4] or 0, row[5] is not None) if row else None
+    if row is None:
+        return None
+    sealed.know(tx, sealed.state_of(row[6:]))  # a link names an external id, and asks no statement more for it
+    return InForce(_app(row[:4]), row[4] or 0, row[5] is not None)
 
 
 async def apps(tx: Transaction) -> list[App]:
@@ -204,10 +210,9 @@ class Code:
     actor: str
 
 
-_CODE: Final = "SELECT app_id, external_id, expires_at, redeemed_by, actor FROM auth_codes WHERE digest = $1 FOR UPDATE"
+_CODE: Final = "SELECT app_id, sealed_id, expires_at, redeemed_by, actor FROM auth_codes WHERE digest = $1 FOR UPDATE"
 _ADD_CODE: Final = (
-    "INSERT INTO auth_codes (digest, app_id, external_id, expires_at, minted_for, actor)"
-    " VALUES ($1, $2, $3, $4, $5, $6)"
+    "INSERT INTO auth_codes (digest, app_id, sealed_id, expires_at, minted_for, actor) VALUES ($1, $2, $3, $4, $5, $6)"
 )
 _REDEEM: Final = "UPDATE auth_codes SET redeemed_by = $2 WHERE digest = $1 AND redeemed_by IS NULL"
 _REUSE_CODE: Final = "UPDATE auth_codes SET is_reused = TRUE WHERE digest = $1 AND NOT is_reused"
@@ -223,12 +228,13 @@ async def code(tx: Transaction, digest: bytes) -> Code | None:
     if row is None:
         return None
     redeemed_by = InstallId(row[3]) if row[3] is not None else None
-    return Code(AppId(row[0]), ExternalId(row[1]), row[2], redeemed_by, row[4])
+    return Code(AppId(row[0]), sealed.unseal(tx, row[0], row[1]), row[2], redeemed_by, row[4])
 
 
 async def add_code(tx: Transaction, digest: bytes, minted: Code, minted_for: str | None) -> None:
     """Write a new code; `minted_for` names the repeatable call that asked for it."""
-    await tx.run(_ADD_CODE, digest, minted.app_id, minted.external_id, minted.expires_at, minted_for, minted.actor)
+    sealed_id = await sealed.seal(tx, minted.app_id, minted.external_id)
+    await tx.run(_ADD_CODE, digest, minted.app_id, sealed_id, minted.expires_at, minted_for, minted.actor)
 
 
 async def redeem(tx: Transaction, digest: bytes, install_id: InstallId) -> bool:
@@ -289,21 +295,22 @@ class Current:
 async def current_credential(tx: Transaction, install_id: InstallId) -> Current | None:
     """What an install of any app holds now."""
     row = await tx.one(_CREDENTIAL, install_id)
-    return Current(AppId(row[0]), bytes(row[1]), row[2]) if row else None
+    return Current(AppId(row[0]), bytes(row[1]), sealed.unseal_if_any(tx, install_id, row[2])) if row else None
 
 
 async def replace_credential(
     tx: Transaction, install_id: InstallId, current: bytes, digest: bytes, key: str | None
 ) -> None:
     """Spend the credential that is current under `key`, and make another the current one."""
-    await tx.run(_SPEND, current, install_id, key)
-    await tx.run(_SET_CREDENTIAL, install_id, digest, key)
+    kept = await sealed.seal_kept(tx, install_id, key)
+    await tx.run(_SPEND, current, install_id, kept)
+    await tx.run(_SET_CREDENTIAL, install_id, digest, kept)
 
 
 async def spent_with(tx: Transaction, digest: bytes, install_id: InstallId) -> tuple[bool, str | None]:
     """Whether a credential was spent, and with which key."""
     row = await tx.one(_SPENT, digest, install_id)
-    return (True, row[0]) if row else (False, None)
+    return (True, sealed.unseal_if_any(tx, install_id, row[0])) if row else (False, None)
 
 
 async def mark_credential_reused(tx: Transaction, digest: bytes, install_id: InstallId) -> bool:
@@ -357,12 +364,13 @@ class Kept:
 async def kept_answer(tx: Transaction, caller: bytes, key: str, since_ms: int) -> Kept | None:
     """The answer kept under a caller's key, unless it is older than `since_ms`."""
     row = await tx.one(_KEPT, caller, key, since_ms)
-    return Kept(bytes(row[0]), row[1], bytes(row[2])) if row else None
+    return Kept(bytes(row[0]), row[1], sealed.unseal_body(tx, caller, row[2])) if row else None
 
 
 async def keep_answer(tx: Transaction, caller: bytes, key: str, kept: Kept, at: int, user_id: UserId | None) -> None:
     """Keep an answer; `user_id` is the person it speaks of."""
-    await tx.run(_KEEP, caller, key, kept.body_hash, kept.status, kept.reply, at, user_id)
+    reply = await sealed.seal_body(tx, caller, kept.reply)
+    await tx.run(_KEEP, caller, key, kept.body_hash, kept.status, reply, at, user_id)
 
 
 async def forget_answers(tx: Transaction, before_ms: int) -> None:

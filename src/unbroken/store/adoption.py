@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from unbroken.store.sealed import seal
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,8 +30,8 @@ _DROP_EVENTS: Final = "DELETE FROM events WHERE user_id = $1 AND NOT EXISTS (SEL
 _INSTALL: Final = "SELECT 1 FROM installs WHERE install_id = $1"
 _USER: Final = "SELECT 1 FROM users WHERE user_id = $1"
 _FACT: Final = "SELECT 1 FROM facts WHERE fact_id = $1"
-_CARRIED: Final = "SELECT 1 FROM carriers WHERE app_id = $1 AND external_id = $2"
-_NAMED: Final = "SELECT 1 FROM facts WHERE app_id = $1 AND external_id = $2 AND NOT is_hidden LIMIT 1"
+_CARRIED: Final = "SELECT 1 FROM carriers WHERE app_id = $1 AND sealed_id = $2"
+_NAMED: Final = "SELECT 1 FROM facts WHERE app_id = $1 AND sealed_id = $2 AND NOT is_hidden LIMIT 1"
 _ANYBODY: Final = "SELECT 1 FROM facts WHERE app_id = $1 AND kind <> 'policy changed' LIMIT 1"
 _SET_USED: Final = "UPDATE installs SET used = TRUE WHERE install_id = $1"
 
@@ -88,9 +90,10 @@ async def is_fact_there(tx: Transaction, fact_id: FactId) -> bool:
 
 async def is_external_id_there(tx: Transaction, app_id: AppId, external_id: ExternalId) -> bool:
     """Whether somebody carries an external id in an app, or its ledger ever named it."""
-    if await tx.one(_CARRIED, app_id, external_id) is not None:
+    sealed_id = await seal(tx, app_id, external_id)
+    if await tx.one(_CARRIED, app_id, sealed_id) is not None:
         return True
-    return await tx.one(_NAMED, app_id, external_id) is not None
+    return await tx.one(_NAMED, app_id, sealed_id) is not None
 
 
 async def is_anybody_there(tx: Transaction, app_id: AppId) -> bool:

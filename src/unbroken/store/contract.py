@@ -25,7 +25,10 @@ inside, act on the outside world after it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from unbroken.sealing import KeyRing
 
 Value: TypeAlias = int | float | str | bytes | bool | None
 """What a parameter may be."""
@@ -86,6 +89,11 @@ class Transaction(Protocol):
     A statement that fails fails the whole call, even one that catches the error: on PostgreSQL nothing can follow, so
     on no engine anything does.
     """
+
+    keys: KeyRing | None
+    """What external ids are sealed under; None where the store was opened without."""
+    sealing: Any
+    """What this call has read of how they are (`sealed.State`), or None."""
 
     async def all(self, statement: str, *values: Value) -> list[Row]:
         """Every row of the answer."""

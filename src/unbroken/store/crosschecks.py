@@ -19,7 +19,7 @@ _LAST_CHANGES: Final = (
     " JOIN changes c ON c.seq = m.seq LEFT JOIN installs i ON i.install_id = c.install_id"
     " LEFT JOIN users u ON u.user_id = i.user_id"
 )
-_NAMES_EXTERNAL_ID: Final = "SELECT 1 FROM facts WHERE app_id = $1 AND external_id = $2 LIMIT 1"
+_NAMES_EXTERNAL_ID: Final = "SELECT 1 FROM facts WHERE app_id = $1 AND sealed_id = $2 LIMIT 1"
 _NAMES_REGISTERED: Final = "SELECT 1 FROM facts WHERE install_id = $1 AND kind = 'registered' LIMIT 1"
 _NAMES_FIRST: Final = "SELECT 1 FROM facts WHERE user_id = $1 AND kind = 'registered' LIMIT 1"
 _GIVEN_BY_UNDO: Final = "SELECT 1 FROM facts WHERE subject IS NOT NULL AND kind = 'unlinked' AND fields LIKE $1 LIMIT 1"
@@ -49,9 +49,9 @@ async def last_changes(tx: Transaction) -> list[Row]:
     return await tx.all(_LAST_CHANGES)
 
 
-async def is_external_id_named(tx: Transaction, app_id: AppId, external_id: str) -> bool:
-    """Whether the ledger ever named an external id."""
-    return await tx.one(_NAMES_EXTERNAL_ID, app_id, external_id) is not None
+async def is_external_id_named(tx: Transaction, app_id: AppId, sealed_id: str) -> bool:
+    """Whether the ledger ever named an external id, as it stands in the tables."""
+    return await tx.one(_NAMES_EXTERNAL_ID, app_id, sealed_id) is not None
 
 
 async def is_registered(tx: Transaction, install_id: InstallId) -> bool:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
+from unbroken.domain.ids import AppId, FactId, InstallId, UserId
+from unbroken.store import sealed
 from unbroken.store.payloads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from unbroken.domain.ids import ExternalId
     from unbroken.store.contract import Transaction
 
 Digest = Callable[[bytes], bytes]
@@ -30,6 +32,7 @@ OF_NOBODY: Final = frozenset(
         "receipts",  # signed, and with keyed hashes only
         "schema_migrations",
         "seal",
+        "sealing",
         "sqlite_sequence",
         "tombstones",
         "workers",
@@ -59,7 +62,7 @@ class Found:
 _REDIRECTING: Final = "SELECT user_id FROM users WHERE app_id = $1 AND redirect = $2 ORDER BY user_id"
 _INSTALLS: Final = "SELECT install_id, credential_digest FROM installs WHERE app_id = $1 AND user_id = $2"
 _SPENT: Final = "SELECT digest FROM spent_credentials WHERE install_id = $1"
-_CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_id = $2"
+_CARRIED: Final = "SELECT sealed_id FROM carriers WHERE app_id = $1 AND user_id = $2"
 
 _OF_CAPTURES: Final = (
     ("payloads", "DELETE FROM payloads WHERE install_id = $1"),
@@ -98,7 +101,7 @@ _OF_USER: Final = (
     ("imports", "DELETE FROM imports WHERE id = $1"),
     ("users", "DELETE FROM users WHERE user_id = $1"),
 )
-_OF_EXTERNAL_ID: Final = (("authentication codes", "DELETE FROM auth_codes WHERE app_id = $1 AND external_id = $2"),)
+_OF_EXTERNAL_ID: Final = (("authentication codes", "DELETE FROM auth_codes WHERE app_id = $1 AND sealed_id = $2"),)
 
 
 # Finding
@@ -112,7 +115,7 @@ async def find(tx: Transaction, app_id: AppId, user_id: UserId) -> Found:
     installs, external_ids = [], []
     for one in users:
         installs += await tx.all(_INSTALLS, app_id, one)
-        external_ids += [ExternalId(row[0]) for row in await tx.all(_CARRIED, app_id, one)]
+        external_ids += [sealed.unseal(tx, app_id, row[0]) for row in await tx.all(_CARRIED, app_id, one)]
     credentials = [bytes(row[1]) for row in installs]
     for row in installs:
         credentials += [bytes(spent[0]) for spent in await tx.all(_SPENT, row[0])]
@@ -133,7 +136,7 @@ async def delete(tx: Transaction, app_id: AppId, found: Found) -> Deleted:
     for user_id in found.users:
         await _delete(tx, _OF_USER, (user_id,), deleted)
     for external_id in found.external_ids:
-        await _delete(tx, _OF_EXTERNAL_ID, (app_id, external_id), deleted)
+        await _delete(tx, _OF_EXTERNAL_ID, (app_id, await sealed.seal(tx, app_id, external_id)), deleted)
     return deleted
 
 
@@ -214,7 +217,7 @@ async def drop_replays(tx: Transaction, user_id: UserId) -> Deleted:
 # The ledger
 
 _HIDE: Final = (
-    "UPDATE facts SET fact_id = $2, install_id = $3, user_id = $4, subject = $5, external_id = NULL, fields = '{}',"
+    "UPDATE facts SET fact_id = $2, install_id = $3, user_id = $4, subject = $5, sealed_id = NULL, fields = '{}',"
     " reason = NULL, actor = CASE WHEN actor LIKE 'install:%' THEN 'install' ELSE actor END, is_hidden = TRUE"
     " WHERE position = $1"
 )
@@ -282,7 +285,7 @@ async def forget_answers(
             deleted += await tx.run(_FORGET_UNDO_ANSWER, fact_id)
     for user_id in others:
         for caller, key, reply in await tx.all(_KEPT, user_id):
-            if _names_any(reply, names):
+            if _names_any(sealed.unseal_body(tx, caller, reply), names):
                 deleted += await tx.run(_FORGET_KEPT, caller, key)
     return deleted
 

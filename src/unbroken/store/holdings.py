@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from unbroken.store import sealed
 from unbroken.store.timelines import EventRow
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class KeptUpload:
 
 
 _CODES: Final = (
-    "SELECT external_id, expires_at, redeemed_by, actor FROM auth_codes WHERE app_id = $1 AND external_id = $2"
+    "SELECT expires_at, redeemed_by, actor FROM auth_codes WHERE app_id = $1 AND sealed_id = $2"
     " ORDER BY expires_at, digest"
 )
 _ANSWERS: Final = "SELECT caller, at, reply FROM idempotency WHERE user_id = $1 ORDER BY at, caller, idempotency_key"
@@ -55,12 +56,14 @@ _IS_DUE: Final = "SELECT 1 FROM due WHERE user_id = $1"
 
 async def codes_for(tx: Transaction, app_id: AppId, external_id: ExternalId) -> list[KeptCode]:
     """The authentication codes for an external id that are still known."""
-    return [KeptCode(*row) for row in await tx.all(_CODES, app_id, external_id)]
+    rows = await tx.all(_CODES, app_id, await sealed.seal(tx, app_id, external_id))
+    return [KeptCode(external_id, *row) for row in rows]
 
 
 async def answers_about(tx: Transaction, user_id: UserId) -> list[tuple[bytes, int, bytes]]:
     """The kept answers about a user: (API key, time, the reply)."""
-    return [(row[0], row[1], row[2]) for row in await tx.all(_ANSWERS, user_id)]
+    rows = await tx.all(_ANSWERS, user_id)
+    return [(row[0], row[1], sealed.unseal_body(tx, row[0], row[2])) for row in rows]
 
 
 async def count_uploads(tx: Transaction, install_id: InstallId) -> int:

@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
+from unbroken.domain.ids import AppId, FactId, InstallId, UserId
 from unbroken.domain.install import Form, Install, State
 from unbroken.domain.ledger.people import People, Span
 from unbroken.domain.payload import Outcome
 from unbroken.domain.user import User
+from unbroken.store import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from unbroken.domain.ids import ExternalId
     from unbroken.store.contract import Row, Transaction
 
 INSTALL: Final = (
-    "install_id, own_user, user_id, form, registered_at, place, named_at, link, external_id, linked_at, standing,"
+    "install_id, own_user, user_id, form, registered_at, place, named_at, link, sealed_id, linked_at, standing,"
     " is_disabled"
 )
-USER: Final = "user_id, created_at, named_at, touched_at, external_id, holder, is_disabled, redirect"
+USER: Final = "user_id, created_at, named_at, touched_at, sealed_id, holder, is_disabled, redirect"
 SPAN: Final = "install_id, user_id, state, outcome, from_ms, to_ms, cause, rival"
 
 _INSTALL_ROW: Final = f"SELECT {INSTALL} FROM installs WHERE app_id = $1 AND install_id = $2 FOR UPDATE"
@@ -28,8 +30,8 @@ _INSTALLS_OF: Final = (
     f"SELECT {INSTALL} FROM installs WHERE app_id = $1 AND user_id = $2 ORDER BY install_id FOR UPDATE"
 )
 _USER_ROW: Final = f"SELECT {USER} FROM users WHERE app_id = $1 AND user_id = $2 FOR UPDATE"
-_CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND external_id = $2"
-_CARRIED: Final = "SELECT external_id FROM carriers WHERE app_id = $1 AND user_id = $2 ORDER BY external_id"
+_CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND sealed_id = $2"
+_CARRIED: Final = "SELECT sealed_id FROM carriers WHERE app_id = $1 AND user_id = $2"
 _OPEN_SPAN: Final = f"SELECT {SPAN} FROM spans WHERE install_id = $1 AND to_ms IS NULL"
 _SPANS: Final = f"SELECT {SPAN} FROM spans WHERE install_id = $1 ORDER BY from_ms"
 _FOUND: Final = f"SELECT app_id, used, {INSTALL} FROM installs WHERE install_id = $1"
@@ -129,20 +131,20 @@ async def read_install(tx: Transaction, app_id: AppId, install_id: InstallId) ->
     """One install of an app."""
     await tx.hold(install_id)
     row = await tx.one(_INSTALL_ROW, app_id, install_id)
-    return install_of(row) if row else None
+    return install_of(tx, app_id, row) if row else None
 
 
 async def read_installs_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Install]:
     """The installs that belong to a user now."""
     await tx.hold(user_id)
-    return [install_of(row) for row in await tx.all(_INSTALLS_OF, app_id, user_id)]
+    return [install_of(tx, app_id, row) for row in await tx.all(_INSTALLS_OF, app_id, user_id)]
 
 
 async def read_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User | None:
     """One user of an app, as it is: it may redirect."""
     await tx.hold(user_id)
     row = await tx.one(_USER_ROW, app_id, user_id)
-    return user_of(row) if row else None
+    return user_of(tx, app_id, row) if row else None
 
 
 async def resolve_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User | None:
@@ -156,13 +158,13 @@ async def resolve_user(tx: Transaction, app_id: AppId, user_id: UserId) -> User 
 async def carrier_of(tx: Transaction, app_id: AppId, external_id: ExternalId) -> UserId | None:
     """The user that carries an external id."""
     await tx.hold(app_id + external_id.encode())
-    row = await tx.one(_CARRIER, app_id, external_id)
+    row = await tx.one(_CARRIER, app_id, await sealed.seal(tx, app_id, external_id))
     return UserId(row[0]) if row else None
 
 
 async def external_ids_of(tx: Transaction, app_id: AppId, user_id: UserId) -> list[ExternalId]:
     """Every external id that links to a user."""
-    return [ExternalId(row[0]) for row in await tx.all(_CARRIED, app_id, user_id)]
+    return sorted(sealed.unseal(tx, app_id, row[0]) for row in await tx.all(_CARRIED, app_id, user_id))
 
 
 async def app_and_use_of(tx: Transaction, install_id: InstallId) -> tuple[AppId, bool] | None:
@@ -175,7 +177,10 @@ async def find_install(tx: Transaction, install_id: InstallId) -> Found | None:
     """An install of any app."""
     await tx.hold(install_id)
     row = await tx.one(_FOUND, install_id)
-    return None if row is None else Found(AppId(row[0]), bool(row[1]), install_of(row[2:]))
+    if row is None:
+        return None
+    app_id = AppId(row[0])
+    return Found(app_id, bool(row[1]), install_of(tx, app_id, row[2:]))
 
 
 async def read_spans(tx: Transaction, install_id: InstallId) -> list[Span]:
@@ -212,7 +217,7 @@ async def devices_of_user(tx: Transaction, user_id: UserId) -> dict[InstallId, s
 # Rows, with the columns of INSTALL, USER and SPAN
 
 
-def install_of(row: Row) -> Install:
+def install_of(tx: Transaction, app_id: AppId, row: Row) -> Install:
     """From `INSTALL`."""
     return Install(
         install_id=InstallId(row[0]),
@@ -223,21 +228,21 @@ def install_of(row: Row) -> Install:
         place=row[5],
         named_at=row[6],
         link=FactId(row[7]) if row[7] is not None else None,
-        external_id=ExternalId(row[8]) if row[8] is not None else None,
+        external_id=sealed.unseal_if_any(tx, app_id, row[8]),
         linked_at=row[9],
         standing=State(row[10]),
         is_disabled=bool(row[11]),
     )
 
 
-def user_of(row: Row) -> User:
+def user_of(tx: Transaction, app_id: AppId, row: Row) -> User:
     """From `USER`."""
     return User(
         user_id=UserId(row[0]),
         created_at=row[1],
         named_at=row[2],
         touched_at=row[3],
-        external_id=ExternalId(row[4]) if row[4] is not None else None,
+        external_id=sealed.unseal_if_any(tx, app_id, row[4]),
         holder=InstallId(row[5]) if row[5] is not None else None,
         is_disabled=bool(row[6]),
         redirect=UserId(row[7]) if row[7] is not None else None,

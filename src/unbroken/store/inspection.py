@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import AppId, InstallId, UserId
+from unbroken.store.sealed import as_found, seal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unbroken.store.contract import Row, Transaction
 
 # One person
@@ -39,14 +42,22 @@ USER: Final = (
     "app_id", "created_at", "named_at", "touched_at", "external_id", "holder", "is_disabled", "redirect",
 )  # fmt: skip
 SPAN: Final = ("user_id", "state", "outcome", "to_ms", "cause", "rival")
+EXTERNAL_ID: Final = "external_id"
+
+
+def columns(names: Sequence[str]) -> str:
+    """Names of `INSTALL` or `USER` as the tables have them: an external id is sealed there."""
+    return ", ".join("sealed_id" if name == EXTERNAL_ID else name for name in names)
+
+
 BESIDE: Final = ("used", "form", "device", "kept_from")
 
-_INSTALL_ROW: Final = f"SELECT {', '.join(INSTALL)} FROM installs WHERE install_id = $1"
+_INSTALL_ROW: Final = f"SELECT {columns(INSTALL)} FROM installs WHERE install_id = $1"
 _USER_OF: Final = "SELECT user_id FROM installs WHERE install_id = $1"
 _BESIDE_ROW: Final = f"SELECT {', '.join(BESIDE)} FROM installs WHERE install_id = $1"
-_USER_ROW: Final = f"SELECT {', '.join(USER)} FROM users WHERE user_id = $1"
-_CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND external_id = $2"
-_CARRIED: Final = "SELECT external_id, user_id FROM carriers WHERE user_id = $1"
+_USER_ROW: Final = f"SELECT {columns(USER)} FROM users WHERE user_id = $1"
+_CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND sealed_id = $2"
+_CARRIED: Final = "SELECT app_id, sealed_id, user_id FROM carriers WHERE user_id = $1"
 _SPANS: Final = f"SELECT from_ms, {', '.join(SPAN)} FROM spans WHERE install_id = $1 ORDER BY from_ms"
 
 
@@ -93,8 +104,8 @@ async def is_time_out_of_sight(tx: Transaction, app_id: AppId, at: int) -> bool:
 
 
 async def install(tx: Transaction, install_id: InstallId) -> Row | None:
-    """The columns `INSTALL` of one install."""
-    return await tx.one(_INSTALL_ROW, install_id)
+    """The columns `INSTALL` of one install, its external id as `sealed.as_found` says it."""
+    return await _found(tx, INSTALL, await tx.one(_INSTALL_ROW, install_id))
 
 
 async def user_of(tx: Transaction, install_id: InstallId) -> UserId | None:
@@ -109,19 +120,28 @@ async def beside(tx: Transaction, install_id: InstallId) -> Row | None:
 
 
 async def user(tx: Transaction, user_id: UserId) -> Row | None:
-    """The columns `USER` of one user."""
-    return await tx.one(_USER_ROW, user_id)
+    """The columns `USER` of one user, likewise."""
+    return await _found(tx, USER, await tx.one(_USER_ROW, user_id))
+
+
+async def _found(tx: Transaction, names: Sequence[str], row: Row | None) -> Row | None:
+    if row is None:
+        return None
+    place = names.index(EXTERNAL_ID)
+    found = await as_found(tx, row[names.index("app_id")], row[place], is_searched=False)
+    return (*row[:place], found, *row[place + 1 :])
 
 
 async def carrier(tx: Transaction, app_id: AppId, external_id: str) -> Any:
     """The user id that carries an external id, or None."""
-    row = await tx.one(_CARRIER, app_id, external_id)
+    row = await tx.one(_CARRIER, app_id, await seal(tx, app_id, external_id))
     return row[0] if row else None
 
 
 async def carried(tx: Transaction, user_id: UserId) -> list[Row]:
-    """(external id, user id) of every external id that links to a user."""
-    return await tx.all(_CARRIED, user_id)
+    """(external id, user id) of every external id that links to a user, likewise."""
+    rows = await tx.all(_CARRIED, user_id)
+    return [(await as_found(tx, app_id, sealed_id), carrier) for app_id, sealed_id, carrier in rows]
 
 
 async def spans(tx: Transaction, install_id: InstallId) -> list[Row]:
@@ -149,7 +169,7 @@ _ENDS: Final = (
     " (SELECT count(*) FROM spans WHERE install_id = $1 AND to_ms IS NULL) FROM installs i WHERE i.install_id = $1"
 )
 _CARRIERS_OF: Final = (
-    "SELECT c.user_id FROM users u JOIN carriers c ON c.app_id = u.app_id AND c.external_id = u.external_id"
+    "SELECT c.user_id FROM users u JOIN carriers c ON c.app_id = u.app_id AND c.sealed_id = u.sealed_id"
     " WHERE u.user_id = $1 AND c.user_id <> u.user_id AND u.redirect IS NULL"
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unbroken import wire
 from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
 from unbroken.domain.ledger.facts import FactKind
+from unbroken.store.sealed import seal, seal_if_any, unseal, unseal_if_any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,17 +38,17 @@ class Entry:
 
 
 _APPEND: Final = (
-    "INSERT INTO facts (app_id, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, subject,"
+    "INSERT INTO facts (app_id, fact_id, at, kind, install_id, user_id, sealed_id, fields, actor, reason, subject,"
     " is_hidden) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE) RETURNING position"
 )
 _COLUMNS: Final = (
-    "position, fact_id, at, kind, install_id, user_id, external_id, fields, actor, reason, is_hidden, subject"
+    "position, fact_id, at, kind, install_id, user_id, sealed_id, fields, actor, reason, is_hidden, subject"
 )
 _OF_APP: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $2 ORDER BY position LIMIT $3"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND fact_id = $2"
 _NAMING_INSTALL: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2"
 _NAMING_USER: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND user_id = $2"
-_NAMING_EXTERNAL_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND external_id = $2"
+_NAMING_EXTERNAL_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND sealed_id = $2"
 _POLICIES: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND kind = 'policy changed'"
 _REPLAYS: Final = (
     f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2 AND kind = 'replayed' ORDER BY at, position"
@@ -63,7 +64,7 @@ _OF_USER: Final = (
     ") ORDER BY position LIMIT $4"
 )
 _COUNT: Final = "SELECT kind, count(*) FROM facts GROUP BY kind"
-_LINKS_SINCE: Final = "SELECT count(*) FROM installs WHERE user_id = $1 AND external_id = $2 AND linked_at > $3"
+_LINKED_SINCE: Final = "SELECT sealed_id FROM installs WHERE user_id = $1 AND linked_at > $2 AND sealed_id IS NOT NULL"
 
 
 async def append(tx: Transaction, app_id: AppId, entry: Entry) -> int:
@@ -76,7 +77,7 @@ async def append(tx: Transaction, app_id: AppId, entry: Entry) -> int:
         entry.kind.value,
         entry.install_id,
         entry.user_id,
-        entry.external_id,
+        await seal_if_any(tx, app_id, entry.external_id),
         wire.encode(entry.fields or {}).decode(),
         entry.actor,
         entry.reason,
@@ -88,38 +89,39 @@ async def append(tx: Transaction, app_id: AppId, entry: Entry) -> int:
 
 async def facts_of_app(tx: Transaction, app_id: AppId, after: int, limit: int) -> list[Entry]:
     """The facts of an app in order, from position `after`."""
-    return [_entry(row) for row in await tx.all(_OF_APP, app_id, after, limit)]
+    return [_entry(tx, app_id, row) for row in await tx.all(_OF_APP, app_id, after, limit)]
 
 
 async def fact(tx: Transaction, app_id: AppId, fact_id: FactId) -> Entry | None:
     """One fact."""
     row = await tx.one(_BY_ID, app_id, fact_id)
-    return _entry(row) if row else None
+    return _entry(tx, app_id, row) if row else None
 
 
 async def naming_install(tx: Transaction, app_id: AppId, install_id: InstallId) -> list[Entry]:
     """The facts that name an install."""
-    return [_entry(row) for row in await tx.all(_NAMING_INSTALL, app_id, install_id)]
+    return [_entry(tx, app_id, row) for row in await tx.all(_NAMING_INSTALL, app_id, install_id)]
 
 
 async def naming_user(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Entry]:
     """The facts that name a user."""
-    return [_entry(row) for row in await tx.all(_NAMING_USER, app_id, user_id)]
+    return [_entry(tx, app_id, row) for row in await tx.all(_NAMING_USER, app_id, user_id)]
 
 
 async def naming_external_id(tx: Transaction, app_id: AppId, external_id: ExternalId) -> list[Entry]:
     """The facts that name an external id."""
-    return [_entry(row) for row in await tx.all(_NAMING_EXTERNAL_ID, app_id, external_id)]
+    sealed_id = await seal(tx, app_id, external_id)
+    return [_entry(tx, app_id, row) for row in await tx.all(_NAMING_EXTERNAL_ID, app_id, sealed_id)]
 
 
 async def policies(tx: Transaction, app_id: AppId) -> list[Entry]:
     """The changes of an app's policy."""
-    return [_entry(row) for row in await tx.all(_POLICIES, app_id)]
+    return [_entry(tx, app_id, row) for row in await tx.all(_POLICIES, app_id)]
 
 
 async def replays(tx: Transaction, app_id: AppId, install_id: InstallId) -> list[Entry]:
     """What says under which policy an install's uploads were judged anew, in order of time."""
-    return [_entry(row) for row in await tx.all(_REPLAYS, app_id, install_id)]
+    return [_entry(tx, app_id, row) for row in await tx.all(_REPLAYS, app_id, install_id)]
 
 
 async def last_at(tx: Transaction, app_id: AppId, until_ms: int) -> int:
@@ -136,7 +138,7 @@ async def newest_at(tx: Transaction) -> int:
 
 async def cancelling(tx: Transaction, app_id: AppId, subject: FactId) -> list[Entry]:
     """The facts that cancel a fact."""
-    return [_entry(row) for row in await tx.all(_CANCELLING, app_id, subject)]
+    return [_entry(tx, app_id, row) for row in await tx.all(_CANCELLING, app_id, subject)]
 
 
 async def facts_of_user(
@@ -146,14 +148,13 @@ async def facts_of_user(
 
     Oldest first, from position `after`; with those that cancel them.
     """
-    return [_entry(row) for row in await tx.all(_OF_USER, app_id, user_id, after, limit, until_ms)]
+    return [_entry(tx, app_id, row) for row in await tx.all(_OF_USER, app_id, user_id, after, limit, until_ms)]
 
 
-async def links_since(tx: Transaction, user_id: UserId, external_id: ExternalId, since_ms: int) -> int:
+async def links_since(tx: Transaction, app_id: AppId, user_id: UserId, external_id: ExternalId, since_ms: int) -> int:
     """How many installs were linked to an external id after an instant (linking.md, bursts)."""
-    row = await tx.one(_LINKS_SINCE, user_id, external_id, since_ms)
-    assert row is not None
-    return int(row[0])
+    rows = await tx.all(_LINKED_SINCE, user_id, since_ms)
+    return [unseal(tx, app_id, row[0]) for row in rows].count(external_id)
 
 
 async def count_by_kind(tx: Transaction) -> dict[str, int]:
@@ -161,7 +162,7 @@ async def count_by_kind(tx: Transaction) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in await tx.all(_COUNT)}
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def _entry(tx: Transaction, app_id: AppId, row: tuple[Any, ...]) -> Entry:
     return Entry(
         position=row[0],
         fact_id=FactId(row[1]),
@@ -169,7 +170,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         kind=FactKind(row[3]),
         install_id=InstallId(row[4]) if row[4] is not None else None,
         user_id=UserId(row[5]) if row[5] is not None else None,
-        external_id=ExternalId(row[6]) if row[6] is not None else None,
+        external_id=unseal_if_any(tx, app_id, row[6]),
         fields=json.loads(row[7]),
         actor=row[8],
         reason=row[9],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from unbroken.store.inspection import INSTALL, SPAN, USER
+from unbroken.store.inspection import EXTERNAL_ID, INSTALL, SPAN, USER, columns
+from unbroken.store.sealed import Damaged, seal, seal_if_any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,17 +14,17 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 
-def _assignments(columns: Sequence[str]) -> str:
-    return ", ".join(f"{column} = ${place}" for place, column in enumerate(columns, 2))
+def _assignments(names: Sequence[str]) -> str:
+    return ", ".join(f"{columns((name,))} = ${place}" for place, name in enumerate(names, 2))
 
 
 _SET_INSTALL: Final = f"UPDATE installs SET {_assignments(INSTALL)} WHERE install_id = $1"
 _SET_USER: Final = f"UPDATE users SET {_assignments(USER)} WHERE user_id = $1"
 _CARRY: Final = (
-    "INSERT INTO carriers (app_id, external_id, user_id) VALUES ($1, $2, $3)"
-    " ON CONFLICT (app_id, external_id) DO UPDATE SET user_id = excluded.user_id"
+    "INSERT INTO carriers (app_id, sealed_id, user_id) VALUES ($1, $2, $3)"
+    " ON CONFLICT (app_id, sealed_id) DO UPDATE SET user_id = excluded.user_id"
 )
-_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND external_id = $2"
+_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND sealed_id = $2"
 _DROP_SPANS: Final = "DELETE FROM spans WHERE install_id = $1"
 _ADD_SPAN: Final = (
     f"INSERT INTO spans (install_id, from_ms, {', '.join(SPAN)})"
@@ -35,20 +36,26 @@ _DROP_CHECKPOINTS: Final = "DELETE FROM checkpoints WHERE user_id = $1"
 
 async def set_install(tx: Transaction, install_id: InstallId, values: Mapping[str, Any]) -> None:
     """Write the columns `INSTALL` of an install that is there."""
-    await tx.run(_SET_INSTALL, install_id, *(values[column] for column in INSTALL))
+    await tx.run(_SET_INSTALL, install_id, *await _sealed(tx, INSTALL, values))
 
 
 async def set_user(tx: Transaction, user_id: UserId, values: Mapping[str, Any]) -> None:
     """Write the columns `USER` of a user that is there."""
-    await tx.run(_SET_USER, user_id, *(values[column] for column in USER))
+    await tx.run(_SET_USER, user_id, *await _sealed(tx, USER, values))
+
+
+async def _sealed(tx: Transaction, names: Sequence[str], values: Mapping[str, Any]) -> list[Any]:
+    sealed_id = await seal_if_any(tx, values["app_id"], values[EXTERNAL_ID])
+    return [sealed_id if name == EXTERNAL_ID else values[name] for name in names]
 
 
 async def set_carrier(tx: Transaction, app_id: AppId, external_id: str, user_id: bytes | None) -> None:
     """Let a user carry an external id, or nobody."""
+    sealed_id = external_id.raw if isinstance(external_id, Damaged) else await seal(tx, app_id, external_id)
     if user_id is None:
-        await tx.run(_RELEASE, app_id, external_id)
+        await tx.run(_RELEASE, app_id, sealed_id)
     else:
-        await tx.run(_CARRY, app_id, external_id, user_id)
+        await tx.run(_CARRY, app_id, sealed_id, user_id)
 
 
 async def set_spans(tx: Transaction, install_id: InstallId, spans: Mapping[int, Mapping[str, Any]]) -> None:

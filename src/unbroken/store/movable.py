@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from unbroken.sealing import KeyRing
     from unbroken.store.contract import Call, Row, Seal, Store, Transaction, Value
 
 T = TypeVar("T")
@@ -110,6 +111,8 @@ class HeldTransaction:
 
     def __init__(self, run: Callable[[Call[Any]], Awaitable[Any]]) -> None:
         self._run = run
+        self.keys: KeyRing | None = None
+        self.sealing: Any = None
 
     async def all(self, statement: str, *values: Value) -> list[Row]:
         """See `Transaction.all`."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import AppId, ExternalId, InstallId
 from unbroken.store.identity import INSTALL, SPAN, USER, install_of, span_of, user_of
+from unbroken.store.sealed import seal
 
 if TYPE_CHECKING:
     from unbroken.domain.install import Install
@@ -34,9 +35,9 @@ _OF_INSTALL: Final = (
     f" {_OPEN_SPAN} WHERE i.install_id = $1"
 )
 _OF_PERSON: Final = (
-    "SELECT (SELECT count(*) FROM installs l WHERE l.user_id = u.user_id AND l.external_id = $2 AND l.linked_at > $3),"
+    "SELECT (SELECT count(*) FROM installs l WHERE l.user_id = u.user_id AND l.sealed_id = $2 AND l.linked_at > $3),"
     f" {_of('u', USER)}, {_COLUMNS} FROM carriers c JOIN users u ON u.user_id = c.user_id"
-    f" LEFT JOIN installs i ON i.install_id = u.holder {_OPEN_SPAN} WHERE c.app_id = $1 AND c.external_id = $2"
+    f" LEFT JOIN installs i ON i.install_id = u.holder {_OPEN_SPAN} WHERE c.app_id = $1 AND c.sealed_id = $2"
 )
 _USER_AT: Final = 1
 _INSTALL_AT: Final = _USER_AT + USER.count(",") + 1
@@ -80,24 +81,25 @@ async def of_install(tx: Transaction, install_id: InstallId) -> OfInstall | None
     row = await tx.one(_OF_INSTALL, install_id)
     if row is None:
         return None
-    user = user_of(row[_USER_AT:_INSTALL_AT])
+    app_id = AppId(row[0])
+    user = user_of(tx, app_id, row[_USER_AT:_INSTALL_AT])
     await tx.hold(user.user_id)
-    return OfInstall(AppId(row[0]), user, _lying(row))
+    return OfInstall(app_id, user, _lying(tx, app_id, row))
 
 
 async def of_person(tx: Transaction, app_id: AppId, external_id: ExternalId, since_ms: int) -> OfPerson | None:
     """The user that carries an external id, as it is: it may redirect. None where nobody does."""
     await tx.hold(app_id + external_id.encode())
-    row = await tx.one(_OF_PERSON, app_id, external_id, since_ms)
+    row = await tx.one(_OF_PERSON, app_id, await seal(tx, app_id, external_id), since_ms)
     if row is None:
         return None
-    user = user_of(row[_USER_AT:_INSTALL_AT])
-    holder = None if row[_INSTALL_AT + 1] is None else _lying(row)
+    user = user_of(tx, app_id, row[_USER_AT:_INSTALL_AT])
+    holder = None if row[_INSTALL_AT + 1] is None else _lying(tx, app_id, row)
     await tx.hold(user.user_id, *([] if holder is None else [holder.install.install_id]))
     return OfPerson(user, holder, int(row[0]))
 
 
-def _lying(row: Row) -> Lying:
-    install = install_of(row[_INSTALL_AT + 1 : _SPAN_AT])
+def _lying(tx: Transaction, app_id: AppId, row: Row) -> Lying:
+    install = install_of(tx, app_id, row[_INSTALL_AT + 1 : _SPAN_AT])
     spans = [] if row[_SPAN_AT] is None else [span_of(row[_SPAN_AT:])]
     return Lying(install, bool(row[_INSTALL_AT]), spans)

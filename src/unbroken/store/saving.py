@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from unbroken.store.sealed import seal, seal_if_any, seal_kept
 
-    from unbroken.domain.ids import AppId, InstallId
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from unbroken.domain.ids import AppId, ExternalId, InstallId, UserId
     from unbroken.domain.install import Install
     from unbroken.domain.ledger.people import People, Span
     from unbroken.domain.user import User
@@ -15,26 +17,26 @@ if TYPE_CHECKING:
 
 _SET_OWN_USER: Final = "UPDATE installs SET own_user = $2 WHERE install_id = $1"
 _UPDATE_INSTALL: Final = (
-    "UPDATE installs SET user_id = $2, named_at = $3, link = $4, external_id = $5, linked_at = $6, standing = $7,"
+    "UPDATE installs SET user_id = $2, named_at = $3, link = $4, sealed_id = $5, linked_at = $6, standing = $7,"
     " is_disabled = $8 WHERE install_id = $1"
 )
 _INSERT_INSTALL: Final = (
     "INSERT INTO installs (install_id, app_id, own_user, user_id, form, registered_at, place, named_at, link,"
-    " external_id, linked_at, standing, is_disabled, used, device, credential_digest, credential_key)"
+    " sealed_id, linked_at, standing, is_disabled, used, device, credential_digest, credential_key)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16)"
 )
 _UPSERT_USER: Final = (
-    "INSERT INTO users (user_id, app_id, created_at, named_at, touched_at, external_id, holder, is_disabled, redirect,"
+    "INSERT INTO users (user_id, app_id, created_at, named_at, touched_at, sealed_id, holder, is_disabled, redirect,"
     " metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}')"
     " ON CONFLICT (user_id) DO UPDATE SET named_at = excluded.named_at, touched_at = excluded.touched_at,"
-    " external_id = excluded.external_id, holder = excluded.holder, is_disabled = excluded.is_disabled,"
+    " sealed_id = excluded.sealed_id, holder = excluded.holder, is_disabled = excluded.is_disabled,"
     " redirect = excluded.redirect"
 )
 _CARRY: Final = (
-    "INSERT INTO carriers (app_id, external_id, user_id) VALUES ($1, $2, $3)"
-    " ON CONFLICT (app_id, external_id) DO UPDATE SET user_id = excluded.user_id"
+    "INSERT INTO carriers (app_id, sealed_id, user_id) VALUES ($1, $2, $3)"
+    " ON CONFLICT (app_id, sealed_id) DO UPDATE SET user_id = excluded.user_id"
 )
-_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND external_id = $2"
+_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND sealed_id = $2"
 _CUT_SPANS: Final = "DELETE FROM spans WHERE install_id = $1 AND from_ms >= $2"
 _ADD_SPAN: Final = (
     "INSERT INTO spans (install_id, user_id, state, outcome, from_ms, to_ms, cause, rival)"
@@ -48,11 +50,10 @@ async def save(tx: Transaction, people: People, app_id: AppId, before: Mapping[I
     Args:
         before: of each install that was loaded, those of its spans that were, as they were then.
     """
-    await tx.many(_UPSERT_USER, [_user_values(app_id, people.users[one]) for one in sorted(people.touched_users)])
-    await tx.many(_RELEASE, [(app_id, external_id) for external_id in sorted(people.released)])
-    await tx.many(_CARRY, [(app_id, one, people.carriers[one]) for one in sorted(people.touched_carriers)])
+    await _save_users(tx, app_id, [people.users[user_id] for user_id in sorted(people.touched_users)])
+    await _save_carriers(tx, app_id, people.released, {one: people.carriers[one] for one in people.touched_carriers})
     there = sorted(people.touched_installs & before.keys())
-    await tx.many(_UPDATE_INSTALL, [_install_values(people.installs[install_id]) for install_id in there])
+    await _save_installs(tx, app_id, [people.installs[install_id] for install_id in there])
     moved = [install_id for install_id in there if people.spans[install_id] != before[install_id]]
     cut_from = {install_id: 0 if install_id in people.voided else before[install_id][0].from_ms for install_id in moved}
     await tx.many(_CUT_SPANS, list(cut_from.items()))
@@ -87,13 +88,13 @@ async def insert_install(
         install.place,
         install.named_at,
         install.link,
-        install.external_id,
+        await seal_if_any(tx, app_id, install.external_id),
         install.linked_at,
         install.standing.value,
         install.is_disabled,
         device,
         credential_digest,
-        credential_key,
+        await seal_kept(tx, install.install_id, credential_key),
     )
 
 
@@ -105,13 +106,12 @@ async def replace(tx: Transaction, before: People, after: People, app_id: AppId)
         after: of the same installs; users may have come to be.
     """
     differing = [user for user in after.users.values() if user != before.users.get(user.user_id)]
-    await tx.many(_UPSERT_USER, [_user_values(app_id, user) for user in differing])
-    await tx.many(_RELEASE, [(app_id, one) for one in before.carriers.keys() - after.carriers.keys()])
-    await tx.many(_CARRY, [(app_id, external_id, user_id) for external_id, user_id in after.carriers.items()])
+    await _save_users(tx, app_id, differing)
+    await _save_carriers(tx, app_id, before.carriers.keys() - after.carriers.keys(), after.carriers)
     changed = [one for one in after.installs if after.spans[one] != before.spans[one]]
     await tx.many(_CUT_SPANS, [(install_id, 0) for install_id in changed])
     await tx.many(_SET_OWN_USER, [(install.install_id, install.own_user) for install in after.installs.values()])
-    await tx.many(_UPDATE_INSTALL, [_install_values(install) for install in after.installs.values()])
+    await _save_installs(tx, app_id, list(after.installs.values()))
     spans = [span for install_id in changed for span in after.spans[install_id]]
     await tx.many(_ADD_SPAN, [_span_values(span) for span in sorted(spans, key=_ends_first)])
 
@@ -121,31 +121,46 @@ def _ends_first(span: Span) -> tuple[bool, bytes, int]:
     return (span.to_ms is None, span.install_id, span.from_ms)
 
 
-def _install_values(install: Install) -> tuple[Value, ...]:
-    return (
-        install.install_id,
-        install.user,
-        install.named_at,
-        install.link,
-        install.external_id,
-        install.linked_at,
-        install.standing.value,
-        install.is_disabled,
-    )
+async def _save_users(tx: Transaction, app_id: AppId, users: Sequence[User]) -> None:
+    rows = [
+        (
+            user.user_id,
+            app_id,
+            user.created_at,
+            user.named_at,
+            user.touched_at,
+            await seal_if_any(tx, app_id, user.external_id),
+            user.holder,
+            user.is_disabled,
+            user.redirect,
+        )
+        for user in users
+    ]
+    await tx.many(_UPSERT_USER, rows)
 
 
-def _user_values(app_id: AppId, user: User) -> tuple[Value, ...]:
-    return (
-        user.user_id,
-        app_id,
-        user.created_at,
-        user.named_at,
-        user.touched_at,
-        user.external_id,
-        user.holder,
-        user.is_disabled,
-        user.redirect,
-    )
+async def _save_carriers(
+    tx: Transaction, app_id: AppId, released: Iterable[ExternalId], carried: Mapping[ExternalId, UserId]
+) -> None:
+    await tx.many(_RELEASE, [(app_id, await seal(tx, app_id, one)) for one in sorted(released)])
+    await tx.many(_CARRY, [(app_id, await seal(tx, app_id, one), carried[one]) for one in sorted(carried)])
+
+
+async def _save_installs(tx: Transaction, app_id: AppId, installs: Sequence[Install]) -> None:
+    rows = [
+        (
+            install.install_id,
+            install.user,
+            install.named_at,
+            install.link,
+            await seal_if_any(tx, app_id, install.external_id),
+            install.linked_at,
+            install.standing.value,
+            install.is_disabled,
+        )
+        for install in installs
+    ]
+    await tx.many(_UPDATE_INSTALL, rows)
 
 
 def _span_values(span: Span) -> tuple[Value, ...]:

@@ -20,6 +20,8 @@ from unbroken.flow.process import Worker
 from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SeededRandomness
+from unbroken.sealing import KEY_BYTES, KeyRing
+from unbroken.server.keys import KEYS_FILE, open_key_ring
 from unbroken.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Store
 
 START_MS = 1_790_000_000_000
+KEY_RING = KeyRing({1: b"e" * KEY_BYTES})
 PAYLOAD_ID = "019ab3f0-6f00-7000-8000-0123456789ab"
 
 
 async def open_store(directory: Path) -> Store:
     """The store of a platform in `directory`: a file there. Tests put another engine in the place of this function."""
-    return await SqliteStore.open(directory / "unbroken.db")
+    keys = open_key_ring(directory) if (directory / KEYS_FILE).exists() else KEY_RING
+    return await SqliteStore.open(directory / "unbroken.db", keys=keys)
 
 
 async def open_log(store: Store, directory: Path) -> PayloadLog:  # noqa: ARG001 - others may lie beside it

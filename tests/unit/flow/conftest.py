@@ -17,7 +17,7 @@ from unbroken.log.jetstream.stream import Wanted
 from unbroken.randomness import SystemRandomness
 from unbroken.store.postgres import PostgresStore
 from unbroken.testing import in_process
-from unbroken.testing.in_process import InProcess
+from unbroken.testing.in_process import KEY_RING, InProcess
 from unbroken.testing.nats import delete_stream, replicas_at
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 ON_BOTH = {
     "test_agreement", "test_audit", "test_computed_twice", "test_crew", "test_dead_letters", "test_erase",
-    "test_ingest", "test_limits", "test_refusals", "test_register", "test_retention", "test_setting_aside",
-    "test_summary", "test_timeline", "test_undo", "test_used_proofs", "test_verify",
+    "test_ingest", "test_limits", "test_refusals", "test_register", "test_resealing", "test_retention", "test_sealed",
+    "test_setting_aside", "test_summary", "test_timeline", "test_undo", "test_used_proofs", "test_verify",
 }  # fmt: skip
 
 LONG = {
@@ -88,7 +88,7 @@ def put_postgres(monkeypatch: pytest.MonkeyPatch, schemas: Schemas) -> None:
     async def open_store(directory: Path) -> Store:
         if directory not in places:
             places[directory] = schemas.create()
-        return await PostgresStore.open(places[directory])
+        return await PostgresStore.open(places[directory], keys=KEY_RING)
 
     monkeypatch.setattr(in_process, "open_store", open_store)
 

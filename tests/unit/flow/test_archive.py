@@ -26,7 +26,7 @@ from unbroken.flow.export import export
 from unbroken.flow.facts import fact_of
 from unbroken.flow.operate import Order
 from unbroken.store import adoption, identity, ledger
-from unbroken.testing.in_process import START_MS, InProcess, Phone
+from unbroken.testing.in_process import KEY_RING, START_MS, InProcess, Phone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,7 +291,7 @@ async def is_what_the_facts_say(platform: InProcess) -> None:
     tables = await everything(platform)
     assert {row[0] for row in tables["users"]} == people.users.keys()
     assert {row[0] for row in tables["installs"]} == people.installs.keys()
-    assert {row[1]: row[2] for row in tables["carriers"]} == people.carriers
+    assert {KEY_RING.open(row[0], row[1]): row[2] for row in tables["carriers"]} == people.carriers
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

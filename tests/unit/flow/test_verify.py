@@ -19,7 +19,7 @@ from unbroken.flow.replay import Wanted as Replay
 from unbroken.flow.replay import replay
 from unbroken.flow.verify import Report, Rule, Wanted, verify
 from unbroken.flow.verify.sampled import Sampler
-from unbroken.testing.in_process import START_MS, InProcess, Phone
+from unbroken.testing.in_process import KEY_RING, START_MS, InProcess, Phone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +42,9 @@ async def look(platform: InProcess, wanted: Wanted | None = None, *, is_repairin
 
 
 async def run(platform: InProcess, statement: str) -> None:
-    """Behind everybody's back."""
+    """Behind everybody's back; `{anna}` stands for that external id as it is sealed."""
+    for name in ("anna", "ben", "bert"):
+        statement = statement.replace(f"{{{name}}}", f"'{KEY_RING.seal(1, platform.app.app_id, name)}'")
     await platform.context.store.write(lambda tx: tx.run(statement))
 
 
@@ -89,7 +91,7 @@ def test_a_person_is_looked_at_by_any_of_its_ids(tmp_path):
 def test_a_person_whose_own_row_is_gone_is_found_by_the_ledger(tmp_path):
     async def story(platform: InProcess) -> None:
         phone = (await three_people(platform))[3]
-        await run(platform, "DELETE FROM installs WHERE own_user = user_id AND external_id IS NULL")
+        await run(platform, "DELETE FROM installs WHERE own_user = user_id AND sealed_id IS NULL")
         report = await look(platform, Wanted(user_id=UserId(bytes.fromhex(phone.own_user_id))))
         assert Rule.TABLES_ARE_FOLD in {finding.rule for finding in report.findings}
 
@@ -236,9 +238,9 @@ def test_a_row_of_identity_and_a_timeline_are_repaired_together(tmp_path):
     async def story(platform: InProcess) -> None:
         phones = await three_people(platform)
         before = [await platform.timeline(phone.own_user_id) for phone in phones[:2]]
-        await run(platform, "UPDATE installs SET standing = 'superseded' WHERE external_id = 'ben'")
+        await run(platform, "UPDATE installs SET standing = 'superseded' WHERE sealed_id = {ben}")
         await run(
-            platform, "DELETE FROM events WHERE user_id = (SELECT user_id FROM carriers WHERE external_id = 'anna')"
+            platform, "DELETE FROM events WHERE user_id = (SELECT user_id FROM carriers WHERE sealed_id = {anna})"
         )
         report = await look(platform, is_repairing=True)
         assert report.findings == []
@@ -251,7 +253,7 @@ def test_a_row_of_identity_and_a_timeline_are_repaired_together(tmp_path):
 def test_what_two_rows_say_against_the_ledger_is_told_and_left(tmp_path):
     async def story(platform: InProcess) -> None:
         await three_people(platform)
-        await run(platform, "UPDATE facts SET external_id = 'bert' WHERE external_id = 'ben'")  # a damaged fact
+        await run(platform, "UPDATE facts SET sealed_id = {bert} WHERE sealed_id = {ben}")  # a damaged fact
         found = (await look(platform)).findings
         report = await look(platform, is_repairing=True)
         assert (report.findings, report.repaired) == (found, [])
@@ -269,7 +271,7 @@ def test_a_sampled_finding_is_told_once_and_stands_until_it_is_repaired(tmp_path
         sampler = Sampler(platform.context, people=3, share=1)
         assert await sampler.look() == []
         assert sampler.checked > 0
-        await run(platform, "UPDATE users SET touched_at = 7 WHERE external_id = 'anna'")
+        await run(platform, "UPDATE users SET touched_at = 7 WHERE sealed_id = {anna}")
         told: list[Any] = []
         while not told:
             told = await sampler.look()
@@ -288,7 +290,7 @@ def test_a_finding_goes_with_the_person_who_is_erased(tmp_path):
     async def story(platform: InProcess) -> None:
         phones = await three_people(platform)
         sampler = Sampler(platform.context, people=3, share=1)
-        await run(platform, "UPDATE users SET touched_at = 7 WHERE external_id = 'ben'")
+        await run(platform, "UPDATE users SET touched_at = 7 WHERE sealed_id = {ben}")
         while not await sampler.look():
             pass
         await erase.erase(platform.context, platform.key, phones[1].own_user_id, dry_run=False)

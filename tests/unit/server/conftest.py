@@ -29,6 +29,7 @@ from unbroken.server.request_ids import RequestIds
 from unbroken.server.route import Answer, Call, Credential, Query, Route
 from unbroken.store.contract import StoreUnavailable
 from unbroken.store.sqlite import SqliteStore
+from unbroken.testing.in_process import KEY_RING
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
@@ -184,7 +185,7 @@ class World:
 
 @asynccontextmanager
 async def open_world(tmp_path: Any, **application: Any) -> Any:
-    store = await SqliteStore.open(tmp_path / "test.db")
+    store = await SqliteStore.open(tmp_path / "test.db", keys=KEY_RING)
     context = Context(
         store=store,
         log=EmbeddedLog(store),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unbroken.store.movable import Movable
     from unbroken.store.seal import Seal
 
-SEEDED: Final = frozenset({"log_head", "log_partitions", "seal"})
+SEEDED: Final = frozenset({"log_head", "log_partitions", "seal", "sealing"})
 """Tables in which a database has rows that nobody has brought in."""
 
 

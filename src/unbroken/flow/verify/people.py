@@ -15,6 +15,7 @@ from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.verify.finding import Finding, Mend, Rule, key_of, shown
 from unbroken.flow.verify.history import History, Key
 from unbroken.store import inspection
+from unbroken.store.sealed import KeyNotHere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ async def look(tx: Transaction, app_id: AppId, seed: InstallId) -> Looked:
         facts = await facts_of_person(tx, app_id, seed)
         folded = refold(facts)
         people = labelled(folded)
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError, KeyNotHere) as error:
         looked.unreadable = f"{type(error).__name__}: {error}"
         looked.installs = [seed]
         return looked

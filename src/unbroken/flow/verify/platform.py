@@ -14,7 +14,7 @@ from unbroken.flow.verify.finding import Finding, Mend, Rule, key_of, shown
 from unbroken.flow.verify.rows import policy_in, wrong_with
 from unbroken.flow.verify.tables import TABLES
 from unbroken.flow.verify.uploads import Positions
-from unbroken.store import crosschecks, table_pages
+from unbroken.store import crosschecks, sealed, table_pages
 from unbroken.store.timelines import ERASED
 
 if TYPE_CHECKING:
@@ -65,10 +65,21 @@ def _page(context: Context, table: Table, after: tuple[Value, ...] | None) -> An
         erased = Erased(context, tx, is_anybody_gone=await crosschecks.are_tombstones(tx))
         findings: list[Finding] = []
         for row in rows:
+            await _unseal(tx, table.name, row.values)
             findings += await _row(tx, table, row, erased)
         return rows, findings
 
     return read
+
+
+async def _unseal(tx: Transaction, table: str, values: dict[str, Any]) -> None:
+    """Add what a sealed column says, in clear; of a damaged one, what no row can say."""
+    if "sealed_id" in values:
+        values["external_id"] = await sealed.as_found(tx, values["app_id"], values["sealed_id"])
+    for column in values.keys() & {"credential_key", "spent_key"}:
+        values[column] = await sealed.as_found(tx, values["install_id"], values[column], is_searched=False)
+    if table == "idempotency":
+        values["reply"] = sealed.body_as_found(tx, values["caller"], values["reply"])
 
 
 async def _row(tx: Transaction, table: Table, row: Seen, erased: Erased) -> list[Finding]:
@@ -105,7 +116,7 @@ async def _unknown(tx: Transaction, table: str, row: Seen) -> list[Finding]:
         case "apps":
             return await _policy(tx, row)
         case "carriers":
-            is_known = await crosschecks.is_external_id_named(tx, AppId(values["app_id"]), values["external_id"])
+            is_known = await crosschecks.is_external_id_named(tx, AppId(values["app_id"]), values["sealed_id"])
         case "installs":
             is_known = await crosschecks.is_registered(tx, values["install_id"])
         case "users":

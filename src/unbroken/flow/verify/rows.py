@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from unbroken import wire
-from unbroken.credentials import read_opaque
 from unbroken.domain.app import Policy, Scope, policy_of
 from unbroken.domain.ids import ID_BYTES, FactId, parse_external_id
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.standing import Standing
 from unbroken.flow.facts import fact_of, fields_of
 from unbroken.store.ledger import Entry
+from unbroken.store.sealed import Damaged
 from unbroken.store.timelines import ERASED
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _fact(row: dict[str, Any]) -> list[Wrong]:
     if wrong:
         return wrong
     if row["is_hidden"]:
-        is_empty = (row["external_id"], row["fields"], row["reason"]) == (None, "{}", None)
+        is_empty = (row["sealed_id"], row["fields"], row["reason"]) == (None, "{}", None)
         return _when("fields", "nothing of what an erased person's fact said", is_empty)
     return _said(row)
 
@@ -131,12 +131,16 @@ def _said(row: dict[str, Any]) -> list[Wrong]:
     return [
         *_when("fields", "what a fact of this kind says", fields_of(said) == fields),
         *(
-            (name, "what a fact of this kind names")
-            for name in ("install_id", "user_id", "external_id", "subject")
+            (column, "what a fact of this kind names")
+            for column, name in _NAMES.items()
             if row[name] != getattr(said, name, None)
         ),
-        *_when("external_id", "an external id", row["external_id"] is None or _is_external_id(row["external_id"])),
+        *_when("sealed_id", _SEALED, row["external_id"] is None or _is_external_id(row["external_id"])),
     ]
+
+
+_NAMES: Final = {"install_id": "install_id", "user_id": "user_id", "sealed_id": "external_id", "subject": "subject"}
+"""The columns of a fact that name something, and what a fact calls it."""
 
 
 def _entry(row: dict[str, Any], fields: dict[str, Any]) -> Entry:
@@ -161,7 +165,7 @@ def _is_external_id(text: Any) -> bool:
 def _code(row: dict[str, Any]) -> list[Wrong]:
     return [
         *_when("digest", "32 bytes", _is_digest(row["digest"])),
-        *_when("external_id", "an external id", _is_external_id(row["external_id"])),
+        *_when("sealed_id", _SEALED, _is_external_id(row["external_id"])),
         *_when("expires_at", "an instant", _is_instant(row["expires_at"])),
         *_when("actor", "who minted it", isinstance(row["actor"], str) and bool(row["actor"])),
     ]
@@ -198,10 +202,12 @@ def _install(row: dict[str, Any]) -> list[Wrong]:
         *_when("kept_from", "an instant", _is_instant(kept_from)),
         *_when("used", "0 or 1", row["used"] in {0, 1}),
         *_when("device", "what was reported", _reads(row["device"], dict[str, Any])),
-        *_when("credential_key", "an idempotency key", key is None or (isinstance(key, str) and not read_opaque(key))),
+        *_when("credential_key", _SEALED_KEY, not isinstance(key, Damaged)),
     ]
 
 
+_SEALED: Final = "an external id, sealed"
+_SEALED_KEY: Final = "nothing, or an idempotency key, sealed"
 _CHECKS: Final[dict[str, Callable[[dict[str, Any]], list[Wrong]]]] = {
     "apps": _app,
     "api_keys": _api_key,
@@ -213,13 +219,17 @@ _CHECKS: Final[dict[str, Callable[[dict[str, Any]], list[Wrong]]]] = {
         *_when("body", "what was refused", _reads(row["body"], wire.RefusedLink)),
     ],
     "installs": _install,
-    "spent_credentials": lambda row: _when("digest", "32 bytes", _is_digest(row["digest"])),
+    "spent_credentials": lambda row: [
+        *_when("digest", "32 bytes", _is_digest(row["digest"])),
+        *_when("spent_key", _SEALED_KEY, not isinstance(row["spent_key"], Damaged)),
+    ],
     "registrations": lambda row: _when("key_digest", "32 bytes", _is_digest(row["key_digest"])),
     "used_proofs": lambda row: [
         *_when("digest", "32 bytes", _is_digest(row["digest"])),
         *_when("used_at", "an instant", _is_instant(row["used_at"])),
     ],
     "auth_codes": _code,
+    "carriers": lambda row: _when("sealed_id", _SEALED, _is_external_id(row["external_id"])),
     "idempotency": _answer,
     "users": lambda row: _when("metadata", "texts by name", _reads(row["metadata"], dict[str, str])),
     "changes": _change,

@@ -24,7 +24,7 @@ TABLES: Final = (
     Table(
         "facts",
         ("position",),
-        ("fact_id", "at", "kind", "external_id", "fields", "actor", "reason", "is_hidden"),
+        ("fact_id", "at", "kind", "sealed_id", "fields", "actor", "reason", "is_hidden"),
         (
             _APP,
             Reference("install_id", _INSTALL, "t.is_hidden"),
@@ -53,7 +53,7 @@ TABLES: Final = (
         ("metadata",),
         (_APP, Reference("redirect", _USER), Reference("holder", _INSTALL)),
     ),
-    Table("carriers", ("app_id", "external_id"), (), (_APP, Reference("user_id", _USER))),
+    Table("carriers", ("app_id", "sealed_id"), (), (_APP, Reference("user_id", _USER))),
     Table(
         "spans",
         ("install_id", "from_ms"),
@@ -72,7 +72,7 @@ TABLES: Final = (
     Table(
         "auth_codes",
         ("digest",),
-        ("external_id", "expires_at", "minted_for", "actor"),
+        ("sealed_id", "expires_at", "minted_for", "actor"),
         (_APP, Reference("redeemed_by", _INSTALL)),
     ),
     Table(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import asyncpg
 
-from unbroken.store import migrate
+from unbroken.store import migrate, resealing
 from unbroken.store.contract import Call, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import opening, purging
 from unbroken.store.postgres.bell import Bell
@@ -19,10 +19,13 @@ from unbroken.store.postgres.reader import EVERY_APP, only_read
 from unbroken.store.postgres.readers import LongReaders, Readers
 from unbroken.store.postgres.trouble import refusal, trouble
 from unbroken.store.postgres.writer import Writer, close
+from unbroken.store.sealed import Keyed
 from unbroken.store.whereabouts import name_missing_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from unbroken.sealing import KeyRing
 
 T = TypeVar("T")
 
@@ -48,6 +51,7 @@ class PostgresStore:
 
     def __init__(self, url: Url, limits: Limits) -> None:
         self._url = url
+        self._keys: KeyRing | None = None
         self._limits = limits
         self._bell = Bell(self._connect, limits.poll_s)
         self._writer = Writer(self._connect_for_writing, ring=self._bell.ring, limits=limits)
@@ -63,6 +67,7 @@ class PostgresStore:
         cls,
         url: str,
         *,
+        keys: KeyRing | None = None,
         migrations: Sequence[migrate.Migration] | None = None,
         limits: Limits | None = None,
         as_it_is: bool = False,
@@ -72,6 +77,7 @@ class PostgresStore:
         Args:
             url: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE, with any option of the server's sessions after a ?;
                 several HOST:PORT with a comma between them are a primary and its standbys, whichever is which.
+            keys: see `use_keys`.
             migrations: instead of those that ship with Unbroken.
             limits: how long things may take.
             as_it_is: for a move: change nothing, and open also one that is not in use (`whereabouts`).
@@ -83,6 +89,12 @@ class PostgresStore:
         store = cls(Url(url), limits or Limits())
         await store._prepare(None if as_it_is else known)
         store._watch = asyncio.create_task(store._url.keep_watch(store._limits))
+        try:
+            if keys is not None:
+                await store.use_keys(keys)
+        except BaseException:
+            await store.close()
+            raise
         return store
 
     async def _prepare(self, known: Sequence[migrate.Migration] | None) -> None:
@@ -98,24 +110,33 @@ class PostgresStore:
         except Exception as error:
             raise refusal(error, place) from error
 
+    async def use_keys(self, keys: KeyRing) -> None:
+        """From here on calls can name external ids, which are sealed under these keys; what is in clear yet is sealed.
+
+        Raises:
+            StoreUnavailable: they are sealed under others, or cannot be sealed now.
+        """
+        self._keys = keys
+        await resealing.seal_all(self)
+
     async def write(self, call: Call[T]) -> T:
         """See `Store.write`."""
         try:
-            return await self._writer.write(call, behind=self._is_behind)
+            return await self._writer.write(Keyed(call, self._keys), behind=self._is_behind)
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
 
     async def read(self, call: Call[T]) -> T:
         """See `Store.read`."""
         try:
-            return await self._readers.run(call, self._app_id)
+            return await self._readers.run(Keyed(call, self._keys), self._app_id)
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
 
     async def read_long(self, call: Call[T]) -> T:
         """See `Store.read_long`."""
         try:
-            return await self._long.run(call, self._app_id)
+            return await self._long.run(Keyed(call, self._keys), self._app_id)
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
 

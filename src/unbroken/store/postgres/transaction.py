@@ -21,6 +21,7 @@ from unbroken.store.sql import numbered
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
+    from unbroken.sealing import KeyRing
     from unbroken.store.sql import Numbered
 
 T = TypeVar("T")
@@ -106,7 +107,7 @@ class Outcome(Generic[T]):
 class PostgresTransaction:
     """See `Transaction`. Begin and commit are the business of its owner."""
 
-    __slots__ = ("_failed", "cause", "has_written", "is_clean", "noted", "wakes")
+    __slots__ = ("_failed", "cause", "has_written", "is_clean", "keys", "noted", "sealing", "wakes")
 
     def __init__(self) -> None:
         self._failed: Exception | None = None
@@ -120,6 +121,8 @@ class PostgresTransaction:
         """See `Outcome.wakes`."""
         self.noted: list[Noted] = []
         """See `Outcome.noted`."""
+        self.keys: KeyRing | None = None
+        self.sealing: Any = None
 
     async def all(self, statement: str, *values: Value) -> list[Row]:
         """See `Transaction.all`."""

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from unbroken.store import migrate
+from unbroken.store import migrate, resealing
 from unbroken.store.contract import Call, CallRefused, StoreRefused, StoreUnavailable
+from unbroken.store.sealed import Keyed
 from unbroken.store.sql import positional
 from unbroken.store.sqlite.connection import OLDEST, connect, make_file, refusal, trouble
 from unbroken.store.sqlite.transaction import SqliteTransaction
@@ -20,6 +21,8 @@ from unbroken.store.whereabouts import name_missing_table, refuse_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from unbroken.sealing import KeyRing
 
 T = TypeVar("T")
 
@@ -40,6 +43,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, writer: Writer) -> None:
         self._path = path
+        self._keys: KeyRing | None = None
         self._writer = writer
         self._reader: _Reader | None = None
         self._threads = ThreadPoolExecutor(_LONG_READS, "unbroken-long-read")
@@ -52,6 +56,7 @@ class SqliteStore:
         cls,
         path: Path | str,
         *,
+        keys: KeyRing | None = None,
         migrations: Sequence[migrate.Migration] | None = None,
         busy_timeout_s: float = _BUSY_TIMEOUT_S,
         as_it_is: bool = False,
@@ -60,6 +65,7 @@ class SqliteStore:
 
         Args:
             path: the file; made with its directory, for its owner only, if it is not there.
+            keys: see `use_keys`.
             migrations: instead of those that ship with Unbroken.
             busy_timeout_s: how long a write waits for another process that writes.
             as_it_is: for a move: change nothing, and open also one that is not in use (`whereabouts`).
@@ -71,12 +77,28 @@ class SqliteStore:
         known = migrate.packaged() if migrations is None else migrations
         writer = Writer(partial(_open_for_writing, path, None if as_it_is else known, busy_timeout_s))
         await writer.start()
-        return cls(path, writer)
+        store = cls(path, writer)
+        try:
+            if keys is not None:
+                await store.use_keys(keys)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def use_keys(self, keys: KeyRing) -> None:
+        """From here on calls can name external ids, which are sealed under these keys; what is in clear yet is sealed.
+
+        Raises:
+            StoreUnavailable: they are sealed under others, or cannot be sealed now.
+        """
+        self._keys = keys
+        await resealing.seal_all(self)
 
     async def write(self, call: Call[T]) -> T:
         """See `Store.write`."""
         try:
-            return await self._writer.write(call)
+            return await self._writer.write(Keyed(call, self._keys))
         except sqlite3.OperationalError as error:
             raise await self._named(error) from error
 
@@ -86,7 +108,7 @@ class SqliteStore:
         if self._reader is None:
             self._reader = _Reader(self._path)
         try:
-            return self._reader.run(call)
+            return self._reader.run(Keyed(call, self._keys))
         except sqlite3.OperationalError as error:
             raise await self._named(error) from error
 
@@ -94,7 +116,9 @@ class SqliteStore:
         """See `Store.read_long`."""
         self._refuse_if_closed()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, call)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._run_long, Keyed(call, self._keys)
+            )
         except sqlite3.OperationalError as error:
             raise await self._named(error) from error
 

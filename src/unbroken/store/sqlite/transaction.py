@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unbroken.store.audit import Noted
 from unbroken.store.contract import Call, CallRefused, Row, Seal, Value
@@ -13,19 +13,23 @@ from unbroken.store.sqlite.connection import trouble
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from unbroken.sealing import KeyRing
+
 T = TypeVar("T")
 
 
 class SqliteTransaction:
     """See `Transaction`. None of its methods ever suspends. Begin and commit are the business of its owner."""
 
-    __slots__ = ("_cursor", "_failed", "noted")
+    __slots__ = ("_cursor", "_failed", "keys", "noted", "sealing")
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
         self._cursor = cursor
         self.noted: list[Noted] = []
         """What is to be written down in the audit log (`Transaction.audit`)."""
         self._failed: Exception | None = None
+        self.keys: KeyRing | None = None
+        self.sealing: Any = None
 
     def run_call(self, call: Call[T]) -> T:
         """Run `call` to its end.

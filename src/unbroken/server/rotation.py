@@ -1,0 +1,57 @@
+"""Rotation of the platform's own keys: in keys.json and in the database, while servers work on (decision 0025)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unbroken.flow.pace import Pace
+from unbroken.server import keys
+from unbroken.store import resealing, sealed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unbroken.flow.context import Context
+
+_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What a rotation has come to.
+
+    Args:
+        key_no: the new key.
+        is_to_copy: nothing uses it yet: keys.json must be brought to the other servers first.
+        resealed: how many texts were sealed anew.
+        dropped: numbers of the keys that were taken out of keys.json.
+    """
+
+    key_no: int
+    is_to_copy: bool
+    resealed: int = 0
+    dropped: tuple[int, ...] = ()
+
+
+async def rotate_external_ids(context: Context, data: Path, *, is_shared: bool, is_copied: bool) -> Rotated:
+    """Seal every external id under a new key, or go on with a rotation that did not end.
+
+    Args:
+        is_shared: servers with data directories of their own may work on the database.
+        is_copied: those have the new key already.
+
+    Raises:
+        StoreUnavailable: the database cannot be written to now; the same call goes on where it was.
+    """
+    state = await context.store.read(sealed.in_force)
+    number = state.key_no
+    if state.old_key_no is None:
+        number = keys.add_external_id_key(data, context.randomness, state.key_no)
+        if is_shared and not is_copied:
+            return Rotated(number, is_to_copy=True)
+        await context.store.write(lambda tx: resealing.begin(tx, number))
+    pace = Pace(_SHARE)
+    pace.begin()
+    resealed = await resealing.go_on(context.store.behind(), pace.rest)
+    return Rotated(number, is_to_copy=False, resealed=resealed, dropped=tuple(keys.drop_external_id_keys(data, number)))
