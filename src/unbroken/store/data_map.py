@@ -62,11 +62,11 @@ TABLES: Final = {
         "API keys, without what opens anything",
         _PLATFORM,
         {
-            _ID: "key_id app_id",
+            _ID: "key_id app_id successor",
             _RULE: "name",
             _WORD: "scopes",
             _HASHED: "digest",
-            _AT: "created_at expires_at revoked_at last_used_at",
+            _AT: "created_at expires_at revoked_at last_used_at rotated_at",
         },
     ),
     "facts": Table(
@@ -127,10 +127,25 @@ TABLES: Final = {
     "spent_credentials": Table(
         "credentials of installs that were exchanged",
         _PERSON,
-        {_HASHED: "digest", _ID: "install_id", _SEALED: "spent_key"},
+        {_HASHED: "digest", _ID: "install_id", _SEALED: "spent_key", _NUMBER: "is_reused"},
     ),
     "registrations": Table(
         "which key registered an install", _PERSON, {_ID: "app_id install_id", _HASHED: "key_digest"}
+    ),
+    "used_proofs": Table(
+        "which proofs and challenges of devices were used",
+        _PERSON,
+        {_ID: "app_id install_id", _HASHED: "digest", _AT: "used_at"},
+    ),
+    "limit_uses": Table(
+        "how often whoever is near a limit has called lately",
+        "a minute or two",
+        {_WORD: "holder", _NUMBER: "beats", _NOBODY: "counts"},
+    ),
+    "audit": Table(
+        "the audit log: who changed what; people by keyed hashes",
+        "for ever",
+        {_NUMBER: "position", _NOBODY: "content", _HASHED: "hash"},
     ),
     "auth_codes": Table(
         "authentication codes",
@@ -141,6 +156,7 @@ TABLES: Final = {
             _SEALED: "sealed_id",
             _AT: "expires_at",
             _WORD: "minted_for actor",
+            _NUMBER: "is_reused",
         },
     ),
     "idempotency": Table(
