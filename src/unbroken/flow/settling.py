@@ -174,6 +174,8 @@ class Settling:
             install = people.installs[install_id]
             await self._tell(tx, install, standing_of(install, people.resolve(install.user)))
             await timelines.mark_due(tx, install_id, install.user, 0)
+        if await timelines.has_events(tx, arrival.user_id):  # of an install that was taken away, so that none uploaded
+            await timelines.mark(tx, arrival.user_id, 0)
 
     async def _tell(self, tx: Transaction, install: Install, standing: Standing) -> None:
         """To whoever takes uploads: a token that was signed elsewhere, under the same key, may say otherwise."""

@@ -237,6 +237,7 @@ _EVENTS_OF_DAYS: Final = (
     f"SELECT {_EVENT} FROM events WHERE user_id = $1 AND start_ms >= $2 AND start_ms < $3 AND NOT is_removed"
     " ORDER BY start_ms DESC, event_id"
 )
+_HAS_EVENTS: Final = "SELECT 1 FROM events WHERE user_id = $1 LIMIT 1"
 _EVENT_BY_ID: Final = f"SELECT {_EVENT} FROM events WHERE user_id = $1 AND event_id = $2"
 _SET_EVENT: Final = (
     f"INSERT INTO events (user_id, {_EVENT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
@@ -297,6 +298,11 @@ async def thin_checkpoints(tx: Transaction, user_id: UserId, from_ms: int, to_ms
 async def events_from(tx: Transaction, user_id: UserId, from_ms: int) -> list[EventRow]:
     """The events that begin at an instant or later, removed ones too."""
     return [_event(row) for row in await tx.all(_EVENTS_FROM, user_id, from_ms)]
+
+
+async def has_events(tx: Transaction, user_id: UserId) -> bool:
+    """Whether anything was ever told of the user, removed or not."""
+    return await tx.one(_HAS_EVENTS, user_id) is not None
 
 
 async def events_between(tx: Transaction, user_id: UserId, from_ms: int, to_ms: int) -> list[EventRow]:

@@ -178,6 +178,26 @@ def test_any_history_gives_no_finding_here_and_where_it_moves(tmp_path_factory, 
     asyncio.run(story())
 
 
+def test_a_person_whose_only_used_install_was_taken_away_is_right_where_it_moves(tmp_path):
+    async def story() -> None:
+        here, there = two(tmp_path)
+        async with here, there:
+            unused, used = await here.register(), await here.register()
+            await here.link(unused, "anna")
+            wrong = await here.link(used, "anna")
+            here.clock.advance_to(START_MS + 60_000)
+            await here.upload(used, captured(0, START_MS + 30_000, 20))
+            await here.settle()
+            await here.undo(wrong.link_id)
+            await here.settle()
+            assert (await look(here)).findings == []
+            await imported(there, *[await exported(here, user_id) for user_id in await people_of(here)])
+            await there.settle()
+            assert (await look(there)).findings == []
+
+    asyncio.run(story())
+
+
 # After retention
 
 
