@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tools.reference import cli, decision_table, errors, http, settings, states
+from tools.reference import attestation, cli, decision_table, errors, http, settings, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,5 +20,6 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "http.md": http.page,
     "settings.md": settings.page,
     "cli.md": cli.page,
+    "attestation.md": attestation.page,
 }
 """By file name in docs/reference."""
