@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tools.reference import cli, data_map, decision_table, errors, http, settings, states
+from tools.reference import attestation, cli, data_map, decision_table, errors, http, settings, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,5 +21,6 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "settings.md": settings.page,
     "cli.md": cli.page,
     "data-map.md": data_map.page,
+    "attestation.md": attestation.page,
 }
 """By file name in docs/reference."""

@@ -60,14 +60,16 @@ def extension_of(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> b
 def require_chain(chain: Sequence[x509.Certificate], anchor: bytes) -> None:
     """Refuse a chain, leaf first, in which a name or a signature does not fit, up to the key `anchor` (DER).
 
+    It goes down from the anchor, so that no key is used that nobody vouched for.
+
     Raises:
         Refused: `broken_chain` or `bad_signature`.
     """
-    for certificate, issuer in pairwise(chain):
+    require_signed(chain[-1], anchor)
+    for issuer, certificate in pairwise(reversed(chain)):
         if certificate.issuer != issuer.subject:
             raise Refused(Reason.BROKEN_CHAIN, f"{_name(certificate)} names another issuer than {_name(issuer)}")
         require_signed(certificate, public_key_of(issuer))
-    require_signed(chain[-1], anchor)
 
 
 def require_signed(certificate: x509.Certificate, key: bytes) -> None:

@@ -7,6 +7,8 @@ decoded by Google's server, and only once: asked again, Google leaves its verdic
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -26,8 +28,8 @@ __all__ = ["Classic", "Decoder", "PlayRules", "ResponseKeys", "Standard"]
 TOKEN_MAX_CHARACTERS: Final = 20_000
 """Google names no limit; tokens seen have 2 to 4 thousand."""
 
-_REMEMBERED_MS: Final = 2 * (OLDEST_MS + NEWEST_MS)
-_REMEMBERED_MAX: Final = 100_000
+_REMEMBERED_MS: Final = OLDEST_MS + NEWEST_MS
+_REMEMBERED_MAX: Final = 10_000
 
 
 class Decoder(Protocol):
@@ -63,8 +65,19 @@ class Classic:
         return _proof(level, signed, verdict)
 
 
+@dataclass(slots=True)
+class _Sent:
+    """A token that was sent to be decoded, and what it held, once that is known."""
+
+    at_ms: int
+    payload: bytes | None = None
+
+
 class Standard:
-    """Verifies the token of a standard request (`Kind.PLAY_STANDARD`), which is decoded once, whatever comes of it.
+    """Verifies the token of a standard request (`Kind.PLAY_STANDARD`), which is decoded once.
+
+    What it held is remembered for some minutes, so that an app that heard no answer may send the same again. That it
+    counts once only is seen to where challenges are.
 
     Args:
         rules: which verdicts count.
@@ -74,29 +87,38 @@ class Standard:
     def __init__(self, rules: PlayRules, decoder: Decoder) -> None:
         self._rules = rules
         self._decoder = decoder
-        self._seen: dict[bytes, int] = {}
+        self._sent: dict[bytes, _Sent] = {}
         self._lock = Lock()
 
     def verify(self, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:
         """See `Verifier.verify`."""
         assert isinstance(evidence, PlayStandard)
-        token = _sized(evidence.token).encode()
-        self._require_new(hashlib.sha256(token).digest(), now_ms)
-        verdict = read_verdict(self._decoder.decode(evidence.token, now_ms))
+        token = _sized(evidence.token)
+        verdict = read_verdict(self._payload(token, now_ms))
         level = judge(verdict, verdict.request_details.request_hash, binding, self._rules, now_ms)
-        return _proof(level, token, verdict)
+        return _proof(level, token.encode(), verdict)
 
-    def _require_new(self, digest: bytes, now_ms: int) -> None:
-        """Refuse a token that this process had before. Over several, the challenge is what holds: it is used once."""
+    def _payload(self, token: str, now_ms: int) -> bytes:
+        digest = hashlib.sha256(token.encode()).digest()
         with self._lock:
-            if digest in self._seen:
-                raise Refused(Reason.TOKEN_REPEATED)
-            while self._seen and (len(self._seen) >= _REMEMBERED_MAX or self._is_forgotten(now_ms)):
-                del self._seen[next(iter(self._seen))]
-            self._seen[digest] = now_ms
+            if (before := self._sent.get(digest)) is not None:
+                return _remembered(before)
+            self._forget(now_ms)
+            sent = self._sent[digest] = _Sent(now_ms)
+        sent.payload = self._decoder.decode(token, now_ms)
+        return sent.payload
 
-    def _is_forgotten(self, now_ms: int) -> bool:
-        return next(iter(self._seen.values())) < now_ms - _REMEMBERED_MS
+    def _forget(self, now_ms: int) -> None:
+        """Drop what is too old to count, and the oldest where there are too many."""
+        for digest, sent in list(islice(self._sent.items(), 2)):  # two for each that comes: it shrinks again
+            if sent.at_ms < now_ms - _REMEMBERED_MS or len(self._sent) >= _REMEMBERED_MAX:
+                del self._sent[digest]
+
+
+def _remembered(sent: _Sent) -> bytes:
+    if sent.payload is None:
+        raise Refused(Reason.TOKEN_REPEATED, "it was sent to be decoded before, and nothing came of that")
+    return sent.payload
 
 
 def _sized(token: str) -> str:

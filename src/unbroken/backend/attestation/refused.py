@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum, unique
+from typing import Final
+
+_DETAIL_MAX: Final = 300
 
 
 @unique
@@ -62,10 +65,11 @@ class Refused(Exception):
 
     Args:
         code: the reason, for programs.
-        detail: what was seen, for the log; no secret, and nothing that an app is told.
+        detail: what was seen, for the log; no secret, and nothing that an app is told. Some of it is a stranger's own
+            words, so it is cut, and what a line of a log should not hold is replaced.
     """
 
     def __init__(self, code: Reason, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}" if detail else str(code))
         self.code = code
-        self.detail = detail
+        self.detail = "".join(character if character.isprintable() else "?" for character in detail[:_DETAIL_MAX])
+        super().__init__(f"{code}: {self.detail}" if detail else str(code))

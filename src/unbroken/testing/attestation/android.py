@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -72,7 +72,7 @@ class Description:
     has_application: bool = True
     version: int = 400
     software_extra: bytes = b""
-    hardware_extra: bytes = field(default=b"", kw_only=True)
+    hardware_extra: bytes = b""
 
     def encode(self) -> bytes:
         """The value of the extension."""

@@ -55,7 +55,6 @@ class Claims:
     environment: bytes = PRODUCTION
     nonce: bytes | None = None
     key_id: bytes | None = None
-    curve: ec.EllipticCurve = field(default_factory=ec.SECP256R1)
     cose: dict[int, int | bytes] = field(default_factory=dict)
     members: dict[str, Any] = field(default_factory=dict)
     statement: dict[str, Any] = field(default_factory=dict)

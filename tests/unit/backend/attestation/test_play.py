@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -244,24 +245,47 @@ def test_base64url_has_one_form(text):
 # Standard requests
 
 
-def test_a_token_is_decoded_once_whatever_came_of_it():
-    for payload in (said("requestHash"), said("requestHash", appIntegrity={}), Reason.DECODER_UNREACHABLE):
-        decoder = Answering(payload)
-        verifier = Standard(rules(), decoder)
-        for _ in range(3):
-            try:
-                verifier.verify(PlayStandard("token"), BINDING, NOW_MS)
-            except Refused as refused:
-                last = refused.code
-        assert last == Reason.TOKEN_REPEATED
-        assert decoder.asked == ["token"]
+def test_a_token_that_is_sent_again_is_judged_again_and_not_decoded_again():
+    decoder = Answering(said("requestHash"))
+    verifier = Standard(rules(), decoder)
+    first, second = (verifier.verify(PlayStandard("token"), BINDING, NOW_MS + n) for n in range(2))
+    assert first == second
+    other = Binding("a" * 24, "c" * 24, b"", bytes(32))
+    assert code_of(verifier.verify, PlayStandard("token"), other, NOW_MS) == Reason.BINDING_MISMATCH
+    assert code_of(verifier.verify, PlayStandard("token"), BINDING, NOW_MS + 300_001) == Reason.TOO_OLD
+    assert decoder.asked == ["token"]
 
 
-def test_what_is_remembered_of_tokens_is_bounded_in_time(monkeypatch):
+@pytest.mark.parametrize("reason", [Reason.DECODER_UNREACHABLE, Reason.DECODER_REFUSED])
+def test_a_token_that_could_not_be_decoded_is_not_sent_again(reason):
+    decoder = Answering(reason)
+    verifier = Standard(rules(), decoder)
+    assert code_of(verifier.verify, PlayStandard("token"), BINDING, NOW_MS) == reason
+    assert code_of(verifier.verify, PlayStandard("token"), BINDING, NOW_MS) == Reason.TOKEN_REPEATED
+    assert decoder.asked == ["token"]
+
+
+def test_of_sixteen_that_send_one_token_at_once_one_has_it_decoded():
+    decoder = Answering(said("requestHash"))
+    verifier = Standard(rules(), decoder)
+
+    def send(_):
+        try:
+            return verifier.verify(PlayStandard("token"), BINDING, NOW_MS).level
+        except Refused as refused:
+            return refused.code
+
+    with ThreadPoolExecutor(16) as threads:
+        outcomes = set(threads.map(send, range(16)))
+    assert outcomes <= {Level.PLAY_STRONG, Reason.TOKEN_REPEATED}
+    assert decoder.asked == ["token"]
+
+
+def test_what_is_remembered_of_tokens_is_bounded_in_time():
     verifier = Standard(rules(), Answering(Reason.DECODER_REFUSED))
     for n in range(100):
         code_of(verifier.verify, PlayStandard(f"token{n}"), BINDING, NOW_MS + n * 60_000)
-    assert len(verifier._seen) <= 12
+    assert len(verifier._sent) == 6
 
 
 def test_what_is_remembered_of_tokens_is_bounded_in_number(monkeypatch):
@@ -270,7 +294,8 @@ def test_what_is_remembered_of_tokens_is_bounded_in_number(monkeypatch):
     for n in range(20):
         code_of(verifier.verify, PlayStandard(f"token{n}"), BINDING, NOW_MS)
     assert code_of(verifier.verify, PlayStandard("token19"), BINDING, NOW_MS) == Reason.TOKEN_REPEATED
-    assert len(verifier._seen) == 5
+    assert code_of(verifier.verify, PlayStandard("token0"), BINDING, NOW_MS) == Reason.DECODER_REFUSED
+    assert len(verifier._sent) == 5
 
 
 # Keys and rules

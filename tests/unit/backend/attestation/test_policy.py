@@ -14,6 +14,7 @@ from unbroken.backend.attestation import Binding, Kind, Level, Mode, Policy, Rea
 from unbroken.backend.attestation.evidence import AppAttestation
 from unbroken.clock import ManualClock
 from unbroken.testing.attestation import AttestationLab
+from unbroken.testing.attestation.issuing import name
 from unbroken.testing.attestation.lab import PACKAGE
 from unbroken.testing.attestation.server import STATUS_PATH
 
@@ -165,6 +166,15 @@ def test_a_verifier_that_fails_closes_under_enforce_and_harms_nobody_under_obser
     result = policy.judge(AppAttestation(bytes(32), b"x"), BINDING, NOW_MS)
     assert (result.is_allowed, result.reason) == (mode is Mode.OBSERVE, Reason.VERIFIER_FAILED)
     assert caplog.records[0].exc_info
+
+
+def test_a_strangers_words_cannot_begin_a_line_of_the_log(caplog):
+    said = name(COMMON_NAME="x\r\nERROR all is lost\x1b]0;\u202e").rfc4514_string()
+    refused = Refused(Reason.BAD_SIGNATURE, said + 500 * "x")
+    Policy(Mode.ENFORCE).judge(refused, BINDING, NOW_MS)
+    assert "x??ERROR all is lost?" in caplog.messages[0]
+    assert caplog.messages[0].isprintable()
+    assert len(caplog.messages[0]) < 400
 
 
 def test_a_kind_without_a_verifier_is_refused():

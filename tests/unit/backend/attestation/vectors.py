@@ -88,17 +88,17 @@ class Chain:
 
 def attestations() -> list[Attestation]:
     found = [_attestation(name, entry) for name, entry in _entries("attestation")]
-    for path in sorted(APPLE.glob("attestation-production*.json")):
+    for path in sorted(APPLE.glob("attestation-*.json")):
         entry = json.loads(path.read_text())
         found.append(
             Attestation(
                 name=path.stem,
                 app_id="V8H6LQ9448.io.uebelacker.AppAttestExample",
-                is_production=True,
+                is_production="production" in path.stem,
                 key_id=bytes_of(entry["keyId"]),
                 attestation=bytes_of(entry["attestation"]),
                 client_data_hash=hashlib.sha256(bytes_of(entry["challenge"])).digest(),
-                at_ms=ms("2024-02-10T00:00:00Z"),
+                at_ms=ms("2024-02-08T00:00:00Z"),
             )
         )
     return found
