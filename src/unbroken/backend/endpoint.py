@@ -72,6 +72,10 @@ class Host(Protocol):
         """See `Platform.link`."""
         ...
 
+    async def try_link(self, asked: LinkAsked, account: str) -> Link:
+        """The same as a dry run."""
+        ...
+
     async def create_auth_code(self, account: str) -> AuthCode:
         """See `Platform.create_auth_code`."""
         ...
@@ -164,8 +168,25 @@ class Endpoint:
         return linking.auth_code(await self._host.create_auth_code(account), self._platform_url)
 
     async def _link(self, account: str, asked: LinkAsked) -> AppAnswer:
-        attested = None if self._policy is None else await self._judge(self._policy, account, asked)
+        try:
+            attested = None if self._policy is None else await self._judge(self._policy, account, asked)
+        except refusals.AttestationRefused:
+            repeated = await self._repeated(account, asked)
+            if repeated is None:
+                raise
+            return linking.linked(repeated)
         return linking.linked(await self._host.link(asked, account, attested))
+
+    async def _repeated(self, account: str, asked: LinkAsked) -> Link | None:
+        """The link that is there already: said again it is answered again, though its proof was used or has ended.
+
+        An answer gets lost on the way to a phone; what comes then is no attack and changes nothing (linking.md, law 4).
+        """
+        try:
+            tried = await self._host.try_link(asked, account)
+        except BackendError:
+            return None
+        return tried if tried.is_repeat else None
 
     async def _judge(self, policy: Policy, account: str, asked: LinkAsked) -> wire.Attested:
         """What the device proved.

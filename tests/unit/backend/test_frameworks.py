@@ -243,7 +243,24 @@ def test_a_proof_is_worth_nothing_for_another_install_account_app_or_time(proven
     assert reason_of(link(evidence | {"challenge": challenge()})) == "binding_mismatch"
     clock.advance_to(NOW_MS + 120_000)
     assert reason_of(link(evidence)) == "too_old"
-    assert fake.requests == []
+    assert fake.linked == {}
+
+
+def test_a_link_that_is_there_is_answered_again_whatever_became_of_its_proof(proven, clock, fake):
+    challenge, link = proven
+    evidence = prove(challenge(), INSTALL)
+    first = link(evidence)
+    clock.advance_to(NOW_MS + 600_000)
+    for again in (evidence, None, {"kind": "telepathy"}):
+        reply = link(again)
+        assert (reply.status_code, reply.content) == (200, first.content)
+    assert len([request for request in fake.requests if "dry_run" not in request.url.params]) == 1
+    assert reason_of(link(evidence, session="bobs-session")) == "binding_mismatch"
+    assert reason_of(link(evidence, OTHER_INSTALL)) == "binding_mismatch"
+    fake.refuse_next(403, "INSTALL_DELETED")
+    assert reason_of(link(evidence)) == "too_old"
+    fake.fall_silent(4)
+    assert reason_of(link(evidence)) == "too_old"
 
 
 @pytest.mark.parametrize(
@@ -260,7 +277,7 @@ def test_a_proof_is_worth_nothing_for_another_install_account_app_or_time(proven
 def test_without_a_challenge_of_ours_nothing_is_linked(proven, fake, attestation, reason):
     _, link = proven
     assert reason_of(link(attestation)) == reason
-    assert fake.requests == []
+    assert fake.linked == {}
 
 
 def test_evidence_that_cannot_be_read_or_judged_links_nothing(proven, fake):
@@ -269,7 +286,7 @@ def test_evidence_that_cannot_be_read_or_judged_links_nothing(proven, fake):
     assert reason_of(link({"kind": "telepathy", "challenge": challenge()})) == "malformed"
     unjudged = {"kind": "play_classic", "token": "a.b.c", "challenge": challenge()}
     assert reason_of(link(unjudged)) == "not_verifiable"
-    assert fake.requests == []
+    assert fake.linked == {}
 
 
 @pytest.mark.parametrize(
@@ -311,8 +328,8 @@ def test_two_processes_know_the_challenges_of_each_other_unless_their_keys_diffe
     one, other, apart = open_app(**settings), open_app(**settings), open_app(**settings, challenge_key=b"k" * 32)
     said = one("GET", "/challenge", params={"install_id": INSTALL}).json()["challenge"]
     body = {"install_id": INSTALL, "attestation": prove(said, INSTALL)}
-    assert other("POST", "/install", json=body).status_code == 200
     assert reason_of(apart("POST", "/install", json=body)) == "binding_mismatch"
+    assert other("POST", "/install", json=body).status_code == 200
 
 
 @pytest.mark.parametrize(
