@@ -94,8 +94,7 @@ class Endpoint:
         url = settings.get("platform_url")
         self._platform_url = platform.base_url if url is None else url
         check_url(self._platform_url)
-        policy = settings.get("attestation")
-        self._policy = None if policy is None or policy.mode is Mode.OFF else policy
+        self._policy = settings.get("attestation")
         self._app_id = _checked_app_id(settings.get("app_id"), is_needed=self._policy is not None)
         key = settings.get("challenge_key")
         self._challenge_key = platform.derive(b"unbroken challenges") if key is None else key
@@ -130,7 +129,9 @@ class Endpoint:
                 return await self._auth_code(account)
             case _:
                 linking.require_json(request.headers)
-                return await self._link(account, linking.read_install(await body()))
+                asked = linking.read_install(await body())
+                linking.require_install_id(asked.install_id)
+                return await self._link(account, asked)
 
     async def _account(self, request: Request) -> str:
         """The external id of whoever is signed in.
@@ -188,8 +189,8 @@ class Endpoint:
             return None
         return tried if tried.is_repeat else None
 
-    async def _judge(self, policy: Policy, account: str, asked: LinkAsked) -> wire.Attested:
-        """What the device proved.
+    async def _judge(self, policy: Policy, account: str, asked: LinkAsked) -> wire.Attested | None:
+        """What the device proved; None where the policy is off.
 
         Raises:
             AttestationRefused: not enough, and the policy enforces it.
@@ -226,12 +227,11 @@ def _refused(reason: Reason | None, *, hint: str) -> refusals.AttestationRefused
     return refusals.AttestationRefused(hint=hint, details=(("attestation", str(reason)),))
 
 
-def _attested(judgement: Judgement, given: Evidence | Refused | None, challenge: bytes) -> wire.Attested:
+def _attested(judgement: Judgement, given: Evidence | Refused | None, challenge: bytes) -> wire.Attested | None:
     kind = None if given is None or isinstance(given, Refused) else given.kind.value
-    proof = judgement.proof
+    proof, reason = judgement.proof, judgement.reason
     if proof is None:
-        reason = None if judgement.reason is None else judgement.reason.value
-        return wire.Attested(Level.NONE.value, kind, reason)
+        return None if reason is None else wire.Attested(Level.NONE.value, kind, reason.value)
     return wire.Attested(
         judgement.level.value,
         kind,

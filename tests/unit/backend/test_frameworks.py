@@ -70,7 +70,8 @@ def proven(open_app):
         return reply.json()["challenge"]
 
     def link(attestation, install_id=INSTALL, **more):
-        return ask("POST", "/install", json={"install_id": install_id, "attestation": attestation}, **more)
+        body = json.dumps({"install_id": install_id, "attestation": attestation})  # also what is no Unicode
+        return ask("POST", "/install", content=body, headers={"Content-Type": "application/json"}, **more)
 
     return challenge, link
 
@@ -308,13 +309,22 @@ def test_where_proofs_are_enforced_no_code_is_given_that_would_need_none(open_ap
     assert open_app(attestation=policy(Mode.OBSERVE), app_id=APP_ID)("GET", "/auth-code").status_code == 200
 
 
-@pytest.mark.parametrize("settings", [{}, {"attestation": policy(Mode.OFF)}])
-def test_who_asks_for_no_proof_gives_no_challenge_and_tells_the_platform_nothing(open_app, fake, settings):
+@pytest.mark.parametrize("settings", [{}, {"attestation": policy(Mode.OFF), "app_id": APP_ID}])
+def test_who_asks_for_no_proof_looks_at_none_and_tells_the_platform_nothing(open_app, fake, settings):
     ask = open_app(**settings)
-    assert ask("GET", "/challenge", params={"install_id": INSTALL}).status_code == 404
+    is_asked = ask("GET", "/challenge", params={"install_id": INSTALL}).status_code == 200
+    assert is_asked == bool(settings)
     body = {"install_id": INSTALL, "attestation": {"kind": "app_attest"}}
     assert ask("POST", "/install", json=body).status_code == 200
     assert fake.bodies == [{"external_id": "alice"}]
+
+
+@pytest.mark.parametrize("install_id", ["", "a/b", "\ud800", "\U0001f600" * 64, "é" * 60, f"{INSTALL}\n"])
+def test_what_can_be_no_install_is_none_whatever_is_proven(proven, fake, install_id):
+    _, link = proven
+    reply = link({"challenge": base64.b64encode(bytes(32)).decode()}, install_id)
+    assert (reply.status_code, reply.json()["errorCode"]) == (404, "INSTALL_NOT_FOUND")
+    assert fake.requests == []
 
 
 @pytest.mark.parametrize("query", ["", "install_id=", f"install_id={INSTALL}&install_id={INSTALL}", "install_id=a/b"])
@@ -336,6 +346,7 @@ def test_two_processes_know_the_challenges_of_each_other_unless_their_keys_diffe
     "settings",
     [
         {"attestation": policy()},
+        {"attestation": policy(Mode.OFF)},
         {"attestation": policy(), "app_id": "the app"},
         {"attestation": policy(), "app_id": APP_ID, "challenge_key": b""},
         {"challenge_key": b"k" * 31},
