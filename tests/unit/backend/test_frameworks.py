@@ -162,6 +162,17 @@ def test_authenticate_sees_what_carries_a_session_and_never_the_body(open_app):
     assert not {"wsgi.input", "werkzeug.request"} & request.scope.keys()
 
 
+@pytest.mark.parametrize("framework", ["django under ASGI"], indirect=True)
+def test_django_does_the_same_under_asgi(open_app, fake):
+    ask = open_app()
+    body = json.dumps({"install_id": INSTALL}).encode()
+    headers = {"Content-Type": "application/json"}
+    assert ask("POST", "/install", content=body + b" " * (64 * 1024 - len(body)), headers=headers).status_code == 200
+    assert fake.linked == {INSTALL: "alice"}
+    assert ask("POST", "/install", content=b" " * (64 * 1024 + 1), headers=headers).status_code == 413
+    assert ask("POST", "/install", content=body, headers=headers, session=None).status_code == 401
+
+
 # How often
 
 
