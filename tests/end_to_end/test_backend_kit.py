@@ -136,7 +136,8 @@ def test_a_link_repeated_is_the_same_link_and_a_dry_run_writes_nothing(kit, lab,
     with pytest.raises(errors.InstallLinkedToOtherUser) as caught:
         kit.link(phone.install_id, external_id="another", dry_run=True)
     assert caught.value.ref
-    assert kit.link(story["new"], external_id=story["external_id"], dry_run=True).dry_run
+    tried = kit.link(story["new"], external_id=story["external_id"], dry_run=True)
+    assert (tried.dry_run, tried.is_repeat) == (True, True)
 
 
 def test_refusals_come_by_name(kit, lab, story):

@@ -134,7 +134,8 @@ def get(path: str, **query: str | None) -> ApiRequest:
 
 def _read_link(reply: Reply) -> Link:
     told = body_of(reply, wire.Linked)
-    return Link(told.id, told.link_id, told.state, told.state_reason, told.dry_run)
+    is_repeat = told.dry_run and told.summary is None
+    return Link(told.id, told.link_id, told.state, told.state_reason, told.dry_run, is_repeat)
 
 
 def _read_auth_code(reply: Reply) -> AuthCode:

@@ -72,6 +72,10 @@ class Host(Protocol):
         """See `Platform.link`."""
         ...
 
+    async def try_link(self, asked: LinkAsked, account: str) -> Link:
+        """The same as a dry run."""
+        ...
+
     async def create_auth_code(self, account: str) -> AuthCode:
         """See `Platform.create_auth_code`."""
         ...
@@ -90,8 +94,7 @@ class Endpoint:
         url = settings.get("platform_url")
         self._platform_url = platform.base_url if url is None else url
         check_url(self._platform_url)
-        policy = settings.get("attestation")
-        self._policy = None if policy is None or policy.mode is Mode.OFF else policy
+        self._policy = settings.get("attestation")
         self._app_id = _checked_app_id(settings.get("app_id"), is_needed=self._policy is not None)
         key = settings.get("challenge_key")
         self._challenge_key = platform.derive(b"unbroken challenges") if key is None else key
@@ -126,7 +129,9 @@ class Endpoint:
                 return await self._auth_code(account)
             case _:
                 linking.require_json(request.headers)
-                return await self._link(account, linking.read_install(await body()))
+                asked = linking.read_install(await body())
+                linking.require_install_id(asked.install_id)
+                return await self._link(account, asked)
 
     async def _account(self, request: Request) -> str:
         """The external id of whoever is signed in.
@@ -164,11 +169,28 @@ class Endpoint:
         return linking.auth_code(await self._host.create_auth_code(account), self._platform_url)
 
     async def _link(self, account: str, asked: LinkAsked) -> AppAnswer:
-        attested = None if self._policy is None else await self._judge(self._policy, account, asked)
+        try:
+            attested = None if self._policy is None else await self._judge(self._policy, account, asked)
+        except refusals.AttestationRefused:
+            repeated = await self._repeated(account, asked)
+            if repeated is None:
+                raise
+            return linking.linked(repeated)
         return linking.linked(await self._host.link(asked, account, attested))
 
-    async def _judge(self, policy: Policy, account: str, asked: LinkAsked) -> wire.Attested:
-        """What the device proved.
+    async def _repeated(self, account: str, asked: LinkAsked) -> Link | None:
+        """The link that is there already: said again it is answered again, though its proof was used or has ended.
+
+        An answer gets lost on the way to a phone; what comes then is no attack and changes nothing (linking.md, law 4).
+        """
+        try:
+            tried = await self._host.try_link(asked, account)
+        except BackendError:
+            return None
+        return tried if tried.is_repeat else None
+
+    async def _judge(self, policy: Policy, account: str, asked: LinkAsked) -> wire.Attested | None:
+        """What the device proved; None where the policy is off.
 
         Raises:
             AttestationRefused: not enough, and the policy enforces it.
@@ -205,12 +227,11 @@ def _refused(reason: Reason | None, *, hint: str) -> refusals.AttestationRefused
     return refusals.AttestationRefused(hint=hint, details=(("attestation", str(reason)),))
 
 
-def _attested(judgement: Judgement, given: Evidence | Refused | None, challenge: bytes) -> wire.Attested:
+def _attested(judgement: Judgement, given: Evidence | Refused | None, challenge: bytes) -> wire.Attested | None:
     kind = None if given is None or isinstance(given, Refused) else given.kind.value
-    proof = judgement.proof
+    proof, reason = judgement.proof, judgement.reason
     if proof is None:
-        reason = None if judgement.reason is None else judgement.reason.value
-        return wire.Attested(Level.NONE.value, kind, reason)
+        return None if reason is None else wire.Attested(Level.NONE.value, kind, reason.value)
     return wire.Attested(
         judgement.level.value,
         kind,

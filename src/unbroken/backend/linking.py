@@ -51,6 +51,7 @@ _STATUS: Final = {
     refusals.InvalidRequest: 400,
     refusals.Unauthenticated: 401,
     refusals.NotFound: 404,
+    refusals.InstallNotFound: 404,
     refusals.AttestationRefused: 403,
     refusals.MethodNotAllowed: 405,
     refusals.TooLarge: 413,
@@ -127,6 +128,16 @@ def read_install(body: bytes) -> LinkAsked:
         raise refusals.InvalidRequest(f"The body is not valid: {error}") from error
     _refuse_accounts(members)
     return asked
+
+
+def require_install_id(text: str) -> None:
+    """Refuse what cannot be an install id, before anything is made of it.
+
+    Raises:
+        InstallNotFound: as the platform would say.
+    """
+    if not _INSTALL_ID.fullmatch(text):
+        raise refusals.InstallNotFound
 
 
 def _refuse_accounts(members: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ class Link:
         state: of the install after the call: active, standby or superseded.
         state_reason: why it is not active, else None.
         dry_run: true if nothing was written.
+        is_repeat: in a dry run: the install is linked to this account already, and the call would add nothing.
     """
 
     user_id: str
@@ -26,6 +27,7 @@ class Link:
     state: str
     state_reason: str | None
     dry_run: bool = False
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

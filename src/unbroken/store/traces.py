@@ -33,4 +33,4 @@ async def attestation_of(tx: Transaction, link_id: FactId | None) -> str | None:
     """The level of what the device proved when it was linked, where the link call told one."""
     trace = await trace_of(tx, link_id) if link_id is not None else None
     attested = None if trace is None else trace.get("attestation")
-    return None if attested is None else str(attested["level"])
+    return str(attested.get("level")) if isinstance(attested, dict) else None

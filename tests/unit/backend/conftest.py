@@ -62,7 +62,7 @@ class FakePlatform:
         key = request.headers.get("Idempotency-Key")
         if key is not None and key in self._kept:
             return httpx.Response(200, json=self._kept[key])
-        reply, headers = self._route(request.method, request.url.path, self.bodies[-1])
+        reply, headers = self._route(request.method, request.url.path, request.url.params, self.bodies[-1])
         if reply is None:
             return self._problem(404, "NOT_FOUND")
         if key is not None:
@@ -72,11 +72,15 @@ class FakePlatform:
             raise httpx.ReadError("cut")
         return httpx.Response(200, json=reply, headers={"X-Request-Id": "ref-0", **headers})
 
-    def _route(self, method: str, path: str, body: Any) -> tuple[Any, dict[str, str]]:
+    def _route(self, method: str, path: str, query: Any, body: Any) -> tuple[Any, dict[str, str]]:
         if method == "POST" and path.startswith("/v2/users/") and path.endswith("/link"):
             install_id = path.split("/")[3]
-            self.linked[install_id] = body["external_id"]
             told = {"id": an_id(7), "person_id": an_id(7), "link_id": an_id(8), "state": "active", "state_reason": None}
+            if "dry_run" in query:
+                summary = {"installs": [], "activations": [], "days": []}
+                is_repeat = self.linked.get(install_id) == body["external_id"]
+                return {**told, "dry_run": True, **({} if is_repeat else {"summary": summary})}, {}
+            self.linked[install_id] = body["external_id"]
             return told, {}
         if method == "POST" and path == "/users/auth-code":
             code = f"unb_code_{next(self._count)}"

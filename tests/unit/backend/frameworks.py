@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +60,10 @@ def flask(platform: Platform, authenticate: Any, settings: dict[str, Any]) -> An
     return app
 
 
-def django(platform: Platform, authenticate: Any, settings: dict[str, Any]) -> Any:
+def django(platform: Platform, authenticate: Any, settings: dict[str, Any], *, is_asgi: bool = False) -> Any:
     import django
     from django.conf import settings as of_process
+    from django.core.handlers.asgi import ASGIHandler
     from django.core.handlers.wsgi import WSGIHandler
     from django.urls import include, path
 
@@ -75,14 +76,14 @@ def django(platform: Platform, authenticate: Any, settings: dict[str, Any]) -> A
     urls: Any = ModuleType("urls")
     urls.urlpatterns = [path("linking/", include(link_urls(platform, authenticate, **settings)))]
 
-    class Handler(WSGIHandler):
+    class Handler:
         """One of several applications of this process; Django knows one."""
 
         def resolve_request(self, request: Any) -> Any:
             request.urlconf = urls
-            return super().resolve_request(request)
+            return super().resolve_request(request)  # type: ignore[misc]
 
-    return Handler()
+    return type("Own", (Handler, ASGIHandler if is_asgi else WSGIHandler), {})()
 
 
 @contextmanager
@@ -90,6 +91,13 @@ def serving(
     framework: str, base_url: str, authenticate: Any, *, api_key: str, options: Any, **settings: Any
 ) -> Iterator[str]:
     """A customer's server in this framework; its URL."""
+    if framework == "django under ASGI":
+        with (
+            Platform(base_url, api_key=api_key, options=options) as platform,
+            _asgi(django(platform, authenticate, settings, is_asgi=True), nullcontext()) as url,
+        ):
+            yield url
+        return
     if framework in BLOCKING:
         with Platform(base_url, api_key=api_key, options=options) as platform:
             make = {"django": django, "flask": flask}[framework]
@@ -103,7 +111,7 @@ def serving(
 
 
 @contextmanager
-def _asgi(app: Any, platform: AsyncPlatform) -> Iterator[str]:
+def _asgi(app: Any, platform: AbstractAsyncContextManager[Any]) -> Iterator[str]:
     place = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
 

@@ -14,6 +14,7 @@ import pytest
 from unbroken.backend import (
     Activation,
     AsyncPlatform,
+    Attested,
     AuthCode,
     Event,
     Fact,
@@ -52,8 +53,16 @@ def test_a_link_without_a_ticket_sends_none(kit, fake):
 
 
 def test_a_dry_run_is_asked_for_in_the_query(kit, fake):
-    kit.link(INSTALL, external_id="alice", dry_run=True)
+    tried = kit.link(INSTALL, external_id="alice", dry_run=True)
     assert fake.requests[0].url.params["dry_run"] == "true"
+    assert (tried.dry_run, tried.is_repeat) == (True, False)
+    assert not kit.link(INSTALL, external_id="alice").is_repeat
+    assert kit.link(INSTALL, external_id="alice", dry_run=True).is_repeat
+
+
+def test_what_a_device_proved_goes_along(kit, fake):
+    kit.link(INSTALL, external_id="alice", attestation=Attested("none", reason="missing"))
+    assert fake.bodies == [{"external_id": "alice", "attestation": {"level": "none", "reason": "missing"}}]
 
 
 def test_the_refusals_of_the_table_are_raised_by_name_with_their_ref(kit, fake):

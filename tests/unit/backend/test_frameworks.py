@@ -70,7 +70,8 @@ def proven(open_app):
         return reply.json()["challenge"]
 
     def link(attestation, install_id=INSTALL, **more):
-        return ask("POST", "/install", json={"install_id": install_id, "attestation": attestation}, **more)
+        body = json.dumps({"install_id": install_id, "attestation": attestation})  # also what is no Unicode
+        return ask("POST", "/install", content=body, headers={"Content-Type": "application/json"}, **more)
 
     return challenge, link
 
@@ -161,6 +162,17 @@ def test_authenticate_sees_what_carries_a_session_and_never_the_body(open_app):
     assert not {"wsgi.input", "werkzeug.request"} & request.scope.keys()
 
 
+@pytest.mark.parametrize("framework", ["django under ASGI"], indirect=True)
+def test_django_does_the_same_under_asgi(open_app, fake):
+    ask = open_app()
+    body = json.dumps({"install_id": INSTALL}).encode()
+    headers = {"Content-Type": "application/json"}
+    assert ask("POST", "/install", content=body + b" " * (64 * 1024 - len(body)), headers=headers).status_code == 200
+    assert fake.linked == {INSTALL: "alice"}
+    assert ask("POST", "/install", content=b" " * (64 * 1024 + 1), headers=headers).status_code == 413
+    assert ask("POST", "/install", content=body, headers=headers, session=None).status_code == 401
+
+
 # How often
 
 
@@ -243,7 +255,24 @@ def test_a_proof_is_worth_nothing_for_another_install_account_app_or_time(proven
     assert reason_of(link(evidence | {"challenge": challenge()})) == "binding_mismatch"
     clock.advance_to(NOW_MS + 120_000)
     assert reason_of(link(evidence)) == "too_old"
-    assert fake.requests == []
+    assert fake.linked == {}
+
+
+def test_a_link_that_is_there_is_answered_again_whatever_became_of_its_proof(proven, clock, fake):
+    challenge, link = proven
+    evidence = prove(challenge(), INSTALL)
+    first = link(evidence)
+    clock.advance_to(NOW_MS + 600_000)
+    for again in (evidence, None, {"kind": "telepathy"}):
+        reply = link(again)
+        assert (reply.status_code, reply.content) == (200, first.content)
+    assert len([request for request in fake.requests if "dry_run" not in request.url.params]) == 1
+    assert reason_of(link(evidence, session="bobs-session")) == "binding_mismatch"
+    assert reason_of(link(evidence, OTHER_INSTALL)) == "binding_mismatch"
+    fake.refuse_next(403, "INSTALL_DELETED")
+    assert reason_of(link(evidence)) == "too_old"
+    fake.fall_silent(4)
+    assert reason_of(link(evidence)) == "too_old"
 
 
 @pytest.mark.parametrize(
@@ -260,7 +289,7 @@ def test_a_proof_is_worth_nothing_for_another_install_account_app_or_time(proven
 def test_without_a_challenge_of_ours_nothing_is_linked(proven, fake, attestation, reason):
     _, link = proven
     assert reason_of(link(attestation)) == reason
-    assert fake.requests == []
+    assert fake.linked == {}
 
 
 def test_evidence_that_cannot_be_read_or_judged_links_nothing(proven, fake):
@@ -269,7 +298,7 @@ def test_evidence_that_cannot_be_read_or_judged_links_nothing(proven, fake):
     assert reason_of(link({"kind": "telepathy", "challenge": challenge()})) == "malformed"
     unjudged = {"kind": "play_classic", "token": "a.b.c", "challenge": challenge()}
     assert reason_of(link(unjudged)) == "not_verifiable"
-    assert fake.requests == []
+    assert fake.linked == {}
 
 
 @pytest.mark.parametrize(
@@ -291,13 +320,22 @@ def test_where_proofs_are_enforced_no_code_is_given_that_would_need_none(open_ap
     assert open_app(attestation=policy(Mode.OBSERVE), app_id=APP_ID)("GET", "/auth-code").status_code == 200
 
 
-@pytest.mark.parametrize("settings", [{}, {"attestation": policy(Mode.OFF)}])
-def test_who_asks_for_no_proof_gives_no_challenge_and_tells_the_platform_nothing(open_app, fake, settings):
+@pytest.mark.parametrize("settings", [{}, {"attestation": policy(Mode.OFF), "app_id": APP_ID}])
+def test_who_asks_for_no_proof_looks_at_none_and_tells_the_platform_nothing(open_app, fake, settings):
     ask = open_app(**settings)
-    assert ask("GET", "/challenge", params={"install_id": INSTALL}).status_code == 404
+    is_asked = ask("GET", "/challenge", params={"install_id": INSTALL}).status_code == 200
+    assert is_asked == bool(settings)
     body = {"install_id": INSTALL, "attestation": {"kind": "app_attest"}}
     assert ask("POST", "/install", json=body).status_code == 200
     assert fake.bodies == [{"external_id": "alice"}]
+
+
+@pytest.mark.parametrize("install_id", ["", "a/b", "\ud800", "\U0001f600" * 64, "é" * 60, f"{INSTALL}\n"])
+def test_what_can_be_no_install_is_none_whatever_is_proven(proven, fake, install_id):
+    _, link = proven
+    reply = link({"challenge": base64.b64encode(bytes(32)).decode()}, install_id)
+    assert (reply.status_code, reply.json()["errorCode"]) == (404, "INSTALL_NOT_FOUND")
+    assert fake.requests == []
 
 
 @pytest.mark.parametrize("query", ["", "install_id=", f"install_id={INSTALL}&install_id={INSTALL}", "install_id=a/b"])
@@ -311,14 +349,15 @@ def test_two_processes_know_the_challenges_of_each_other_unless_their_keys_diffe
     one, other, apart = open_app(**settings), open_app(**settings), open_app(**settings, challenge_key=b"k" * 32)
     said = one("GET", "/challenge", params={"install_id": INSTALL}).json()["challenge"]
     body = {"install_id": INSTALL, "attestation": prove(said, INSTALL)}
-    assert other("POST", "/install", json=body).status_code == 200
     assert reason_of(apart("POST", "/install", json=body)) == "binding_mismatch"
+    assert other("POST", "/install", json=body).status_code == 200
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         {"attestation": policy()},
+        {"attestation": policy(Mode.OFF)},
         {"attestation": policy(), "app_id": "the app"},
         {"attestation": policy(), "app_id": APP_ID, "challenge_key": b""},
         {"challenge_key": b"k" * 31},

@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 
-FOREIGN = ("starlette", "uvicorn", "structlog", "unbroken.server", "unbroken.flow", "unbroken.sdk")
+FOREIGN = (
+    *("starlette", "uvicorn", "structlog", "unbroken.server", "unbroken.flow", "unbroken.sdk"),
+    *("django", "flask", "werkzeug", "fastapi", "litestar", "cryptography"),
+)
 
 
 def test_the_kit_loads_nothing_of_a_server_or_of_the_sdk():

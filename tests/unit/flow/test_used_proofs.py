@@ -7,8 +7,10 @@ import asyncio
 import msgspec
 import pytest
 from tests.unit.flow.test_archive import everything
+from typer.testing import CliRunner
 
 from unbroken import wire
+from unbroken.cli import program
 from unbroken.domain.errors import AttestationReplayed, Refusal
 from unbroken.flow import administer, erase, explain, link, profile, register
 from unbroken.flow.authenticate import AppCaller, KeyCaller
@@ -174,3 +176,17 @@ def test_an_erased_person_leaves_no_proof(story):
 def test_what_is_no_attestation_is_refused_as_the_body_is_read(members):
     with pytest.raises(msgspec.ValidationError):
         wire.convert({"external_id": "anna", "attestation": members}, wire.Link)
+
+
+def test_the_command_line_tells_the_level(tmp_path):
+    data = tmp_path / "data"
+    assert CliRunner().invoke(program, ["app", "create", "first", "--data", str(data)]).exit_code == 0
+
+    async def fill():
+        async with InProcess(data) as platform:
+            phone = await platform.register()
+            await linked(platform, phone, "anna", attested())
+            return phone.install_id
+
+    told = CliRunner().invoke(program, ["explain", asyncio.run(fill()), "--data", str(data)])
+    assert "When it was linked, its device proved: app_attest." in told.stdout
