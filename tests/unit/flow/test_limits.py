@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -138,6 +139,17 @@ async def test_what_they_write_is_a_keyed_hash_and_goes_with_them(platform):
     assert all(b"a" * 12 not in row.counts and (b"a" * 12).hex().encode() not in row.counts for row in rows)
     await asyncio.gather(*(shared.leave() for shared in processes.shared))
     assert await said(platform) == []
+
+
+@pytest.mark.anyio
+async def test_they_tell_of_so_many_callers_and_no_more(platform):
+    processes = Processes(platform, 1)
+    for number in range(1_200):
+        whose = (Limit.INSTALL, b"%d" % number)
+        processes.limits[0].take([whose, whose])
+    await processes.shared[0].meet()
+    (row,) = await said(platform)
+    assert len(json.loads(row.counts)) == 1_000
 
 
 @pytest.mark.anyio
