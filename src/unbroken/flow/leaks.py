@@ -1,4 +1,4 @@
-"""Leaks: a credential that stands where others read it, such as a URL, is known to nobody knows whom.
+"""Leaks: a credential that stands where others read it, such as a URL, is known to who knows whom.
 
 An API key that is found there is revoked: its holder creates another, and whoever read it has nothing. Of the others
 none can do more than act as one install, and they end by themselves.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from unbroken import credentials
@@ -19,12 +20,13 @@ from unbroken.store import access
 if TYPE_CHECKING:
     from unbroken.flow.context import Context
 
+_LOOKED_UP_MAX: Final = 4
 _CREDENTIAL: Final = re.compile(rf"unb_(?:{'|'.join(Kind)})_[A-Za-z0-9_-]{{20,}}")
 
 
 def found_in(text: str) -> list[str]:
-    """What looks like a credential of ours."""
-    return _CREDENTIAL.findall(text)
+    """What looks like a credential of ours; of many the first, as each is looked up and anybody may send them."""
+    return [found[0] for found in islice(_CREDENTIAL.finditer(text), _LOOKED_UP_MAX)]
 
 
 async def revoke(context: Context, found: list[str]) -> list[KeyId]:
