@@ -21,8 +21,10 @@ _WIDTH_OF_A_FILE: Final = 200
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    """One JSON document on standard output. What a phone made up may be in it, and steers no terminal."""
+    from unbroken.server.redactor import printable  # noqa: PLC0415 - each command starts as fast as it can
+
+    sys.stdout.write(printable(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()) + "\n")
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
@@ -66,9 +68,16 @@ def _shown(value: Any) -> str:
         case list() | tuple():
             return ", ".join(map(_shown, value)) or "-"
         case dict():
-            return ", ".join(f"{name}={_shown(inner)}" for name, inner in value.items()) or "-"
+            return ", ".join(f"{_visible(str(name))}={_shown(inner)}" for name, inner in value.items()) or "-"
         case _:
-            return str(value)
+            return _visible(str(value))
+
+
+def _visible(text: str) -> str:
+    """A text that a phone may have made up, with escapes in the place of what steers a terminal or is not seen."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ the rate and no more. Refused calls cost nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -30,31 +30,32 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many calls a minute are allowed in the long run; at least one."""
+    """How many calls a minute are allowed in the long run; at least one.
+
+    Attributes:
+        burst: how many calls may come at once after a silence.
+        call_ms: what one call costs.
+        ahead_ms: how far ahead of now the instant may lie after a call.
+    """
 
     per_minute: int
+    burst: int = field(init=False)
+    call_ms: float = field(init=False)
+    ahead_ms: float = field(init=False)
 
-    @property
-    def call_ms(self) -> float:
-        """What one call costs."""
-        return MINUTE_MS / self.per_minute
-
-    @property
-    def burst(self) -> int:
-        """How many calls may come at once after a silence."""
-        return max(BURST_MIN_CALLS, self.per_minute // BURST_PART)
-
-    @property
-    def ahead_ms(self) -> float:
-        """How far ahead of now the instant may lie after a call."""
-        return self.burst * self.call_ms
+    def __post_init__(self) -> None:
+        """Work out once what every call needs."""
+        set_once = object.__setattr__
+        set_once(self, "burst", max(BURST_MIN_CALLS, self.per_minute // BURST_PART))
+        set_once(self, "call_ms", MINUTE_MS / self.per_minute)
+        set_once(self, "ahead_ms", self.burst * self.call_ms)
 
 
 def paid_at(rate: Rate, before: float, now_ms: float, calls: int = 1) -> float:
     """The instant at which `calls` more are paid off, where those before it were at `before`."""
-    return max(before, now_ms) + calls * rate.call_ms
+    return (before if before > now_ms else now_ms) + calls * rate.call_ms  # noqa: FURB136 - `max` takes twice as long
 
 
 def wait_ms(rate: Rate, after: float, now_ms: float) -> float:
-    """How long the call that leads to the instant `after` must wait; 0 where it may be made now."""
-    return max(0.0, after - now_ms - rate.ahead_ms)
+    """How long the call that leads to the instant `after` must wait; 0 or less where it may be made now."""
+    return after - now_ms - rate.ahead_ms

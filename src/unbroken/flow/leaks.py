@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken.credentials import Kind, Opaque, kind_of, read_opaque
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
 
+_LOOKED_UP_MAX: Final = 4
 _CREDENTIAL: Final = re.compile(rf"unb_(?:{'|'.join(Kind)})_[A-Za-z0-9_-]{{20,}}")
 _FINDER: Final = "finder"
 _SIGNED: Final = (Kind.USER_TOKEN, Kind.LINK_TICKET)
@@ -38,8 +40,8 @@ class Leaked(NamedTuple):
 
 
 def found_in(text: str) -> list[str]:
-    """What looks like a credential of ours."""
-    return _CREDENTIAL.findall(text)
+    """What looks like a credential of ours; of many the first, as each is looked up and anybody may send them."""
+    return [found[0] for found in islice(_CREDENTIAL.finditer(text), _LOOKED_UP_MAX)]
 
 
 async def report(context: Context, texts: Iterable[str]) -> list[Leaked]:

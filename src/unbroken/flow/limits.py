@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import RateLimited
 from unbroken.domain.rate import MINUTE_MS, Limit, Rate, paid_at, wait_ms
@@ -17,7 +17,7 @@ from unbroken.domain.rate import MINUTE_MS, Limit, Rate, paid_at, wait_ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_KNOWN_MAX: Final = 200_000
+_KNOWN_MAX: Final = 100_000
 _GENERATION_MS: Final = 2 * MINUTE_MS
 """Longer than any debt: what was not touched for so long means nothing any more."""
 
@@ -25,11 +25,8 @@ _OWED_MAX_MS: Final = MINUTE_MS
 _TELL_PART: Final = 4
 
 
-class Whose(NamedTuple):
-    """One counter: a limit, and the key, app, install or address that it is of."""
-
-    limit: Limit
-    who: bytes
+Counter = tuple[Limit, bytes]
+"""A limit, and the key, app, install or address that it is of."""
 
 
 class Use:
@@ -41,15 +38,34 @@ class Use:
         told: how many of them the other processes were told of.
     """
 
-    __slots__ = ("calls", "paid_at", "rate", "tell_after", "told", "whose")
+    __slots__ = ("calls", "counter", "paid_at", "rate", "tell_after", "told")
 
-    def __init__(self, whose: Whose, rate: Rate) -> None:
-        self.whose = whose
+    def __init__(self, counter: Counter, rate: Rate) -> None:
+        self.counter = counter
         self.rate = rate
         self.paid_at = 0.0
         self.calls = 0
         self.told = 0
         self.tell_after = max(1, rate.burst // _TELL_PART)
+
+
+class _Callers:
+    """Those of one limit who called lately, in two generations: whoever is in the older one alone is soon forgotten."""
+
+    __slots__ = ("old", "rate", "turned_ms", "young")
+
+    def __init__(self, rate: Rate, now_ms: float) -> None:
+        self.rate = rate
+        self.young: dict[bytes, Use] = {}
+        self.old: dict[bytes, Use] = {}
+        self.turned_ms = now_ms
+
+    def meet(self, counter: Counter, now_ms: float) -> Use:
+        """Somebody who is not among the young."""
+        if now_ms - self.turned_ms > _GENERATION_MS or len(self.young) >= _KNOWN_MAX:
+            self.old, self.young, self.turned_ms = self.young, {}, now_ms
+        use = self.young[counter[1]] = self.old.get(counter[1]) or Use(counter, self.rate)
+        return use
 
 
 class Limits:
@@ -71,54 +87,43 @@ class Limits:
         seconds: Callable[[], float] = time.monotonic,
         tell: Callable[[Limit], None] = lambda _: None,
     ) -> None:
-        self.due: dict[Whose, Use] = {}
-        self._rates = dict(rates)
+        self.due: dict[Counter, Use] = {}
         self._seconds = seconds
         self._tell = tell
-        self._young: dict[Whose, Use] = {}
-        self._old: dict[Whose, Use] = {}
-        self._turned_ms = self.now_ms()
+        self._callers = {limit: _Callers(rate, self.now_ms()) for limit, rate in rates.items()}
 
     def now_ms(self) -> float:
         """The process's own count."""
         return self._seconds() * 1000
 
-    def take(self, counters: Iterable[Whose]) -> None:
-        """Count one call against each of `counters`.
+    def take(self, counters: Iterable[Counter]) -> None:
+        """Count one call against each of `counters`; those whose limit is off count nothing.
 
         Raises:
             RateLimited: it is one too many for one of them, and counts against none.
         """
         now_ms, taken = self.now_ms(), []
-        for whose in counters:
-            rate = self._rates.get(whose.limit)
-            if rate is None:
+        for counter in counters:
+            callers = self._callers.get(counter[0])
+            if callers is None:
                 continue
-            use = self._use(whose, rate, now_ms)
+            rate, use = callers.rate, callers.young.get(counter[1]) or callers.meet(counter, now_ms)
             after = paid_at(rate, use.paid_at, now_ms)
             wait = wait_ms(rate, after, now_ms)
             if wait > 0:
-                self._tell(whose.limit)
-                raise _refusal(whose.limit, rate, wait)
+                self._tell(counter[0])
+                raise _refusal(counter[0], rate, wait)
             taken.append((use, after))
         for use, after in taken:
             use.paid_at = after
             use.calls += 1
             if use.calls - use.told >= use.tell_after:
-                self.due[use.whose] = use
+                self.due[use.counter] = use
 
     def charge(self, use: Use, calls: int, since_ms: float) -> None:
         """Others have allowed `calls` of the same caller since then; they count here too, for a minute at most."""
         owed = paid_at(use.rate, use.paid_at, since_ms, calls)
         use.paid_at = min(owed, self.now_ms() + _OWED_MAX_MS)
-
-    def _use(self, whose: Whose, rate: Rate, now_ms: float) -> Use:
-        use = self._young.get(whose)
-        if use is None:
-            if now_ms - self._turned_ms > _GENERATION_MS or len(self._young) >= _KNOWN_MAX:
-                self._old, self._young, self._turned_ms = self._young, {}, now_ms
-            use = self._young[whose] = self._old.get(whose) or Use(whose, rate)
-        return use
 
 
 def _refusal(limit: Limit, rate: Rate, wait: float) -> RateLimited:

@@ -106,5 +106,5 @@ class SharedLimits:
             await self._context.store.write(lambda tx: limit_uses.forget(tx, silent))
 
     def _digest(self, use: Use) -> str:
-        limit, who = use.whose
+        limit, who = use.counter
         return self._context.vault.tombstone(b"limit" + limit.name.encode() + b"\0" + who)[:16].hex()

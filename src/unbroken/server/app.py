@@ -50,6 +50,7 @@ class Exchange:
         status: of the reply; 0 while nothing was sent.
         code: of the refusal, if it was one.
         headers: that go with the reply, whatever it is.
+        address: what it is counted by (`counting.py`).
     """
 
     request_id: str
@@ -57,6 +58,7 @@ class Exchange:
     status: int = 0
     code: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    address: bytes | None = None
 
 
 class Application:
@@ -122,42 +124,31 @@ class Application:
             _refuse_repeated(pairs)
         if b"lab-time" in headers or self._lab_clock is not None:
             self._move_clock(headers.get(b"lab-time"))
-        address = self._counting.address_of(scope) if self._counting is not None else None
+        if self._counting is not None:
+            exchange.address = self._counting.address_of(scope)
         if scope["path"] == ingest.PATH and scope["method"] == "POST" and self._takes_uploads:
-            await self._upload(scope, headers, receive, send, exchange, address)
+            await self._upload(scope, headers, receive, send, exchange)
         else:
-            await self._call(scope, headers, receive, send, exchange, address)
+            await self._call(scope, headers, receive, send, exchange)
 
     async def _upload(
-        self,
-        scope: Scope,
-        headers: Mapping[bytes, bytes],
-        receive: Receive,
-        send: Send,
-        exchange: Exchange,
-        address: bytes | None,
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
     ) -> None:
         exchange.route = ingest.ROUTE
         if scope["query_string"]:
-            await self._refuse_tokens(scope["query_string"], address)
+            await self._refuse_tokens(scope["query_string"], exchange)
         body, sent_bytes = await ingest.upload(
-            self._context, scope["query_string"], headers, receive, address=address, counting=self._counting
+            self._context, scope["query_string"], headers, receive, address=exchange.address, counting=self._counting
         )
         self._metrics.upload(sent_bytes)
         exchange.status = 202
         await send_usual(scope, send, 202, body, exchange.request_id)
 
     async def _call(
-        self,
-        scope: Scope,
-        headers: Mapping[bytes, bytes],
-        receive: Receive,
-        send: Send,
-        exchange: Exchange,
-        address: bytes | None,
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, exchange: Exchange
     ) -> None:
         raw_path = scope.get("raw_path") or scope["path"].encode()
-        await self._refuse_tokens(raw_path + b"?" + scope["query_string"], address)
+        await self._refuse_tokens(raw_path + b"?" + scope["query_string"], exchange)
         match = self._router.match(scope["method"], raw_path)
         exchange.route = match.route
         reply = await self._dispatch(
@@ -167,7 +158,7 @@ class Application:
             headers,
             receive=receive,
             request_id=exchange.request_id,
-            address=address,
+            address=exchange.address,
             told=exchange.headers,
         )
         exchange.status = reply.status
@@ -178,7 +169,7 @@ class Application:
         else:
             await _send(send, receive, reply, exchange.request_id, match.route.reply_type.encode())
 
-    async def _refuse_tokens(self, target: bytes, address: bytes | None) -> None:
+    async def _refuse_tokens(self, target: bytes, exchange: Exchange) -> None:
         """Refuse a credential in the URL; one of ours is void from now on, where that is possible (`flow/leaks.py`)."""
         if b"unb_" not in target and b"%" not in target:
             return
@@ -186,7 +177,7 @@ class Application:
         if not found:
             return
         if self._counting is not None:
-            self._counting.refused(address)
+            self._counting.refused(exchange.address)
         leaked = await leaks.report(self._context, found)
         self._metrics.alarm(LEAKED, len(leaked))
         for one in leaked:

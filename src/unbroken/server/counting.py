@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.rate import Limit, Rate
 from unbroken.flow.authenticate import AppCaller, InstallCaller, KeyCaller
-from unbroken.flow.limits import Limits, Whose
+from unbroken.flow.limits import Limits
 from unbroken.server.addresses import Addresses, networks
 from unbroken.server.route import Credential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
+    from unbroken.flow.limits import Counter
     from unbroken.server.reply import Scope
     from unbroken.server.route import Caller, Route
     from unbroken.server.settings import Settings
@@ -70,24 +71,20 @@ class Counting:
             RateLimited.
         """
         if address is not None:
-            self._limits.take((Whose(Limit.ADDRESS, address),))
+            self._limits.take(((Limit.ADDRESS, address),))
 
 
-def _counters(address: bytes, caller: Caller, route: Route) -> Iterator[Whose]:
+def _counters(address: bytes, caller: Caller, route: Route) -> Sequence[Counter]:
     match caller:
-        case InstallCaller():
-            yield Whose(Limit.INSTALL, caller.install_id)
-            yield Whose(Limit.APP, caller.app_id)
-            yield Whose(Limit.ADDRESS, caller.app_id + address)
-        case KeyCaller():
-            yield Whose(Limit.KEY, caller.key_id)
-            yield Whose(Limit.APP, caller.app.app_id)
-        case AppCaller():
-            yield Whose(Limit.ADDRESS_REGISTRATIONS, caller.app.app_id + address)
-            yield Whose(Limit.APP_REGISTRATIONS, caller.app.app_id)
-            yield Whose(Limit.APP, caller.app.app_id)
-            yield Whose(Limit.ADDRESS, caller.app.app_id + address)
+        case InstallCaller(app_id, install_id):
+            return ((Limit.INSTALL, install_id), (Limit.APP, app_id), (Limit.ADDRESS, app_id + address))
+        case KeyCaller(app, key_id):
+            return ((Limit.KEY, key_id), (Limit.APP, app.app_id))
+        case AppCaller(app):
+            there = app.app_id + address
+            registrations = ((Limit.ADDRESS_REGISTRATIONS, there), (Limit.APP_REGISTRATIONS, app.app_id))
+            return (*registrations, (Limit.APP, app.app_id), (Limit.ADDRESS, there))
+        case _ if route.credential is Credential.APP_SECRET_OR_CODE:
+            return ((Limit.ADDRESS_REGISTRATIONS, address), (Limit.ADDRESS, address))
         case _:  # an install credential says whose it is, but anybody can write one: until it is looked up, nobody's
-            if route.credential is Credential.APP_SECRET_OR_CODE:
-                yield Whose(Limit.ADDRESS_REGISTRATIONS, address)
-            yield Whose(Limit.ADDRESS, address)
+            return ((Limit.ADDRESS, address),)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
 
-from unbroken.server.addresses import networks
+from unbroken.server.addresses import networks, read
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ class Settings:
     @property
     def is_public(self) -> bool:
         """Whether others than this machine can connect."""
-        return self.host not in LOOPBACK
+        address = read(self.host)
+        return self.host not in LOOPBACK if address is None else not address.is_loopback
 
 
 class Row(NamedTuple):

@@ -80,7 +80,7 @@ class PlatformProcess(Member):
         """
         if self._process is not None:
             raise ProcessFailed("The platform runs already.")
-        self.data.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for attempt in range(1, _PORT_TRIES + 1):
             self._port = self._port or free_port()
             self._process = self._spawn(self._port)

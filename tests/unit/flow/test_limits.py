@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from unbroken.domain.errors import RateLimited
 from unbroken.domain.rate import Limit, Rate
-from unbroken.flow.limits import Limits, Whose
+from unbroken.flow.limits import Limits
 from unbroken.flow.shared_limits import MEET_EVERY_S, SharedLimits
 from unbroken.store import limit_uses
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from unbroken.testing.in_process import InProcess
 
 RATE = Rate(per_minute=600)
-APP, OTHER = Whose(Limit.APP, b"a" * 12), Whose(Limit.APP, b"b" * 12)
+APP, OTHER = (Limit.APP, b"a" * 12), (Limit.APP, b"b" * 12)
 MINUTES = 3
 
 
@@ -55,7 +56,7 @@ def test_an_app_at_ten_times_its_quota_touches_no_other():
 
 def test_a_call_that_one_limit_refuses_costs_the_others_nothing():
     limited = limits(Seconds())
-    flooding, calm = Whose(Limit.INSTALL, b"f"), Whose(Limit.INSTALL, b"c")
+    flooding, calm = (Limit.INSTALL, b"f"), (Limit.INSTALL, b"c")
     assert sum(passes(limited, flooding, APP) for _ in range(10_000)) == 10
     assert sum(passes(limited, calm, APP) for _ in range(10)) == 10
     assert sum(passes(limited, APP) for _ in range(10_000)) == RATE.burst - 20
@@ -65,14 +66,14 @@ def test_a_refusal_says_which_limit_and_when_to_come_back():
     told = []
     limited = limits(Seconds(), tell=told.append)
     for _ in range(10):
-        limited.take([Whose(Limit.INSTALL, b"i")])
+        limited.take([(Limit.INSTALL, b"i")])
     with pytest.raises(RateLimited, match="This install calls too often: 60 a minute are allowed") as refused:
-        limited.take([Whose(Limit.INSTALL, b"i")])
+        limited.take([(Limit.INSTALL, b"i")])
     assert (refused.value.retry_after_s, told) == (1, [Limit.INSTALL])
 
 
 def test_what_has_no_limit_is_not_counted():
-    assert all(passes(limits(Seconds()), Whose(Limit.KEY, b"k")) for _ in range(1_000))
+    assert all(passes(limits(Seconds()), (Limit.KEY, b"k")) for _ in range(1_000))
 
 
 def test_who_was_quiet_for_long_is_forgotten_and_who_calls_is_not():
@@ -80,9 +81,10 @@ def test_who_was_quiet_for_long_is_forgotten_and_who_calls_is_not():
     limited = limits(seconds)
     for second in range(600):
         seconds.now = 1_000 + second
-        limited.take([APP, Whose(Limit.INSTALL, second.to_bytes(2, "big"))])
-    assert len(limited._young) + len(limited._old) < 300
-    assert limited._young[APP].calls == 600
+        limited.take([APP, (Limit.INSTALL, second.to_bytes(2, "big"))])
+    installs, apps = limited._callers[Limit.INSTALL], limited._callers[Limit.APP]
+    assert len(installs.young) + len(installs.old) < 300
+    assert apps.young[APP[1]].calls == 600
 
 
 class Processes:
@@ -95,7 +97,7 @@ class Processes:
             SharedLimits(platform.context, each, f"process {number}") for number, each in enumerate(self.limits)
         ]
 
-    async def flood(self, seconds: float, *, per_s: int, whose: Whose = APP) -> int:
+    async def flood(self, seconds: float, *, per_s: int, whose: tuple[Limit, bytes] = APP) -> int:
         """Ask one process after the other; how many calls were let through."""
         through, turns = 0, itertools.cycle(self.limits)
         meet_at = self.seconds.now + MEET_EVERY_S
@@ -123,7 +125,7 @@ async def test_several_processes_allow_together_what_one_may(platform, count):
 async def test_they_write_nothing_for_callers_that_are_far_from_their_limits(platform):
     processes = Processes(platform, 2)
     for number in range(500):
-        assert await processes.flood(0.02, per_s=50, whose=Whose(Limit.APP, b"%d" % number)) == 1
+        assert await processes.flood(0.02, per_s=50, whose=(Limit.APP, b"%d" % number)) == 1
     await processes.flood(MEET_EVERY_S * 2, per_s=1)
     assert await said(platform) == []
 
@@ -137,6 +139,17 @@ async def test_what_they_write_is_a_keyed_hash_and_goes_with_them(platform):
     assert all(b"a" * 12 not in row.counts and (b"a" * 12).hex().encode() not in row.counts for row in rows)
     await asyncio.gather(*(shared.leave() for shared in processes.shared))
     assert await said(platform) == []
+
+
+@pytest.mark.anyio
+async def test_they_tell_of_so_many_callers_and_no_more(platform):
+    processes = Processes(platform, 1)
+    for number in range(1_200):
+        whose = (Limit.INSTALL, b"%d" % number)
+        processes.limits[0].take([whose, whose])
+    await processes.shared[0].meet()
+    (row,) = await said(platform)
+    assert len(json.loads(row.counts)) == 1_000
 
 
 @pytest.mark.anyio

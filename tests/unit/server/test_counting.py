@@ -155,8 +155,8 @@ def test_callers_on_this_machine_have_no_limit(world):
 
 
 def test_limits_that_are_on_are_those_of_the_settings():
-    rates = limits_of(Settings(limit_key=0, limit_app=7), lambda _: None)._rates
-    assert rates == {
+    limits = limits_of(Settings(limit_key=0, limit_app=7), lambda _: None)
+    assert {limit: callers.rate for limit, callers in limits._callers.items()} == {
         Limit.APP: Rate(7), Limit.INSTALL: Rate(600), Limit.ADDRESS: Rate(6_000),
         Limit.APP_REGISTRATIONS: Rate(1_200), Limit.ADDRESS_REGISTRATIONS: Rate(60),
     }  # fmt: skip

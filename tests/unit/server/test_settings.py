@@ -36,6 +36,19 @@ def test_a_value_that_cannot_work_is_refused(name, value):
         settings.load({f"UNBROKEN_{name}": value})
 
 
-@pytest.mark.parametrize(("host", "is_public"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True), ("", True)])
+@pytest.mark.parametrize(
+    ("host", "is_public"),
+    [
+        ("127.0.0.1", False),
+        ("::1", False),
+        ("0.0.0.0", True),
+        ("", True),
+        ("::", True),
+        ("127.0.0.2", False),
+        ("localhost", False),
+        ("192.0.2.1", True),
+        ("link.example.com", True),
+    ],
+)
 def test_loopback_is_not_public(host, is_public):
     assert Settings(host=host).is_public is is_public

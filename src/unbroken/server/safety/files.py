@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from stat import S_IWGRP, S_IWOTH
+from stat import S_IWOTH
 from typing import TYPE_CHECKING, Final
 
 from unbroken.server import data_directory, keys
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from unbroken.server.settings import Settings
 
 _MADE: Final = "not there yet. The first `unbroken serve` makes it."
-_OTHERS_WRITE: Final = S_IWGRP | S_IWOTH
 
 
 def examine(settings: Settings, *, is_lab: bool) -> Iterator[Finding]:
@@ -39,7 +38,7 @@ def directory(data: Path) -> Finding:
             f"{data} belongs to another account ({found.st_uid}), which could put other keys there: run this"
             " as that one, or chown it.",
         )
-    if found.st_mode & _OTHERS_WRITE:
+    if found.st_mode & S_IWOTH:
         return problem(check, f"Others can write to {data}, and put their own keys there. Run: chmod 700 {data}")
     if found.st_mode & 0o077:
         return warning(
