@@ -164,6 +164,7 @@ def _code(row: dict[str, Any]) -> list[Wrong]:
         *_when("external_id", "an external id", _is_external_id(row["external_id"])),
         *_when("expires_at", "an instant", _is_instant(row["expires_at"])),
         *_when("actor", "who minted it", isinstance(row["actor"], str) and bool(row["actor"])),
+        *_when("is_reused", "0 or 1", row["is_reused"] in {0, 1}),
     ]
 
 
@@ -213,7 +214,10 @@ _CHECKS: Final[dict[str, Callable[[dict[str, Any]], list[Wrong]]]] = {
         *_when("body", "what was refused", _reads(row["body"], wire.RefusedLink)),
     ],
     "installs": _install,
-    "spent_credentials": lambda row: _when("digest", "32 bytes", _is_digest(row["digest"])),
+    "spent_credentials": lambda row: [
+        *_when("digest", "32 bytes", _is_digest(row["digest"])),
+        *_when("is_reused", "0 or 1", row["is_reused"] in {0, 1}),
+    ],
     "registrations": lambda row: _when("key_digest", "32 bytes", _is_digest(row["key_digest"])),
     "auth_codes": _code,
     "idempotency": _answer,

@@ -66,12 +66,12 @@ TABLES: Final = (
         ),
     ),
     Table("changes", ("seq",), ("standing", "at"), (Reference("install_id", _INSTALL, "t.standing = 'erased'"),)),
-    Table("spent_credentials", ("digest",), ("spent_key",), (Reference("install_id", _INSTALL),)),
+    Table("spent_credentials", ("digest",), ("spent_key", "is_reused"), (Reference("install_id", _INSTALL),)),
     Table("registrations", ("app_id", "key_digest"), (), (_APP, Reference("install_id", _INSTALL))),
     Table(
         "auth_codes",
         ("digest",),
-        ("external_id", "expires_at", "minted_for", "actor"),
+        ("external_id", "expires_at", "minted_for", "actor", "is_reused"),
         (_APP, Reference("redeemed_by", _INSTALL)),
     ),
     Table(
