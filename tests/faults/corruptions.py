@@ -99,6 +99,8 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "expires_at": Column(lambda at: at + 365 * DAY),
         "revoked_at": Column(constant(1)),
         "last_used_at": Column(constant(-1)),
+        "rotated_at": Column(constant(-1)),
+        "successor": Column(another_id),
     },
     "facts": {
         "position": Column(lambda position: position + 1000, "kind = 'registered' AND NOT is_hidden"),
@@ -173,7 +175,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "standing": Column(another_of("deleted", "standby"), f"{LAST_CHANGE} AND install_id IS NOT NULL"),
         "at": Column(constant(-1)),
     },
-    "spent_credentials": {"digest": Column(cut), "install_id": Column(other)},
+    "spent_credentials": {"digest": Column(cut), "install_id": Column(other), "is_reused": Column(constant(2))},
     "registrations": {"app_id": Column(other), "key_digest": Column(cut), "install_id": Column(other)},
     "used_proofs": {
         "app_id": Column(other),
@@ -188,6 +190,12 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "expires_at": Column(constant(-1)),
         "redeemed_by": Column(another_id),
         "actor": Column(constant("")),
+        "is_reused": Column(constant(2)),
+    },
+    "audit": {
+        "position": Column(lambda position: position + 1000),
+        "content": Column(other),
+        "hash": Column(other),
     },
     "idempotency": {
         "caller": Column(other),
@@ -270,13 +278,14 @@ BY_FORM = {
         "used_proofs.digest"),
     "when something happened that only this row tells": (
         "apps.created_at", "api_keys.created_at", "api_keys.expires_at", "api_keys.revoked_at",
-        "api_keys.last_used_at", "changes.at", "auth_codes.expires_at", "idempotency.at", "payloads.received_at",
-        "installs.kept_from", "refused_links.at", "used_proofs.used_at"),
+        "api_keys.last_used_at", "api_keys.rotated_at", "changes.at", "auth_codes.expires_at", "idempotency.at",
+        "payloads.received_at", "installs.kept_from", "refused_links.at", "used_proofs.used_at"),
     "what a device or a customer said, and only this row tells": (
         "installs.device", "users.metadata", "auth_codes.sealed_id", "payloads.body", "log_records.body",
         "installs.credential_key"),
     "what was answered or seen then": (
         "undo_answers.body", "traces.body", "refused_links.body", "idempotency.status", "idempotency.reply"),
+    "whether somebody has shown it again": ("auth_codes.is_reused", "spent_credentials.is_reused"),
     "history: how often it was told anew": ("events.revision",),
     "where it stands only; that nothing lies before it is noticed": ("log_head.position", "log_partitions.epoch"),
 }  # fmt: skip
@@ -317,6 +326,7 @@ DELETED: dict[str, Column] = {
     "chunks": Column(other, mends=True),
     "tombstones": Column(other, "kind = 'user'"),
     "receipts": Column(other),
+    "audit": Column(other, "position < 9"),
     "log_head": Column(other),
     "log_partitions": Column(other),
 }

@@ -58,6 +58,7 @@ BROKEN = {
     Rule.UPLOAD_READS: "UPDATE payloads SET first_t = first_t + 1",
     Rule.LOG_IS_WHOLE: "UPDATE log_partitions SET position = position + 1000",
     Rule.RECEIPT_IS_GENUINE: 'UPDATE receipts SET body = replace(body, \'"erased_at":"2\', \'"erased_at":"3\')',
+    Rule.AUDIT_IS_WHOLE: "DELETE FROM audit WHERE position = 2",
     Rule.ROW_READS: "UPDATE users SET metadata = '{'",
     Rule.NAMED_IS_THERE: "DELETE FROM users WHERE redirect IS NOT NULL",
 }

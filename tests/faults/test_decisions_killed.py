@@ -23,7 +23,7 @@ from tests.faults.place import SQLITE, Place
 
 from unbroken import wire
 from unbroken.domain.app import Scope
-from unbroken.flow import administer
+from unbroken.flow import administer, audit, audit_log
 from unbroken.flow.process import Worker
 from unbroken.randomness import SystemRandomness
 from unbroken.server import table
@@ -158,10 +158,19 @@ async def outcome(place: Place, built: Built) -> tuple[dict, dict, bytes]:
     context = await open_context(place, Fixed())
     try:
         before = await told(context, built)
+        await check_audit(context)
         answer = await doing(*built.words)(context, await operator(context))
         return before, await told(context, built), wire.encode(answer)
     finally:
         await context.store.close()
+
+
+async def check_audit(context) -> None:
+    """Every fact has its entry in the audit log, no entry tells of a fact that is not there, and the chain is whole."""
+    assert (await audit_log.verify(context)).bad is None
+    facts = await context.store.read(lambda tx: tx.all("SELECT fact_id FROM facts"))
+    entries = await audit_log.newest(context, lambda one: "fact" in one, 1_000_000)
+    assert sorted(one["fact"] for one in entries) == sorted(audit.name_of(context, row[0]) for row in facts)
 
 
 def killed_in_commit(finished: Place, built: Built) -> list[Place]:

@@ -9,16 +9,15 @@ What the log proves and what it does not: docs/explanation/audit.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping  # noqa: TC003 - a NamedTuple's
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId  # noqa: TC001 - a NamedTuple's
 
-    from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
+if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
     from unbroken.store.ledger import Entry
@@ -51,8 +50,7 @@ class What(StrEnum):
     DEAD_LETTER_DROPPED = "dead letter dropped"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One change.
 
     Args:
@@ -120,10 +118,14 @@ def _members(context: Context, event: Event) -> dict[str, Any]:
         members["app"] = event.app_id.hex()
         if event.external_id is not None:
             members["external_id"] = name_of_account(context, event.app_id, event.external_id)
-    named = (("install", event.install_id), ("user", event.user_id), ("fact", event.fact_id), ("of", event.subject))
-    for member, id_ in named:
-        if id_ is not None:
-            members[member] = name_of(context, id_)
+    if event.install_id is not None:
+        members["install"] = name_of(context, event.install_id)
+    if event.user_id is not None:
+        members["user"] = name_of(context, event.user_id)
+    if event.fact_id is not None:
+        members["fact"] = name_of(context, event.fact_id)
+    if event.subject is not None:
+        members["of"] = name_of(context, event.subject)
     if event.reason is not None:
         members["reason"] = name_of(context, event.reason.encode())
     return members

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from unbroken.flow.context import Context
+    from unbroken.flow.pace import Pace
 
 _AT_ONCE: Final = 1_000
 _OF: Final = "unbroken audit log"
@@ -72,8 +73,8 @@ class Verified:
 # Is it whole?
 
 
-async def verify(context: Context, published: Sequence[Published] = ()) -> Verified:
-    """Look at every entry in order, up to the first that is bad."""
+async def verify(context: Context, published: Sequence[Published] = (), *, pace: Pace | None = None) -> Verified:
+    """Look at every entry in order, up to the first that is bad; with rests where a pace is given."""
     walk = _Walk(context, published)
     while walk.told.bad is None:
         page = await context.store.read_long(lambda tx: audit.entries_after(tx, walk.head.position, _AT_ONCE))
@@ -82,6 +83,8 @@ async def verify(context: Context, published: Sequence[Published] = ()) -> Verif
                 break
         if len(page) < _AT_ONCE:
             break
+        if pace is not None:
+            await pace.rest()
     return walk.end()
 
 

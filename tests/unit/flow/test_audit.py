@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -266,3 +267,23 @@ def test_the_operator_is_named_by_the_account_that_ran_the_command(tmp_path):
         return [one["actor"] for one in await audit_log.newest(platform.context, lambda _: True, 2)]
 
     assert in_platform(tmp_path, story) == ["operator", "operator:deploy"]
+
+
+# What it costs
+
+
+def test_the_entries_of_a_group_cost_it_one_statement(tmp_path, engine):
+    async def story(platform):
+        if engine == "sqlite":
+            return
+        phones = [await platform.register() for _ in range(16)]
+        asked: list[str] = []
+        store: Any = platform.context.store
+        store._writer._connection.add_query_logger(lambda record: asked.append(record.query))
+        await asyncio.gather(*(platform.link(phone, f"account-{place}") for place, phone in enumerate(phones)))
+        groups = sum(query == "COMMIT" for query in asked)
+        assert groups < 16
+        assert sum("audit" in query for query in asked) == groups
+        assert len(await entries(platform)) >= 32
+
+    in_platform(tmp_path, story)

@@ -9,6 +9,7 @@ from unbroken.domain.app import Policy
 from unbroken.domain.ids import AppId, UserId
 from unbroken.domain.install import State
 from unbroken.domain.standing import Standing
+from unbroken.flow import audit_log
 from unbroken.flow.verify.erased import Erased, is_given_out, is_stray
 from unbroken.flow.verify.finding import Finding, Mend, Rule, key_of, shown
 from unbroken.flow.verify.rows import policy_in, wrong_with
@@ -40,7 +41,16 @@ async def check(context: Context, report: Report, pace: Pace) -> None:
                 break
             after = rows[-1].key
     report.findings += await context.store.read_long(_changes)
+    report.findings += await _audit(context, report, pace)
     await _check_log(context, report, pace)
+
+
+async def _audit(context: Context, report: Report, pace: Pace) -> list[Finding]:
+    told = await audit_log.verify(context, pace=pace)
+    report.checked["audit entries"] += told.entries
+    if told.bad is None:
+        return []
+    return [Finding(Rule.AUDIT_IS_WHOLE, "audit", key_of(told.bad.position), told.bad.why, "the entry as written")]
 
 
 async def _check_log(context: Context, report: Report, pace: Pace) -> None:

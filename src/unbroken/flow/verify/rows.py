@@ -168,6 +168,7 @@ def _code(row: dict[str, Any]) -> list[Wrong]:
         *_when("sealed_id", _SEALED, _is_external_id(row["external_id"])),
         *_when("expires_at", "an instant", _is_instant(row["expires_at"])),
         *_when("actor", "who minted it", isinstance(row["actor"], str) and bool(row["actor"])),
+        *_when("is_reused", "0 or 1", row["is_reused"] in {0, 1}),
     ]
 
 
@@ -222,6 +223,7 @@ _CHECKS: Final[dict[str, Callable[[dict[str, Any]], list[Wrong]]]] = {
     "spent_credentials": lambda row: [
         *_when("digest", "32 bytes", _is_digest(row["digest"])),
         *_when("spent_key", _SEALED_KEY, not isinstance(row["spent_key"], Damaged)),
+        *_when("is_reused", "0 or 1", row["is_reused"] in {0, 1}),
     ],
     "registrations": lambda row: _when("key_digest", "32 bytes", _is_digest(row["key_digest"])),
     "used_proofs": lambda row: [

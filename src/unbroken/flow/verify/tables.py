@@ -66,13 +66,13 @@ TABLES: Final = (
         ),
     ),
     Table("changes", ("seq",), ("standing", "at"), (Reference("install_id", _INSTALL, "t.standing = 'erased'"),)),
-    Table("spent_credentials", ("digest",), ("spent_key",), (Reference("install_id", _INSTALL),)),
+    Table("spent_credentials", ("digest",), ("spent_key", "is_reused"), (Reference("install_id", _INSTALL),)),
     Table("registrations", ("app_id", "key_digest"), (), (_APP, Reference("install_id", _INSTALL))),
     Table("used_proofs", ("app_id", "digest"), ("used_at",), (_APP, Reference("install_id", _INSTALL))),
     Table(
         "auth_codes",
         ("digest",),
-        ("sealed_id", "expires_at", "minted_for", "actor"),
+        ("sealed_id", "expires_at", "minted_for", "actor", "is_reused"),
         (_APP, Reference("redeemed_by", _INSTALL)),
     ),
     Table(
