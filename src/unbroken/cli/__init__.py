@@ -7,6 +7,7 @@ import typer
 from unbroken.cli import (
     apps,
     archives,
+    attack,
     cluster_demo,
     dead_letters,
     demo,
@@ -52,6 +53,7 @@ program.command("move")(move.move)
 program.command("purge")(purge.purge)
 program.command("retention")(retention.retention)
 program.command("verify")(verify.verify)
+program.add_typer(attack.program, name="attack")
 
 
 def main() -> None:

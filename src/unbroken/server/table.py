@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unbroken.server import (
+    consent_api,
     device_api,
     erase_api,
     explain_api,
@@ -35,6 +36,7 @@ def api() -> list[Route]:
         *powers_api.ROUTES,
         *erase_api.PARTS,
         *export_api.ROUTES,
+        *consent_api.ROUTES,
     ]
 
 
