@@ -29,7 +29,7 @@ class Wanted:
     """What is to be tried.
 
     Args:
-        only: names of chapters; all where empty.
+        only: names of chapters, or how the ids of attacks begin (`mirror/get-v2`); all where empty.
         patience_s: how long a slow attack waits until the platform is to have hung up.
         pairs: how many pairs of requests are timed for each call.
     """
@@ -56,7 +56,7 @@ async def run_suite(
         world = await _world(caller, wanted, warrant, clock, randomness)
         told: list[Told] = []
         for chapter in chapters:
-            told.append(await _chapter(chapter, world))
+            told.append(await _chapter(chapter, world, wanted.only))
             tell(told[-1])
     finally:
         await caller.close()
@@ -64,16 +64,16 @@ async def run_suite(
 
 
 def chosen(only: Sequence[str]) -> list[Chapter]:
-    """The chapters of these names, in the suite's order.
+    """The chapters that these name, or name a part of, in the suite's order.
 
     Raises:
         ValueError: there is none of a name.
     """
     names = [chapter.name for chapter in CHAPTERS]
-    for name in only:
-        if name not in names:
-            raise ValueError(f"There is no chapter {name}; there are {', '.join(names)}.")
-    return [chapter for chapter in CHAPTERS if not only or chapter.name in only]
+    wanted = {name.partition("/")[0] for name in only}
+    for name in sorted(wanted.difference(names)):
+        raise ValueError(f"There is no chapter {name}; there are {', '.join(names)}.")
+    return [chapter for chapter in CHAPTERS if not only or chapter.name in wanted]
 
 
 async def _world(caller: Caller, wanted: Wanted, warrant: Warrant, clock: Clock, randomness: Randomness) -> World:
@@ -93,11 +93,11 @@ async def _world(caller: Caller, wanted: Wanted, warrant: Warrant, clock: Clock,
     )  # fmt: skip
 
 
-async def _chapter(chapter: Chapter, world: World) -> Told:
+async def _chapter(chapter: Chapter, world: World, only: Sequence[str] = ()) -> Told:
     started_s = perf_counter()
     outcomes: list[Outcome] = []
     try:
-        attacks = [attack async for attack in chapter.attacks(world)]
+        attacks = await _attacks(chapter, world, only)
         if chapter.at_once:
             outcomes += await asyncio.gather(*(_try(chapter, attack) for attack in attacks))
         else:
@@ -105,6 +105,14 @@ async def _chapter(chapter: Chapter, world: World) -> Told:
     except (Unjudged, NoReply) as error:
         outcomes.append(_unprepared(chapter, error))
     return Told(chapter.name, chapter.title, tuple(outcomes), perf_counter() - started_s)
+
+
+async def _attacks(chapter: Chapter, world: World, only: Sequence[str]) -> list[Attack]:
+    beginnings = tuple(only) or ("",)
+    found = [attack async for attack in chapter.attacks(world) if attack.id.startswith(beginnings)]
+    if not found:
+        raise Unjudged(f"No attack of this chapter begins like that: {', '.join(only)}.")
+    return found
 
 
 async def _try(chapter: Chapter, attack: Attack) -> Outcome:

@@ -83,7 +83,8 @@ def run(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where the platform listens.")],
     *,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="CHAPTER", help="Only this chapter; again for more.")
+        list[str] | None,
+        typer.Option(metavar="CHAPTER", help="Only this chapter, or attacks whose ids begin so; again for more."),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Where a page with the result is written.", dir_okay=False)

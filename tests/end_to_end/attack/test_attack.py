@@ -93,16 +93,16 @@ def test_nothing_succeeds_on_postgresql(tmp_path, schemas):
 
 
 CAUGHT_BY = {
-    "tenant_filter_off_in_one_read": "mirror",
+    "tenant_filter_off_in_one_read": "mirror/get-v2-users-user_id",
     "foreign_id_answers_403": "mirror",
     "scope_check_off": "scopes",
-    "code_read_then_written": "races",
+    "code_read_then_written": "races/code",
     "ticket_unchecked": "replays",
-    "no_body_limit": "bombs",
+    "no_body_limit": "bombs/large/upload",
     "revoked_key_accepted": "credentials",
     "secret_compared_with_nothing": "credentials",
-    "decompression_unlimited": "bombs",
-    "head_deadline_off": "slow",
+    "decompression_unlimited": "bombs/anybody",
+    "head_deadline_off": "slow/half-a-head",
     "trailers_are_headers": "framing",
     "old_phone_reads_on": "scopes",
     "spent_credential_renews": "replays",

@@ -83,7 +83,20 @@ def test_to_make_the_platform_fail_is_to_win_and_to_find_it_away_is_nothing():
 def test_a_chapter_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="no chapter mirrors; there are mirror, "):
         run.chosen(["mirrors"])
-    assert [chapter.name for chapter in run.chosen(["races", "mirror"])] == ["mirror", "races"]
+    assert [chapter.name for chapter in run.chosen(["races/code", "mirror"])] == ["mirror", "races"]
+
+
+@pytest.mark.anyio
+async def test_some_attacks_of_a_chapter_can_be_tried_and_a_name_that_fits_none_is_not_passed_over():
+    async def attacks(_):
+        for attack in ATTACKS:
+            yield attack
+
+    chapter = Chapter("c", "", attacks)
+    for only, ids in {"c": 3, "c/held": 1, "c/h": 1}.items():
+        assert len((await run._chapter(chapter, None, [only])).outcomes) == ids
+    told = await run._chapter(chapter, None, ["c/other"])
+    assert [outcome.verdict for outcome in told.outcomes] == [Verdict.UNJUDGED]
 
 
 @pytest.mark.parametrize("words", [["http://127.0.0.1:1"], ["run", "http://127.0.0.1:1"], ["end"]])

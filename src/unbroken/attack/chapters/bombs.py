@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from functools import partial
+from functools import cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -106,6 +106,7 @@ def _packed(world: World) -> list[Attack]:
     ]
 
 
+@cache
 def gzip_of_zeros(mib: int) -> bytes:
     """A gzip body of so many MiB."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
