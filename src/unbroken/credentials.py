@@ -148,6 +148,10 @@ class Vault:
         """The 32 bytes that the receipts' Ed25519 key is made of."""
         return self.receipt_key or _hmac(self.signing_key, b"receipts")
 
+    def derived(self, purpose: bytes, content: bytes) -> bytes:
+        """A key or a mark (32 bytes) that no other purpose and no other content has."""
+        return _hmac(self.signing_key, b"derived\0" + purpose + b"\0" + content)
+
     def sign(self, kind: Kind, signed: Signed) -> str:
         """A user token or a link ticket."""
         content = _SIGNED.pack(signed.app_id, signed.install_id, signed.expires_at, _STANDINGS.index(signed.standing))
@@ -202,7 +206,7 @@ def _encode(content: bytes) -> str:
 
 def _decode(text: str) -> bytes | None:
     """The bytes of base64url; None for any text that `_encode` would not have written."""
-    if not text.isascii() or "+" in text or "/" in text or len(text) % 4:
+    if not text.isascii() or "+" in text or "/" in text or "=" in text or len(text) % 4:
         return None
     try:
         return binascii.a2b_base64(text.replace("-", "+").replace("_", "/"), strict_mode=True)

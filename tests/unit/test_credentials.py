@@ -53,6 +53,17 @@ def test_every_flipped_bit_is_noticed():
                 assert VAULT.open(Kind.USER_TOKEN, token[:at] + other + token[at + 1 :]) is None
 
 
+@pytest.mark.parametrize("more", ["=", "==", "====", "A", "AAAA", "\n", " "])
+def test_a_signed_credential_has_one_spelling(more):
+    assert VAULT.open(Kind.USER_TOKEN, VAULT.sign(Kind.USER_TOKEN, SIGNED) + more) is None
+
+
+def test_a_key_of_one_purpose_is_none_of_another():
+    derived = {VAULT.derived(purpose, content) for purpose in (b"a", b"ab") for content in (b"", b"b", b"\0b")}
+    assert len(derived) == 6
+    assert VAULT.derived(b"a", b"b") != Vault(pepper=b"p" * 32, signing_key=b"t" * 32).derived(b"a", b"b")
+
+
 def test_another_platform_does_not_believe_it():
     other = Vault(pepper=b"p" * 32, signing_key=b"t" * 32)
     assert other.open(Kind.USER_TOKEN, VAULT.sign(Kind.USER_TOKEN, SIGNED)) is None

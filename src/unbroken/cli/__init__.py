@@ -7,6 +7,7 @@ import typer
 from unbroken.cli import (
     apps,
     archives,
+    attack,
     audit,
     cluster_demo,
     dead_letters,
@@ -58,6 +59,7 @@ program.command("retention")(retention.retention)
 program.add_typer(rotate.program, name="rotate")
 program.command("verify")(verify.verify)
 program.add_typer(audit.program, name="audit")
+program.add_typer(attack.program, name="attack")
 
 
 def main() -> None:

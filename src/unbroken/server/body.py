@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _WINDOW_MAX_BYTES: Final = 8 << 20  # RFC 9659: what a receiver of Content-Encoding zstd must be able to hold
 _UNZSTD: Final = zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX_BYTES)  # used on the loop's thread only
+_RLE_BLOCK: Final = 1
+_CHECKSUM_BYTES: Final = 4
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _TOO_LARGE: Final = "The body is larger than 1 MiB."
 _TOO_LARGE_UNPACKED: Final = "The body is larger than 8 MiB when decompressed."
@@ -144,11 +146,24 @@ def _unpack_zstd(body: bytes) -> bytes:
     try:
         if zstandard.frame_content_size(body) > BODY_MAX_DECOMPRESSED_BYTES:
             raise TooLarge(_TOO_LARGE_UNPACKED)
-        return _UNZSTD.decompress(body, BODY_MAX_DECOMPRESSED_BYTES, allow_extra_data=False)
+        unpacked: bytes = _UNZSTD.decompress(body, BODY_MAX_DECOMPRESSED_BYTES, allow_extra_data=False)
     except zstandard.ZstdError as error:
         if _overflows(body):
             raise TooLarge(_TOO_LARGE_UNPACKED) from error
         raise InvalidRequest("The body is not valid zstd.") from error
+    if zstandard.frame_content_size(body) < 0 and _frame_bytes(body) != len(body):
+        raise InvalidRequest("Something follows the zstd frame of the body.")
+    return unpacked
+
+
+def _frame_bytes(body: bytes) -> int:
+    """How long a valid zstd frame is (RFC 8878, 3.1.1); behind one that tells no size the library does not look."""
+    at, is_last = zstandard.frame_header_size(body), False
+    while not is_last:
+        header = int.from_bytes(body[at : at + 3], "little")
+        is_last = bool(header & 1)
+        at += 3 + (1 if header >> 1 & 3 == _RLE_BLOCK else header >> 3)
+    return at + (_CHECKSUM_BYTES if zstandard.get_frame_parameters(body).has_checksum else 0)
 
 
 def _overflows(body: bytes) -> bool:

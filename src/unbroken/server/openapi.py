@@ -113,7 +113,7 @@ def _operation(route: Route, schemas: dict[int, Json], components: Json, *, lab:
         "tags": [_tag(route)],
         "summary": route.summary,
         "description": _description(route),
-        "security": _SECURITY[route.credential],
+        "security": _security(route),
         "parameters": _parameters(route, lab=lab),
         "responses": _responses(route, schemas, components),
     }
@@ -125,6 +125,12 @@ def _operation(route: Route, schemas: dict[int, Json], components: Json, *, lab:
     return operation
 
 
+def _security(route: Route) -> list[Json]:
+    """Who may call; of an API key the scope is named, as roles are since OpenAPI 3.1."""
+    scopes = [str(route.scope)] if route.scope else []
+    return [{kind: scopes if kind == "apiKey" else [] for kind in row} for row in _SECURITY[route.credential]]
+
+
 def _operation_id(route: Route) -> str:
     words = re.findall(r"[A-Za-z0-9]+", route.path)
     return "_".join([route.method.lower(), *words])
@@ -132,9 +138,14 @@ def _operation_id(route: Route) -> str:
 
 def _tag(route: Route) -> str:
     first = route.path.split("/")[1]
-    return {"sdk": "Device API", "lab": "Lab", "health": "Health", "metrics": "Health", "schema": "Schema"}.get(
-        first, "Backend API"
-    )
+    return {
+        "sdk": "Device API",
+        "lab": "Lab",
+        ".well-known": "Health",
+        "health": "Health",
+        "metrics": "Health",
+        "schema": "Schema",
+    }.get(first, "Backend API")
 
 
 def _description(route: Route) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unbroken.server import (
+    consent_api,
     device_api,
     erase_api,
     explain_api,
@@ -37,6 +38,7 @@ def api() -> list[Route]:
         *erase_api.PARTS,
         *export_api.ROUTES,
         *leak_api.ROUTES,
+        *consent_api.ROUTES,
     ]
 
 

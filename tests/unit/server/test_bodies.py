@@ -127,6 +127,19 @@ def test_a_body_that_is_not_of_its_encoding_is_refused(send, encoding, damage):
     assert (reply.status, reply.code) == (400, "INVALID_REQUEST")
 
 
+@pytest.mark.parametrize("more", [b"x", b"more", zstandard.compress(b'{"a":2}'), b"\x50\x2a\x4d\x18\x01\0\0\0x"])
+@pytest.mark.parametrize("checksum", [False, True])
+def test_nothing_may_follow_a_zstd_frame_that_does_not_tell_its_size(send, more, checksum):
+    packer = zstandard.ZstdCompressor(write_content_size=False, write_checksum=checksum)
+    bodies = [
+        packer.compress(body) for body in (b'{"a":1}', b'{"a":"%b"}' % (b"0" * 300_000), b'{"a":"%b"}' % (b"01" * 9))
+    ]
+    for body in bodies:
+        assert send("POST", "/echo", body, {"Content-Encoding": "zstd"}).status == 200
+        reply = send("POST", "/echo", body + more, {"Content-Encoding": "zstd"})
+        assert (reply.status, reply.code) == (400, "INVALID_REQUEST")
+
+
 @pytest.mark.parametrize(
     "kind",
     [
