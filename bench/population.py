@@ -86,6 +86,7 @@ class _FirstPerson:
     """Registers, is linked to an account and uploads; the platform must not run yet."""
 
     def __init__(self, platform: Platform, now_ms: int) -> None:
+        self._platform = platform
         self._now_ms = now_ms
         with platform.running():
             (reply,) = platform.send([*calls.registrations(platform.app_id, platform.app_secret, 1, now_ms)], 201)
@@ -112,7 +113,7 @@ class _FirstPerson:
             bytes.fromhex(self._registered.install_id): _INSTALL,
             bytes.fromhex(self._registered.user_id): _USER,
             bytes.fromhex(self._link_id): rows.id_of("link"),
-            _ACCOUNT: rows.numbered("stored-"),
+            self._platform.sealed(_ACCOUNT): rows.sealed("account"),
         }
 
     def _made(self, values: Sequence[Any]) -> dict[int, rows.Made]:

@@ -6,6 +6,7 @@ made in two ways, which agree: by Python for SQLite, and by an expression of `n`
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import sqlite3
 from contextlib import closing
@@ -56,9 +57,12 @@ def text(kind: str, length: int) -> Made:
     )
 
 
-def numbered(prefix: str) -> Made:
-    """A name with a number."""
-    return Made(lambda number: f"{prefix}{number}", f"'{prefix}' || n")
+def sealed(kind: str) -> Made:
+    """What looks like a sealed external id, and cannot be opened."""
+    return Made(
+        lambda number: f"s1.{base64.urlsafe_b64encode(_sha256(kind, number)).decode()}",
+        f"'s1.' || translate(encode({_sql_sha256(kind)}, 'base64'), '+/', '-_')",
+    )
 
 
 def always(value: Any) -> Made:
