@@ -1,4 +1,4 @@
-"""Leaks: a credential that stands where others read it, such as a URL, is known to who knows whom.
+"""Leaks: of a credential that stands where others read it, such as a URL, nobody can say who has it.
 
 An API key that is found there is revoked: its holder creates another, and whoever read it has nothing. Of the others
 none can do more than act as one install, and they end by themselves.
