@@ -17,7 +17,9 @@ from unbroken.domain.rate import MINUTE_MS, Limit, Rate, paid_at, wait_ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_KNOWN_MAX: Final = 100_000
+_KNOWN_MAX: Final = 50_000
+"""Of one limit, in each of two generations: some 15 MB. Who calls on and on is never among those forgotten early."""
+
 _GENERATION_MS: Final = 2 * MINUTE_MS
 """Longer than any debt: what was not touched for so long means nothing any more."""
 

@@ -18,6 +18,7 @@ from unbroken.server.body import Disconnected
 from unbroken.server.dispatch import Dispatch, Reply
 from unbroken.server.lab import LabClock, read_lab_time
 from unbroken.server.metrics import LEAKED
+from unbroken.server.parameters import check_host
 from unbroken.server.reply import CallerGone, send_parts, send_reply, send_usual
 from unbroken.server.router import Router, WrongMethod
 from unbroken.store.contract import StoreDeparted, StoreUnavailable
@@ -35,7 +36,15 @@ if TYPE_CHECKING:
 
 UNMATCHED: Final = "unmatched"
 _ONCE: Final = frozenset(
-    {b"authorization", b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"lab-time"}
+    {
+        b"authorization",
+        b"content-type",
+        b"content-encoding",
+        b"content-length",
+        b"host",
+        b"idempotency-key",
+        b"lab-time",
+    }
 )
 
 log = structlog.get_logger()
@@ -122,6 +131,7 @@ class Application:
         headers: dict[bytes, bytes] = dict(pairs)
         if len(headers) != len(pairs):
             _refuse_repeated(pairs)
+        check_host(headers.get(b"host"), scope.get("http_version", ""))
         if b"lab-time" in headers or self._lab_clock is not None:
             self._move_clock(headers.get(b"lab-time"))
         if self._counting is not None:

@@ -9,7 +9,6 @@ their turn) ends the connection.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,10 +36,6 @@ PIPELINED_MAX: Final = 100
 _LOOK_EVERY_S: Final = 1.0
 _STOPPING_LIMIT_S: Final = 1.0
 _REASONS: Final = {400: b"Bad Request", 413: b"Content Too Large"}
-
-
-_HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])?(:[0-9]{0,5})?")
-"""RFC 9110, 7.2: a name or an address, and a port."""
 
 
 class NotTaken(Exception):
@@ -104,14 +99,12 @@ class Connection(HttpToolsProtocol):
         """See `httptools.HttpRequestParser`. Trailers are dropped: nothing reads them."""
         if self._in_head:
             super().on_header(name, value)
-            if len(self.headers) > HEADERS_MAX:
-                self._refuse(TooLarge(f"The request has more than {HEADERS_MAX} header lines."))
-                raise NotTaken
 
     def on_headers_complete(self) -> None:
         """See `httptools.HttpRequestParser`."""
         self._in_head, self._head_bytes = False, 0
-        if not self._has_one_host():
+        if len(self.headers) > HEADERS_MAX:
+            self._refuse(TooLarge(f"The request has more than {HEADERS_MAX} header lines."))
             raise NotTaken
         self.scope[WRITE] = self.write_reply  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
@@ -120,13 +113,6 @@ class Connection(HttpToolsProtocol):
         """See `httptools.HttpRequestParser`."""
         self._took_body, self._head_bytes = True, 0
         super().on_body(body)
-
-    def _has_one_host(self) -> bool:
-        """What RFC 9112, 3.2 demands, and the parser lets pass: of several the next one in line may take another."""
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if not hosts:
-            return self.parser.get_http_version() == "1.0"
-        return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
 
     def write_reply(self, scope: Scope, status: int, head: bytes, body: bytes) -> bool:
         """Write a whole reply at once: what uvicorn does with two messages, in half of the time.

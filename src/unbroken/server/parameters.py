@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -23,6 +24,8 @@ _TEXT_MAX_CHARACTERS: Final = 1_000
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _DRY_RUN: Final = Query("dry_run", "flag", required=False, summary="Answer as if, and change nothing.")
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
+_HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])?(:[0-9]{0,5})?")
+_HOST_MAX_BYTES: Final = 300
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -123,6 +126,24 @@ def _text(query: Query, text: str) -> str:
     if len(text) > _TEXT_MAX_CHARACTERS:
         raise _invalid(query.name, f"must be at most {_TEXT_MAX_CHARACTERS} characters long")
     return text
+
+
+def check_host(host: bytes | None, http_version: str) -> None:
+    """Refuse what RFC 9112, 3.2 forbids and the parser lets pass: the next one in line may take it for another host.
+
+    Raises:
+        InvalidRequest: there is none, or it is no name, address and port.
+    """
+    if host is None:
+        if http_version == "1.1":
+            raise _invalid("Host", "is missing")
+    elif len(host) > _HOST_MAX_BYTES or not _is_host(host):
+        raise _invalid("Host", "is not the name of a host")
+
+
+@lru_cache(1_000)
+def _is_host(host: bytes) -> bool:
+    return _HOST.fullmatch(host) is not None
 
 
 def parse_idempotency_key(route: Route, header: bytes | None) -> str | None:

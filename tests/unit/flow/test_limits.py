@@ -87,6 +87,19 @@ def test_who_was_quiet_for_long_is_forgotten_and_who_calls_is_not():
     assert apps.young[APP[1]].calls == 600
 
 
+def test_a_crowd_of_callers_makes_nobody_who_calls_on_and_on_forgotten():
+    seconds = Seconds()
+    limited = limits(seconds)
+    flooding = (Limit.INSTALL, b"flooding")
+    through = 0
+    for number in range(200_000):
+        limited.take([(Limit.INSTALL, number.to_bytes(4, "big"))])
+        through += number % 1_000 == 0 and passes(limited, flooding)
+    installs = limited._callers[Limit.INSTALL]
+    assert through == 10
+    assert len(installs.young) + len(installs.old) <= 100_000
+
+
 class Processes:
     """Several processes of one platform, and one count of seconds."""
 

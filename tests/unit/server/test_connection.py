@@ -112,7 +112,15 @@ def test_http_of_before_there_were_hosts_needs_none(talk):
 
 
 @pytest.mark.parametrize(
-    "lines", [b"", b"Host: a\r\nHost: a\r\n", b"Host: a/b\r\n", b"Host: a b\r\n", b"Host: \xc3\xa9\r\n"]
+    "lines",
+    [
+        b"",
+        b"Host: a\r\nHost: a\r\n",
+        b"Host: a/b\r\n",
+        b"Host: a b\r\n",
+        b"Host: \xc3\xa9\r\n",
+        b"Host: " + b"x" * 301 + b"\r\n",
+    ],
 )
 def test_a_host_that_is_none_is_refused(talk, lines):
     assert problem(talk(b"GET /things/x HTTP/1.1\r\n" + lines + b"\r\n", close=False)) == (400, "INVALID_REQUEST")
