@@ -98,10 +98,10 @@ async def _write_code(
     subject, chance = context.randomness.secret(12), context.randomness.secret(SECRET_BYTES)
     text = write_opaque(Kind.AUTH_CODE, subject, chance)
     minted = Code(caller.app.app_id, external_id, now_ms + AUTH_CODE_LIFE_MS, None, caller.actor)
-    minted_for = f"{caller.key_id.hex()}:{context.vault.digest(key).hex()}" if key is not None else None
-    if minted_for is not None:
+    calls = [f"{caller.key_id.hex()}:{one.hex()}" for one in context.vault.digest(key).every] if key is not None else []
+    for minted_for in calls:
         await access.void_minted(tx, caller.app.app_id, minted_for)
-    await access.add_code(tx, context.vault.digest(text), minted, minted_for)
+    await access.add_code(tx, context.vault.digest(text), minted, calls[0] if calls else None)
     return wire.AuthCode(text, wire.iso(minted.expires_at))
 
 
@@ -119,11 +119,11 @@ async def find(context: Context, tx: Transaction, text: str | None) -> Found | N
     opaque = read_opaque(text)
     if opaque is None or opaque.kind is not Kind.AUTH_CODE:
         raise AuthCodeUnknown
-    digest = context.vault.digest(text)
-    code = await access.code(tx, digest)
-    if code is None:
-        raise AuthCodeUnknown
-    return Found(digest, code)
+    for digest in context.vault.digest(text).every:
+        code = await access.code(tx, digest)
+        if code is not None:
+            return Found(digest, code)
+    raise AuthCodeUnknown
 
 
 async def refuse_unless_redeemable(recording: Recording, found: Found) -> None:
