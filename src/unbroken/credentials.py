@@ -14,13 +14,16 @@ import hashlib
 import hmac
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken.domain.ids import AppId, InstallId
 from unbroken.domain.standing import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 USER_TOKEN_LIFE_MS: Final = 3 * 86_400_000
 LINK_TICKET_LIFE_MS: Final = 10 * 60_000
@@ -114,27 +117,63 @@ def read_opaque(text: str) -> Opaque | None:
     return Opaque(kind, subject, text)
 
 
+class Digest(bytes):
+    """What a secret is kept as from now on; it may be kept yet under a pepper that was in use before.
+
+    Args:
+        earlier: what it would be kept as under those.
+    """
+
+    earlier: tuple[bytes, ...] = ()
+
+    @property
+    def every(self) -> tuple[bytes, ...]:
+        """All of them, the present one first: what a secret is looked up by."""
+        return (bytes(self), *self.earlier)
+
+
+class Peppers(NamedTuple):
+    """The peppers of secrets.
+
+    Args:
+        number: of the one that secrets are kept under from now on.
+        keys: all that are accepted, by number, counted up from 1.
+    """
+
+    number: int
+    keys: Mapping[int, bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Vault:
     """The keys that live outside the database.
 
     Args:
-        pepper: keys the hashes that secrets are stored as, so that who can write rows cannot plant a secret.
+        pepper: keys the hashes that secrets are stored as, so that who can write rows cannot plant a secret; and for
+            ever those by which it is remembered who was erased.
         signing_key: signs user tokens and link tickets.
         receipt_key: seed of the Ed25519 key that signs receipts of erasure (`flow/receipts.py`); made from the signing
             key where none is given.
+        peppers: tells which are in use by now, where another one took the place of `pepper` for secrets.
     """
 
     pepper: bytes
     signing_key: bytes
     receipt_key: bytes = b""
+    peppers: Callable[[], Peppers] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return "Vault(***)"
 
-    def digest(self, secret: str) -> bytes:
-        """What a secret is stored and looked up as (32 bytes)."""
-        return _hmac(self.pepper, secret.encode())
+    def digest(self, secret: str) -> Digest:
+        """What a secret is stored and looked up as: 32 bytes; under a later pepper its number stands before them."""
+        if self.peppers is None:
+            return Digest(_hmac(self.pepper, secret.encode()))
+        peppers = self.peppers()
+        digest = Digest(_under(peppers, peppers.number, secret))
+        others = sorted(peppers.keys.keys() - {peppers.number}, reverse=True)
+        digest.earlier = tuple(_under(peppers, number, secret) for number in others)
+        return digest
 
     def tombstone(self, id_: bytes) -> bytes:
         """What an erased id is remembered as (linking.md, erasure)."""
@@ -178,6 +217,16 @@ class Vault:
 @lru_cache(maxsize=4)
 def _audit_key(signing_key: bytes) -> bytes:
     return _hmac(signing_key, b"audit log")
+
+
+def is_one_of(kept: bytes, digest: Digest) -> bool:
+    """Whether a secret is the one that is kept; in the same time, whichever it is."""
+    return sum(hmac.compare_digest(kept, one) for one in digest.every) > 0
+
+
+def _under(peppers: Peppers, number: int, secret: str) -> bytes:
+    digest = _hmac(peppers.keys[number], secret.encode())
+    return digest if number == 1 else bytes([number]) + digest
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The external-id key is replaced under load, on real servers; whoever does it is killed on the way, and it goes on.
+"""Pepper and external-id key are replaced under load, on real servers; whoever does it is killed, and it goes on.
 
 Eight callers ask for people by their external ids, link known and new ones, several at once to the same, and redeem
 codes, on every server in turn. No answer may be an error, and one external id is one user from beginning to end.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-KNOWN = 240
+KNOWN = 160
 CALLERS = 8
 WAIT_S = 120.0
 COLUMNS = (
@@ -139,6 +139,7 @@ def rotate(platforms: list[PlatformProcess], app: App, register: Register, tmp_p
     callers = [Caller(number, [one.base_url for one in platforms], app, register) for number in range(CALLERS)]
     for caller in callers:
         caller.start()
+    change_pepper(platforms, tmp_path)
     words = ["rotate", "external-ids"]
     if len(platforms) > 1:
         assert platforms[0].command(*words)["copy_keys"] is True
@@ -155,6 +156,22 @@ def rotate(platforms: list[PlatformProcess], app: App, register: Register, tmp_p
     for caller in callers:
         caller.join(WAIT_S)
         assert not caller.is_alive()
+
+
+def change_pepper(platforms: list[PlatformProcess], tmp_path: Path) -> None:
+    """In the same load: callers show secrets from before, and are given new ones."""
+    words = ["rotate", "pepper"]
+    if len(platforms) > 1:
+        assert platforms[0].command(*words)["copy_keys"] is True
+        carry_keys(tmp_path)
+        words.append("--copied")
+    changed = platforms[0].command(*words)
+    assert (changed["pepper"], changed["copy_keys"]) == (2, False)
+    assert changed["left"]["install credentials"] >= KNOWN
+    finished = platforms[0].command("rotate", "pepper", "--finish")
+    assert finished["dropped_peppers"] == []  # phones that were not renewed since need the first one
+    if len(platforms) > 1:
+        carry_keys(tmp_path)
 
 
 def carry_keys(tmp_path: Path) -> None:

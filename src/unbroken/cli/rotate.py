@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,11 +10,74 @@ from unbroken.cli.options import DATA_DEFAULT, Data, Json
 from unbroken.cli.output import errors_as_sentences, print_json
 from unbroken.cli.run import run
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unbroken.flow.context import Context
+    from unbroken.server.rotation import Peppered
+
 program = typer.Typer(help="Put a new key in the place of one of the platform's own.", no_args_is_help=True)
 
 Copied = Annotated[
     bool, typer.Option("--copied", help="On PostgreSQL: every server has the keys.json with the new key by now.")
 ]
+
+
+@program.command("pepper")
+def pepper(
+    *,
+    copied: Copied = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Let go of the earlier pepper, if nothing needs it.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --finish: even if something does.")] = False,
+    data: Data = DATA_DEFAULT,
+    json: Json = False,
+) -> None:
+    """Keep the hashes of secrets under a new pepper, while servers work on.
+
+    Secrets that were given out stay valid, under the earlier pepper, and come under the new one when they are shown
+    or renewed. --finish says how many have not; when none is left, the earlier one is accepted no more. On PostgreSQL
+    the first call only adds the pepper: copy keys.json to every server, then call again with --copied.
+    """
+    from unbroken.server import rotation, settings  # noqa: PLC0415 - each command starts as fast as it can
+
+    with errors_as_sentences(json=json):
+        is_shared = bool(settings.load(data=data).database_url)
+
+        async def step(context: Context) -> Peppered:
+            if finish:
+                return await rotation.finish_pepper(context, data, by_force=force)
+            return await rotation.rotate_pepper(context, data, is_shared=is_shared, is_copied=copied)
+
+        done = run(data, step)
+        if json:
+            print_json(
+                {
+                    "pepper": done.pepper_no,
+                    "copy_keys": done.is_to_copy,
+                    "left": done.left,
+                    "dropped_peppers": list(done.dropped),
+                }
+            )
+        elif done.is_to_copy:
+            _say_copy(f"Pepper {done.pepper_no}", data)
+        else:
+            _tell(done)
+
+
+def _tell(done: Peppered) -> None:
+    typer.echo(f"Secrets are kept under pepper {done.pepper_no} from now on.")
+    left = ", ".join(f"{count} {kind}" for kind, count in done.left.items() if count)
+    if done.dropped:
+        typer.echo("The earlier pepper is accepted no more.")
+    elif left:
+        typer.echo(f"Under an earlier one yet: {left}. They move when they are shown; look again with --finish.")
+
+
+def _say_copy(what: str, data: Path) -> None:
+    typer.echo(f"{what} is in {data / 'keys.json'}, and not used yet.")
+    typer.echo("Copy the file to the data directory of every server, then run this again with --copied.")
 
 
 @program.command("external-ids")
@@ -40,8 +103,7 @@ def external_ids(*, copied: Copied = False, data: Data = DATA_DEFAULT, json: Jso
                 }
             )
         elif done.is_to_copy:
-            typer.echo(f"Key {done.key_no} is in {data / 'keys.json'}, and not used yet.")
-            typer.echo("Copy the file to the data directory of every server, then run this again with --copied.")
+            _say_copy(f"Key {done.key_no}", data)
         else:
             typer.echo(f"External ids are sealed under key {done.key_no}: {done.resealed} texts were sealed anew.")
             typer.echo("The old key is out of keys.json; a backup from before needs the file from before.")

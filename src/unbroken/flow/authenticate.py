@@ -8,19 +8,20 @@ calls in hand share.
 from __future__ import annotations
 
 import asyncio
-import hmac
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken import credentials
-from unbroken.credentials import NAMES, Kind
+from unbroken.credentials import NAMES, Kind, is_one_of
 from unbroken.domain.errors import AppDisabled, ForbiddenCredential, Unauthenticated
 from unbroken.domain.ids import ID_BYTES, AppId, InstallId, KeyId, parse_id
 from unbroken.store import access
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from unbroken.domain.app import App, Scope
     from unbroken.domain.standing import Standing
     from unbroken.flow.context import Context
@@ -110,8 +111,10 @@ async def app_by_secret(context: Context, app_id: str, secret: str) -> AppCaller
         return await access.app_by_id(tx, app_id), await access.app_secret_digest(tx, app_id)
 
     app, kept = await context.store.read(load)
-    if app is None or kept is None or not hmac.compare_digest(kept, digest):
+    if app is None or kept is None or not is_one_of(kept, digest):
         raise Unauthenticated("The app id or the app secret is wrong.")
+    if kept != digest:
+        await _keep_anew(context, lambda tx: access.keep_app_secret(tx, app.app_id, kept, digest))
     caller = AppCaller(_running(app))
     admitted[digest] = Admitted(caller, now_ms, now_ms + _USE_NOTED_EVERY_MS)
     return caller
@@ -175,10 +178,12 @@ async def _key(context: Context, token: str) -> KeyCaller:
         return (*found, app) if found and app else None
 
     found = await context.store.read(load)
-    if found is None or not hmac.compare_digest(found[1], digest):
+    if found is None or not is_one_of(found[1], digest):
         raise Unauthenticated("This API key is not known.")
-    key, _, app = found
+    key, kept, app = found
     _refuse_ended(key, now_ms)
+    if kept != digest:
+        await _keep_anew(context, lambda tx: access.keep_key(tx, key.key_id, kept, digest))
     used_at = await _note_use(context, key, now_ms)
     caller = KeyCaller(_running(app), key.key_id, key.scopes, key.name, key.rotated_at, key.expires_at)
     admitted[digest] = Admitted(caller, now_ms, min(used_at + _USE_NOTED_EVERY_MS, key.expires_at))
@@ -224,6 +229,13 @@ def _refuse_ended(key: access.Key, now_ms: int) -> None:
         raise Unauthenticated(_REVOKED)
     if key.expires_at <= now_ms:
         raise Unauthenticated("This API key has expired.")
+
+
+async def _keep_anew(context: Context, keep: Callable[[Transaction], Awaitable[None]]) -> None:
+    """Under the pepper in use, as the secret is in hand now; not where nothing can be written, as in `_note_use`."""
+    with suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(_USE_NOTED_WITHIN_S):
+            await context.store.write(keep)
 
 
 async def _note_use(context: Context, key: access.Key, now_ms: int) -> int:

@@ -99,10 +99,10 @@ async def _write_code(
     subject, chance = context.randomness.secret(12), context.randomness.secret(SECRET_BYTES)
     text = write_opaque(Kind.AUTH_CODE, subject, chance)
     minted = Code(caller.app.app_id, external_id, now_ms + AUTH_CODE_LIFE_MS, None, caller.actor)
-    minted_for = f"{caller.key_id.hex()}:{context.vault.digest(key).hex()}" if key is not None else None
-    if minted_for is not None:
+    calls = [f"{caller.key_id.hex()}:{one.hex()}" for one in context.vault.digest(key).every] if key is not None else []
+    for minted_for in calls:
         await access.void_minted(tx, caller.app.app_id, minted_for)
-    await access.add_code(tx, context.vault.digest(text), minted, minted_for)
+    await access.add_code(tx, context.vault.digest(text), minted, calls[0] if calls else None)
     audit.note(context, tx, Event(What.CODE_MINTED, caller.actor, minted.app_id, external_id=external_id))
     return wire.AuthCode(text, wire.iso(minted.expires_at))
 
@@ -121,11 +121,19 @@ async def find(context: Context, tx: Transaction, text: str | None) -> Found | N
     opaque = read_opaque(text)
     if opaque is None or opaque.kind is not Kind.AUTH_CODE:
         raise AuthCodeUnknown
-    digest = context.vault.digest(text)
-    code = await access.code(tx, digest)
-    if code is None:
+    found = await look_up(context, tx, text)
+    if found is None:
         raise AuthCodeUnknown
-    return Found(digest, code)
+    return found
+
+
+async def look_up(context: Context, tx: Transaction, text: str) -> Found | None:
+    """The code that `text` is, if there is such a one."""
+    for digest in context.vault.digest(text).every:
+        code = await access.code(tx, digest)
+        if code is not None:
+            return Found(digest, code)
+    return None
 
 
 async def refuse_unless_redeemable(recording: Recording, found: Found) -> None:
@@ -197,12 +205,12 @@ async def note_reuse(context: Context, text: str, install_id: InstallId | None =
 
     Written down once for each code, in a transaction of its own, as the call was refused.
     """
-    digest = context.vault.digest(text)
 
     async def note(tx: Transaction) -> None:
-        code = await access.code(tx, digest)
-        if code is None or code.redeemed_by is None or not await access.mark_code_reused(tx, digest):
+        found = await look_up(context, tx, text)
+        if found is None or found.code.redeemed_by is None or not await access.mark_code_reused(tx, found.digest):
             return
+        code = found.code
         actor = "app" if install_id is None else f"install:{install_id.hex()}"
         first = {"redeemed_by": audit.name_of(context, code.redeemed_by)}
         reused = Event(What.CODE_REUSED, actor, code.app_id, install_id, external_id=code.external_id, more=first)

@@ -6,14 +6,13 @@ it is told to register anew. App secrets and signed tokens cannot be taken back 
 
 from __future__ import annotations
 
-import hmac
 import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from unbroken.credentials import Kind, Opaque, kind_of, read_opaque
+from unbroken.credentials import Kind, Opaque, is_one_of, kind_of, read_opaque
 from unbroken.domain.ids import AppId, InstallId, KeyId
-from unbroken.flow import audit
+from unbroken.flow import audit, codes
 from unbroken.flow.administer import end_key
 from unbroken.flow.audit import Event, What
 from unbroken.flow.tokens import new_credential
@@ -82,16 +81,16 @@ async def _is_ours(context: Context, tx: Transaction, found: Opaque) -> bool:
     match found.kind:
         case Kind.API_KEY:
             key = await access.key_by_id(tx, KeyId(found.subject))
-            return key is not None and hmac.compare_digest(key[1], digest) and key[0].revoked_at is None
+            return key is not None and is_one_of(key[1], digest) and key[0].revoked_at is None
         case Kind.AUTH_CODE:
-            code = await access.code(tx, digest)
-            return code is not None and code.redeemed_by is None
+            code = await codes.look_up(context, tx, found.text)
+            return code is not None and code.code.redeemed_by is None
         case Kind.INSTALL:
             current = await access.current_credential(tx, InstallId(found.subject))
-            return current is not None and hmac.compare_digest(current.digest, digest)
+            return current is not None and is_one_of(current.digest, digest)
         case _:
             kept = await access.app_secret_digest(tx, AppId(found.subject))
-            return kept is not None and hmac.compare_digest(kept, digest)
+            return kept is not None and is_one_of(kept, digest)
 
 
 async def _void(context: Context, tx: Transaction, found: Opaque) -> Leaked | None:
@@ -104,7 +103,7 @@ async def _void(context: Context, tx: Transaction, found: Opaque) -> Leaked | No
             assert key is not None
             await end_key(context, tx, key[0], _FINDER)
         case Kind.AUTH_CODE:
-            await _void_code(context, tx, context.vault.digest(found.text))
+            await _void_code(context, tx, found.text)
             subject = ""  # says nothing to anybody
         case Kind.INSTALL:
             await _void_credential(context, tx, InstallId(found.subject))
@@ -113,11 +112,12 @@ async def _void(context: Context, tx: Transaction, found: Opaque) -> Leaked | No
     return Leaked(found.kind, subject, is_void=True)
 
 
-async def _void_code(context: Context, tx: Transaction, digest: bytes) -> None:
-    code = await access.code(tx, digest)
-    assert code is not None
-    await access.void_code(tx, digest)
-    event = Event(What.CREDENTIAL_LEAKED, _FINDER, code.app_id, external_id=code.external_id, more={"kind": "code"})
+async def _void_code(context: Context, tx: Transaction, text: str) -> None:
+    found = await codes.look_up(context, tx, text)
+    assert found is not None
+    await access.void_code(tx, found.digest)
+    of, external_id = found.code.app_id, found.code.external_id
+    event = Event(What.CREDENTIAL_LEAKED, _FINDER, of, external_id=external_id, more={"kind": "code"})
     audit.note(context, tx, event)
 
 

@@ -22,6 +22,7 @@ from unbroken.flow.tokens import new_credential, user_token
 from unbroken.store import access, saving
 
 if TYPE_CHECKING:
+    from unbroken.credentials import Digest
     from unbroken.domain.app import App
     from unbroken.domain.ids import AppId
     from unbroken.flow.authenticate import AppCaller
@@ -85,7 +86,7 @@ def _check_key(key: str | None) -> None:
         raise InvalidRequest(message, details=(("Idempotency-Key", message),))
 
 
-async def _earlier(tx: Transaction, caller: AppCaller | None, digest: bytes) -> tuple[App, InstallId] | None:
+async def _earlier(tx: Transaction, caller: AppCaller | None, digest: Digest) -> tuple[App, InstallId] | None:
     """What the key registered before, and in which app: it holds as long as that install lives, a code does not."""
     app_id = await access.registered_in(tx, digest) if caller is None else caller.app.app_id
     install_id = None if app_id is None else await access.registration(tx, app_id, digest)

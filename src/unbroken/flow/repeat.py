@@ -67,13 +67,14 @@ async def once(
     """
     if same is None:
         return (await context.store.write(call))[0]
-    same = _as_kept(context, same)
+    forms = _as_kept(context, same)
+    same = forms[0]
 
     async def attempt(tx: Transaction) -> T:
         await tx.hold(same.caller + same.key.encode(), beside=beside)
-        kept = await access.kept_answer(tx, same.caller, same.key, context.clock.now_ms() - KEPT_MS)
-        if kept is not None:
-            return _answer(kept, same, reply)
+        found = await _find(context, tx, forms)
+        if found is not None:
+            return _answer(*found, reply)
         answer, user_id = await call(tx)
         await _keep(context, tx, same, Kept(same.body_hash, _DONE, wire.encode(answer)), user_id)
         return answer
@@ -81,7 +82,7 @@ async def once(
     try:
         return await context.store.write(attempt)
     except _KEPT_REFUSALS as refusal:
-        await _keep_refusal(context, same, refusal)
+        await _keep_refusal(context, forms, refusal)
         raise
 
 
@@ -91,18 +92,30 @@ async def refuse_another_body(context: Context, tx: Transaction, same: Repeatabl
     Raises:
         IdempotencyKeyReused.
     """
-    same = _as_kept(context, same)
-    kept = await access.kept_answer(tx, same.caller, same.key, context.clock.now_ms() - KEPT_MS)
-    if kept is None:
-        await _keep(context, tx, same, Kept(same.body_hash, _DONE, b""), None)
-    elif kept.body_hash != same.body_hash:
+    forms = _as_kept(context, same)
+    found = await _find(context, tx, forms)
+    if found is None:
+        await _keep(context, tx, forms[0], Kept(forms[0].body_hash, _DONE, b""), None)
+    elif found[0].body_hash != found[1].body_hash:
         raise IdempotencyKeyReused
 
 
-def _as_kept(context: Context, same: Repeatable) -> Repeatable:
-    """Keyed hashes of what the caller wrote: a key and a body may hold an external id, and outlive its person."""
-    key, body = context.vault.digest(same.key).hex(), context.vault.digest(same.body_hash.hex())
-    return Repeatable(same.caller, key, body)
+def _as_kept(context: Context, same: Repeatable) -> list[Repeatable]:
+    """Keyed hashes of what the caller wrote: a key and a body may hold an external id, and outlive its person.
+
+    Under each pepper that it may be kept under, the present one first.
+    """
+    keys, bodies = context.vault.digest(same.key).every, context.vault.digest(same.body_hash.hex()).every
+    return [Repeatable(same.caller, key.hex(), body) for key, body in zip(keys, bodies, strict=True)]
+
+
+async def _find(context: Context, tx: Transaction, forms: list[Repeatable]) -> tuple[Kept, Repeatable] | None:
+    since_ms = context.clock.now_ms() - KEPT_MS
+    for same in forms:
+        kept = await access.kept_answer(tx, same.caller, same.key, since_ms)
+        if kept is not None:
+            return kept, same
+    return None
 
 
 def _answer(kept: Kept, same: Repeatable, reply: type[T]) -> T:
@@ -117,14 +130,14 @@ async def _keep(context: Context, tx: Transaction, same: Repeatable, kept: Kept,
     await access.keep_answer(tx, same.caller, same.key, kept, context.clock.now_ms(), user_id)
 
 
-async def _keep_refusal(context: Context, same: Repeatable, refusal: Refusal) -> None:
+async def _keep_refusal(context: Context, forms: list[Repeatable], refusal: Refusal) -> None:
     """Unless an answer is kept already: then the refusal was that answer, or says that the key was used before."""
     is_gone = isinstance(refusal, errors.InstallGone)
     text = _KeptRefusal(refusal.code, refusal.message, refusal.hint, refusal.details, is_gone)
 
     async def keep(tx: Transaction) -> None:
-        if await access.kept_answer(tx, same.caller, same.key, context.clock.now_ms() - KEPT_MS) is None:
-            await _keep(context, tx, same, Kept(same.body_hash, _REFUSED, wire.encode(text)), None)
+        if await _find(context, tx, forms) is None:
+            await _keep(context, tx, forms[0], Kept(forms[0].body_hash, _REFUSED, wire.encode(text)), None)
 
     await context.store.write(keep)
 

@@ -5,7 +5,6 @@ Also what an install asks about itself, and its reset.
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 
 from unbroken import wire
@@ -15,6 +14,7 @@ from unbroken.credentials import (
     USER_TOKEN_LIFE_MS,
     Kind,
     Signed,
+    is_one_of,
     read_opaque,
     write_opaque,
 )
@@ -191,8 +191,9 @@ async def _open(context: Context, tx: Transaction, caller: CredentialCaller) -> 
     install_id = _subject(caller)
     current = await access.current_credential(tx, install_id)
     if current is None:
-        if await tombstones.is_gone(tx, context.vault.tombstone(context.vault.digest(caller.token)), "credential"):
-            raise InstallGone
+        for digest in context.vault.digest(caller.token).every:
+            if await tombstones.is_gone(tx, context.vault.tombstone(digest), "credential"):
+                raise InstallGone
         raise Unauthenticated("This install credential is not known.")
     app = await access.app_by_id(tx, current.app_id)
     if app is None or app.is_disabled:
@@ -205,7 +206,7 @@ async def _open(context: Context, tx: Transaction, caller: CredentialCaller) -> 
 
 
 def _is_current(context: Context, caller: CredentialCaller, current: access.Current) -> bool:
-    return hmac.compare_digest(current.digest, context.vault.digest(caller.token))
+    return is_one_of(current.digest, context.vault.digest(caller.token))
 
 
 async def _refuse_clone(

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from unbroken import wire
-from unbroken.credentials import Vault
+from unbroken.credentials import Peppers, Vault
 from unbroken.sealing import KEY_BYTES as SEALING_KEY_BYTES
 from unbroken.sealing import KeyRing
 from unbroken.server.trouble import CannotStart
@@ -34,12 +34,16 @@ class Keys(msgspec.Struct, frozen=True):
 
     Args:
         external_id_keys: by number; see `external_id_keys_of`.
+        secret_peppers: those that secrets are kept under, by number; see `peppers_of`.
+        pepper_no: which of them is used for what is kept from now on.
     """
 
     pepper: bytes
     signing_key: bytes
     receipt_key: bytes = b""
     external_id_keys: dict[int, bytes] = {}
+    secret_peppers: dict[int, bytes] = {}
+    pepper_no: int = 1
 
 
 def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> Vault:
@@ -68,7 +72,31 @@ def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> V
     _refuse_short(path, keys)
     if not keys.receipt_key:
         keys = _with_receipt_key(path, randomness)
-    return Vault(keys.pepper, keys.signing_key, keys.receipt_key)
+    return Vault(keys.pepper, keys.signing_key, keys.receipt_key, _Watched(path, keys))
+
+
+class _Watched:
+    """Tells the peppers in the file, also when it was changed since: a look at its time for each secret."""
+
+    def __init__(self, path: Path, keys: Keys) -> None:
+        self._path = path
+        self._peppers = peppers_of(keys)
+        self._seen: tuple[int, int] | None = None
+
+    def __call__(self) -> Peppers:
+        try:
+            found = self._path.stat()
+            if self._seen != (found.st_mtime_ns, found.st_ino):
+                self._peppers = peppers_of(_read(self._path))
+                self._seen = (found.st_mtime_ns, found.st_ino)
+        except (OSError, CannotStart):
+            pass  # what was read last holds, until there is a file again
+        return self._peppers
+
+
+def peppers_of(keys: Keys) -> Peppers:
+    """The peppers of secrets: the first one alone, as long as there was never another."""
+    return Peppers(keys.pepper_no, keys.secret_peppers or {1: keys.pepper})
 
 
 def open_key_ring(data: Path) -> KeyRing:
@@ -134,6 +162,36 @@ def drop_external_id_keys(data: Path, before: int) -> list[int]:
         known = external_id_keys_of(keys)
         dropped[:] = [number for number in known if number < before]
         return replace(keys, external_id_keys={number: key for number, key in known.items() if number >= before})
+
+    _change(data / KEYS_FILE, kept)
+    return dropped
+
+
+def add_pepper(data: Path, randomness: Randomness) -> int:
+    """Make a pepper that secrets are accepted under, and not kept yet, unless there is one; its number."""
+
+    def added(keys: Keys) -> Keys:
+        present = peppers_of(keys)
+        if max(present.keys) > present.number:
+            return keys
+        return replace(keys, secret_peppers={**present.keys, present.number + 1: randomness.secret(_KEY_BYTES)})
+
+    return max(peppers_of(_change(data / KEYS_FILE, added)).keys)
+
+
+def use_pepper(data: Path, number: int) -> None:
+    """Keep secrets under a pepper from now on."""
+    _change(data / KEYS_FILE, lambda keys: replace(keys, pepper_no=number))
+
+
+def drop_peppers(data: Path) -> list[int]:
+    """Accept no secret any more under a pepper before the one in use; the numbers of those."""
+    dropped: list[int] = []
+
+    def kept(keys: Keys) -> Keys:
+        known = peppers_of(keys)
+        dropped[:] = [number for number in known.keys if number < known.number]
+        return replace(keys, secret_peppers={n: key for n, key in known.keys.items() if n >= known.number})
 
     _change(data / KEYS_FILE, kept)
     return dropped

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unbroken.flow.pace import Pace
 from unbroken.server import keys
-from unbroken.store import resealing, sealed
+from unbroken.store import earlier_peppers, resealing, sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,48 @@ class Rotated:
     is_to_copy: bool
     resealed: int = 0
     dropped: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Peppered:
+    """What a rotation of the pepper has come to.
+
+    Args:
+        pepper_no: the one that secrets are kept under.
+        is_to_copy: not yet: keys.json must be brought to the other servers first.
+        left: how many secrets in force are under an earlier one yet, by kind.
+        dropped: numbers of the peppers under which nothing is accepted any more.
+    """
+
+    pepper_no: int
+    is_to_copy: bool
+    left: dict[str, int]
+    dropped: tuple[int, ...] = ()
+
+
+async def rotate_pepper(context: Context, data: Path, *, is_shared: bool, is_copied: bool) -> Peppered:
+    """Keep secrets under a new pepper from now on; those that are there stay valid, and move when they are shown."""
+    number = keys.add_pepper(data, context.randomness)
+    if not is_shared or is_copied:
+        keys.use_pepper(data, number)
+        return Peppered(number, is_to_copy=False, left=await _left(context, number))
+    return Peppered(number, is_to_copy=True, left={})
+
+
+async def finish_pepper(context: Context, data: Path, *, by_force: bool) -> Peppered:
+    """Let go of earlier peppers, if no secret in force needs one, or in any case."""
+    assert context.vault.peppers is not None, "keys.json gives them"
+    number = context.vault.peppers().number
+    left = await _left(context, number)
+    dropped = keys.drop_peppers(data) if by_force or not any(left.values()) else []
+    return Peppered(number, is_to_copy=False, left=left, dropped=tuple(dropped))
+
+
+async def _left(context: Context, number: int) -> dict[str, int]:
+    if number == 1:
+        return {}
+    now_ms = context.wall.now_ms()
+    return await context.store.read_long(lambda tx: earlier_peppers.left(tx, number, now_ms))
 
 
 async def rotate_external_ids(context: Context, data: Path, *, is_shared: bool, is_copied: bool) -> Rotated:

@@ -12,6 +12,7 @@ from unbroken.domain.ids import AppId, InstallId, KeyId, UserId
 from unbroken.store import sealed
 
 if TYPE_CHECKING:
+    from unbroken.credentials import Digest
     from unbroken.domain.ids import ExternalId
     from unbroken.store.contract import Transaction
 
@@ -30,6 +31,7 @@ _APP_SECRET: Final = "SELECT secret_digest FROM apps WHERE app_id = $1"  # noqa:
 _ADD_APP: Final = (
     "INSERT INTO apps (app_id, name, is_disabled, secret_digest, policy, created_at) VALUES ($1, $2, FALSE, $3, $4, $5)"
 )
+_KEEP_ANEW: Final = "UPDATE apps SET secret_digest = $3 WHERE app_id = $1 AND secret_digest = $2"
 _SET_POLICY: Final = "UPDATE apps SET policy = $2 WHERE app_id = $1"
 _SET_APP_DISABLED: Final = "UPDATE apps SET is_disabled = $2 WHERE app_id = $1"
 
@@ -77,6 +79,11 @@ async def app_secret_digest(tx: Transaction, app_id: AppId) -> bytes | None:
 async def add_app(tx: Transaction, app: App, secret_digest: bytes, created_at: int) -> None:
     """Write a new app."""
     await tx.run(_ADD_APP, app.app_id, app.name, secret_digest, _policy_text(app.policy), created_at)
+
+
+async def keep_app_secret(tx: Transaction, app_id: AppId, before: bytes, digest: bytes) -> None:
+    """Keep an app's secret under another pepper."""
+    await tx.run(_KEEP_ANEW, app_id, before, digest)
 
 
 async def set_policy(tx: Transaction, app_id: AppId, policy: Policy) -> None:
@@ -141,6 +148,7 @@ _KEYS_ENDING: Final = (
 )
 _ROTATE_KEY: Final = "UPDATE api_keys SET rotated_at = $2, successor = $3, expires_at = $4 WHERE key_id = $1"
 _REVOKE_KEY: Final = "UPDATE api_keys SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL"
+_KEEP_KEY: Final = "UPDATE api_keys SET digest = $3 WHERE key_id = $1 AND digest = $2"
 _USE_KEY: Final = "UPDATE api_keys SET last_used_at = $2 WHERE key_id = $1"
 
 
@@ -174,6 +182,11 @@ async def rotate_key(tx: Transaction, key_id: KeyId, at: int, successor: KeyId, 
 async def revoke_key(tx: Transaction, key_id: KeyId, at: int) -> bool:
     """End a key; the first revocation stands. Whether this is it."""
     return await tx.run(_REVOKE_KEY, key_id, at) == 1
+
+
+async def keep_key(tx: Transaction, key_id: KeyId, before: bytes, digest: bytes) -> None:
+    """Keep an API key under another pepper."""
+    await tx.run(_KEEP_KEY, key_id, before, digest)
 
 
 async def use_key(tx: Transaction, key_id: KeyId, at: int) -> None:
@@ -307,27 +320,36 @@ async def replace_credential(
     await tx.run(_SET_CREDENTIAL, install_id, digest, kept)
 
 
-async def spent_with(tx: Transaction, digest: bytes, install_id: InstallId) -> tuple[bool, str | None]:
+async def spent_with(tx: Transaction, digest: Digest, install_id: InstallId) -> tuple[bool, str | None]:
     """Whether a credential was spent, and with which key."""
-    row = await tx.one(_SPENT, digest, install_id)
-    return (True, sealed.unseal_if_any(tx, install_id, row[0])) if row else (False, None)
+    for one in digest.every:
+        row = await tx.one(_SPENT, one, install_id)
+        if row is not None:
+            return True, sealed.unseal_if_any(tx, install_id, row[0])
+    return False, None
 
 
-async def mark_credential_reused(tx: Transaction, digest: bytes, install_id: InstallId) -> bool:
+async def mark_credential_reused(tx: Transaction, digest: Digest, install_id: InstallId) -> bool:
     """Remember that a spent credential was shown again; whether this is the first time."""
-    return await tx.run(_REUSE_SPENT, digest, install_id) == 1
+    return any([await tx.run(_REUSE_SPENT, one, install_id) for one in digest.every])
 
 
-async def registration(tx: Transaction, app_id: AppId, key_digest: bytes) -> InstallId | None:
+async def registration(tx: Transaction, app_id: AppId, key_digest: Digest) -> InstallId | None:
     """The install that an idempotency key registered."""
-    row = await tx.one(_REGISTRATION, app_id, key_digest)
-    return InstallId(row[0]) if row else None
+    for one in key_digest.every:
+        row = await tx.one(_REGISTRATION, app_id, one)
+        if row is not None:
+            return InstallId(row[0])
+    return None
 
 
-async def registered_in(tx: Transaction, key_digest: bytes) -> AppId | None:
+async def registered_in(tx: Transaction, key_digest: Digest) -> AppId | None:
     """The app in which an idempotency key, which is a random secret of one device, registered an install."""
-    row = await tx.one(_REGISTERED_IN, key_digest)
-    return AppId(row[0]) if row else None
+    for one in key_digest.every:
+        row = await tx.one(_REGISTERED_IN, one)
+        if row is not None:
+            return AppId(row[0])
+    return None
 
 
 async def add_registration(tx: Transaction, app_id: AppId, key_digest: bytes, install_id: InstallId) -> None:

@@ -158,7 +158,7 @@ _FORMS: dict[Kind, Callable[[Any], bool]] = {
     Kind.INSTANT: lambda value: isinstance(value, int),
     Kind.NUMBER: lambda value: isinstance(value, int | bool),
     Kind.WORD: lambda value: isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9 :._-]+", value) is not None,
-    Kind.HASHED: lambda value: isinstance(value, bytes) and len(value) in {0, 16, 32},
+    Kind.HASHED: lambda value: isinstance(value, bytes) and len(value) in {0, 16, 32, 33},
     Kind.SEALED: lambda value: (value if isinstance(value, bytes) else value.encode())[:3] in {b"s1.", b""},
     Kind.RULE: lambda value: isinstance(value, str),
     Kind.NAMES_NOBODY: lambda value: isinstance(value, str | bytes),
