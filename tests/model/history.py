@@ -69,6 +69,7 @@ class History(Readings):
         policy.link_ticket = chosen.get("link_ticket", policy.link_ticket)
         policy.link_burst = int(chosen.get("link_burst", policy.link_burst))
         policy.late_window_days = int(chosen.get("late_window_days", policy.late_window_days))
+        policy.late_after_handover_hours = int(chosen.get("late_after_handover_hours", 0))
         self.model = naive.App(policy)
         self.devices: list[Device] = []
         self.codes: list[tuple[str, naive.Code]] = []

@@ -27,6 +27,7 @@ class Policy:
     link_ticket: str = "optional"
     link_burst: int = 20
     late_window_days: int = 30
+    late_after_handover_hours: int = 0
 
 
 @dataclass(eq=False)
@@ -431,12 +432,20 @@ def outcomes_of(install: Install, captured_at: int, received_at: int) -> frozens
         return frozenset({"before_install"})
     for activation in install.user.activations:
         if activation.install is install and activation.covers(captured_at):
-            return frozenset({"accepted"})
+            return frozenset({"too_late" if is_after_handover(activation, received_at) else "accepted"})
     if install.link is not None and install.link.joined and captured_at < install.link.at:
         return frozenset({"before_link"})
     if install.deleted_at is not None and captured_at >= install.deleted_at:
         return frozenset({"standby", "superseded", "disabled", "before_link", "deleted"})  # no row says
     return frozenset({"superseded" if install.superseded_at is not None else "standby"})
+
+
+def is_after_handover(activation: Activation, received_at: int) -> bool:
+    """Received later than the bound after another install has ended this activation."""
+    hours = activation.install.app.policy.late_after_handover_hours
+    if not hours or activation.end is None or activation.end != activation.install.superseded_at:
+        return False
+    return received_at > activation.end + hours * HOUR_MS
 
 
 # Reset, erasure

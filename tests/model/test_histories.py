@@ -31,7 +31,7 @@ MANY = {SQLITE: 10_000, POSTGRES: 1_000, CLUSTER: 300}
 POLICIES = {
     "plain": {},
     "strict": {"link_ticket": "required", "late_window_days": "1", "link_burst": "3"},
-    "required": {"linking": "required", "late_window_days": "2", "link_burst": "2"},
+    "required": {"linking": "required", "late_after_handover_hours": "5", "link_burst": "2"},
     "off": {"linking": "off"},
     "foreign": {},
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import PLACEHOLDERS, parse_external_id
 
@@ -66,6 +66,8 @@ class Policy:
 
     Args:
         late_window_days: how long after its capture an item may arrive; a change counts for what arrives after it.
+        late_after_handover_hours: how long after another install has taken over an item may arrive that was captured
+            in the activation which that ended; 0 is no bound. A change counts for what arrives after it.
         retention_days: how long payloads are kept.
         link_burst: how many installs may be linked to one external id within 24 hours.
         placeholders: what broken apps send in place of an external id (row 1), with commas between, in lower case.
@@ -80,6 +82,7 @@ class Policy:
     retention_days: int = 90
     link_burst: int = 20
     placeholders: str = ",".join(PLACEHOLDERS)
+    late_after_handover_hours: int = 0
 
     def external_id_of(self, text: object) -> ExternalId | None:
         """The external id that `text` is, or None where row 1 of linking.md refuses it."""
@@ -88,7 +91,7 @@ class Policy:
 
 
 def policy_of(stored: Mapping[str, Any]) -> Policy:
-    """A policy from the object it is written down as (`dataclasses.asdict`)."""
+    """A policy from the object it is written down as (`written`)."""
     return Policy(
         linking=Linking(stored["linking"]),
         used_install=UsedInstall(stored["used_install"]),
@@ -99,7 +102,19 @@ def policy_of(stored: Mapping[str, Any]) -> Policy:
         retention_days=stored["retention_days"],
         link_burst=stored["link_burst"],
         placeholders=stored["placeholders"],
+        late_after_handover_hours=stored.get(_LATER, 0),
     )
+
+
+_LATER: Final = "late_after_handover_hours"
+
+
+def written(policy: Policy) -> dict[str, Any]:
+    """The object a policy is written down as; what came to be later is in it only where it says something."""
+    members = asdict(policy)
+    if not policy.late_after_handover_hours:
+        del members[_LATER]
+    return members
 
 
 @dataclass(frozen=True, slots=True)

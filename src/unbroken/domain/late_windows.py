@@ -29,11 +29,13 @@ class LateWindows:
         first: the one before any change.
         changes: (when, to what), in order of time.
         replayed: (until when, under what) all that was received of an install is judged by a replay's policy.
+        handovers: (when, to how many hours) the bound after a handover was changed, in order of time; 0 is none.
     """
 
     first: int = _FIRST
     changes: tuple[tuple[int, int], ...] = ()
     replayed: Mapping[InstallId, tuple[int, int]] = field(default_factory=dict)
+    handovers: tuple[tuple[int, int], ...] = ()
 
     def days(self, install_id: InstallId, received_at: int) -> int:
         """The window in force at a receipt: of the last change before that millisecond."""
@@ -42,6 +44,11 @@ class LateWindows:
             return days
         place = bisect_left(self.changes, received_at, key=lambda change: change[0])
         return self.changes[place - 1][1] if place else self.first
+
+    def hours_after_handover(self, received_at: int) -> int:
+        """The bound in force at a receipt; 0 where there is none. A replay tries no other one."""
+        place = bisect_left(self.handovers, received_at, key=lambda change: change[0])
+        return self.handovers[place - 1][1] if place else 0
 
     def widest(self, since_ms: int = 0) -> int:
         """The widest that was in force at an instant or later."""

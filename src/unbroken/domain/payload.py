@@ -21,6 +21,7 @@ CLOCK_TOLERANCE_MS: Final = 30_000
 """An upload cannot be in flight longer: a smaller offset counts as none."""
 
 FUTURE_TOLERANCE_MS: Final = 10 * 60_000
+HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
 
 
@@ -72,7 +73,11 @@ def copy_that_counts(one: Copy, other: Copy) -> Copy:
 
 
 def judge(
-    captured_at: int, received_at: int, spans: Sequence[Span], late_window_days: int
+    captured_at: int,
+    received_at: int,
+    spans: Sequence[Span],
+    late_window_days: int,
+    hours_after_handover: int = 0,
 ) -> tuple[Outcome, Span | None]:
     """What becomes of an item, and the span it was captured in, where one decided.
 
@@ -81,6 +86,7 @@ def judge(
         received_at: the earliest receipt of a copy.
         spans: all of the install's, in order of time; the first begins at its registration.
         late_window_days: that of the policy in force at the receipt (`late_windows.py`).
+        hours_after_handover: likewise; 0 is no bound.
     """
     if captured_at > received_at + FUTURE_TOLERANCE_MS:
         return Outcome.BAD_CLOCK, None
@@ -90,4 +96,17 @@ def judge(
     if at == 0:
         return Outcome.BEFORE_INSTALL, None
     span = spans[at - 1]
+    if hours_after_handover and _handed_over_by(spans, at, received_at - hours_after_handover * HOUR_MS):
+        return Outcome.TOO_LATE, None
     return span.outcome, span
+
+
+def _handed_over_by(spans: Sequence[Span], at: int, instant_ms: int) -> bool:
+    """Whether the span before `at` is an activation that another install ended before an instant.
+
+    That very handover decides, whatever became of the install later: so what an undo changes of it lies in a span that
+    the undo changes, and is judged again with that.
+    """
+    if spans[at - 1].outcome is not Outcome.ACCEPTED or at == len(spans):
+        return False
+    return spans[at].state is State.SUPERSEDED and spans[at].from_ms < instant_ms

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.credentials import SECRET_BYTES, Kind, write_opaque
-from unbroken.domain.app import App, Linking, LinkTicket, Policy, Precedence, Scope, Takeover, UsedInstall
+from unbroken.domain.app import App, Linking, LinkTicket, Policy, Precedence, Scope, Takeover, UsedInstall, written
 from unbroken.domain.errors import Conflict, InvalidRequest, NotFound
 from unbroken.domain.ids import AppId, FactId, KeyId
 from unbroken.domain.ledger.facts import FactKind
@@ -121,7 +121,12 @@ _CHOICES: Final[dict[str, type[StrEnum]]] = {
     "takeover": Takeover,
     "link_ticket": LinkTicket,
 }
-_NUMBERS: Final = {"late_window_days": (1, 3650), "retention_days": (1, 3650), "link_burst": (1, 1_000_000)}
+_NUMBERS: Final = {
+    "late_window_days": (1, 3650),
+    "late_after_handover_hours": (0, 87_600),
+    "retention_days": (1, 3650),
+    "link_burst": (1, 1_000_000),
+}
 _PLACEHOLDERS: Final = "placeholders"
 _WORDS_MAX_CHARACTERS: Final = 2_000
 
@@ -160,7 +165,7 @@ async def _record_policy(context: Context, tx: Transaction, app: App, policy: Po
     app_id, now_ms = app.app_id, context.clock.now_ms()
     last_at = await ledger.last_at(tx, app_id, now_ms + CLOCK_TOLERANCE_MS)
     fact_id = FactId(context.randomness.id("fact", now_ms))
-    entry = Entry(fact_id, max(now_ms, last_at + 1), FactKind.POLICY_CHANGED, OPERATOR, fields=asdict(policy))
+    entry = Entry(fact_id, max(now_ms, last_at + 1), FactKind.POLICY_CHANGED, OPERATOR, fields=written(policy))
     await ledger.append(tx, app_id, entry)
     before = asdict(app.policy)
     changed = {name: value for name, value in asdict(policy).items() if value != before[name]}

@@ -208,11 +208,11 @@ async def note_reuse(context: Context, text: str, install_id: InstallId | None =
 
     async def note(tx: Transaction) -> None:
         found = await look_up(context, tx, text)
-        if found is None or found.code.redeemed_by is None or not await access.mark_code_reused(tx, found.digest):
+        redeemed_by = None if found is None else found.code.redeemed_by
+        if found is None or redeemed_by is None or not await access.mark_code_reused(tx, found.digest):
             return
-        code = found.code
-        actor = "app" if install_id is None else f"install:{install_id.hex()}"
-        first = {"redeemed_by": audit.name_of(context, code.redeemed_by)}
+        code, actor = found.code, "app" if install_id is None else f"install:{install_id.hex()}"
+        first = {"redeemed_by": audit.name_of(context, redeemed_by)}
         reused = Event(What.CODE_REUSED, actor, code.app_id, install_id, external_id=code.external_id, more=first)
         audit.note(context, tx, reused)
 

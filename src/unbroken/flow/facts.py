@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from unbroken.domain.app import UsedInstall, policy_of
+from unbroken.domain.app import UsedInstall, policy_of, written
 from unbroken.domain.ids import ExternalId, FactId, InstallId, UserId
 from unbroken.domain.install import Form
 from unbroken.domain.ledger.facts import (
@@ -43,7 +42,7 @@ def fields_of(said: Said) -> dict[str, Any]:
         case Unlinked(subject, fresh_user):
             return {"subject": subject.hex()} | ({"fresh_user": fresh_user.hex()} if fresh_user is not None else {})
         case PolicyChanged(policy):
-            return asdict(policy)
+            return written(policy)
         case _:
             return {}
 

@@ -58,7 +58,7 @@ def judge_uploads(
             before = distinct.get(key)
             distinct[key] = _better(before, kept, copy) if before else (kept, copy)
     return [
-        _judge(install_id, kept, copy, spans.get(install_id, ()), windows.days(install_id, copy.received_at))
+        _judge(install_id, kept, copy, spans.get(install_id, ()), windows)
         for (install_id, _), (kept, copy) in distinct.items()
     ]
 
@@ -69,9 +69,10 @@ def _better(before: tuple[KeptItem, Copy], kept: KeptItem, copy: Copy) -> tuple[
     return (before[0] if is_first else kept, counts)
 
 
-def _judge(install_id: InstallId, kept: KeptItem, copy: Copy, spans: Sequence[Span], late_window_days: int) -> Judged:
+def _judge(install_id: InstallId, kept: KeptItem, copy: Copy, spans: Sequence[Span], windows: LateWindows) -> Judged:
     captured_at = corrected(kept.item.t, copy.offset_ms)
-    outcome, span = judge(captured_at, copy.received_at, spans, late_window_days)
+    days, hours = windows.days(install_id, copy.received_at), windows.hours_after_handover(copy.received_at)
+    outcome, span = judge(captured_at, copy.received_at, spans, days, hours)
     return Judged(
         install_id, copy.payload_id, captured_at, copy.received_at, outcome, kept.item, kept.raw, kept.identity, span
     )

@@ -30,10 +30,17 @@ async def windows_of(
         for entry in await ledger.replays(tx, app_id, install_id):
             if entry.at <= until_ms:
                 replayed[install_id] = (int((entry.fields or {})["received_until"]), _days(entry))
+    in_time = [entry for entry in changes if entry.at <= until_ms]
     return LateWindows(
-        changes=tuple((entry.at, _days(entry)) for entry in changes if entry.at <= until_ms), replayed=replayed
+        changes=tuple((entry.at, _days(entry)) for entry in in_time),
+        replayed=replayed,
+        handovers=tuple((entry.at, _hours(entry)) for entry in in_time),
     )
 
 
 def _days(entry: Entry) -> int:
     return int((entry.fields or {})["late_window_days"])
+
+
+def _hours(entry: Entry) -> int:
+    return int((entry.fields or {}).get("late_after_handover_hours", 0))

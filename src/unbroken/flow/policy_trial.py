@@ -42,6 +42,7 @@ ACTS: Final = {
     "retention_days": "Acts on kept payloads within the hour; timelines stay as they are.",
     "link_burst": "Acts on link calls from now on; what is linked stays linked.",
     "placeholders": "Acts on external ids said from now on; who carries one of them keeps it.",
+    "late_after_handover_hours": "Acts on what is received from now on; what was told stays, also after a replay.",
 }
 """When a change of each policy takes effect, and on what."""
 

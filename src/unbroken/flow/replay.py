@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from unbroken import wire
-from unbroken.domain.app import Policy, policy_of
+from unbroken.domain.app import Policy, policy_of, written
 from unbroken.domain.errors import Conflict, InvalidRequest, NotFound, Refusal
 from unbroken.domain.ids import AppId, UserId
 from unbroken.domain.late_windows import LateWindows
@@ -141,7 +141,7 @@ async def _begin(context: Context, wanted: Wanted) -> _Runner:
                 "The replayed policy is not the one in force, so its timelines cannot be switched to.",
                 hint="Set it first: unbroken app policy APP_ID KEY=VALUE...",
             )
-        await rows.set_run(tx, scope, Run(app_id, asdict(policy) | {_IS_TRIED: is_tried}, holder))
+        await rows.set_run(tx, scope, Run(app_id, written(policy) | {_IS_TRIED: is_tried}, holder))
         report = Report(app_id, policy, is_tried)
         return _Runner(context, scope, holder, report, user_id, wanted.switch)
 

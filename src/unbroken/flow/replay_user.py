@@ -39,7 +39,9 @@ async def look(tx: Transaction, user_id: UserId, windows: LateWindows | None) ->
     loaded = await load_all(tx, user_id)
     if loaded is None:
         return None
-    tried = loaded if windows is None else replace(loaded, late_windows=windows)
+    tried = loaded
+    if windows is not None:
+        tried = replace(loaded, late_windows=replace(windows, handovers=loaded.late_windows.handovers))
     told = await told_anew(tx, user_id, tried)
     old = await timelines.events_from(tx, user_id, told.from_ms)
     both = Both(loaded, tried, told, old, await timelines.head(tx, user_id))

@@ -1,7 +1,7 @@
 """Audit heads: a running server says now and then where the audit log ends, where others can keep it.
 
 To a file of signed lines, to the log, and in a metric. Whoever ships the log or copies the file elsewhere holds what a
-cut end is noticed by. The server itself looks whether the log still holds what it said last.
+cut end is noticed by. The server itself looks whether the log still holds what it said last, before it was started too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from unbroken import wire
+from unbroken.domain.errors import InvalidRequest
 from unbroken.flow import audit_log
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ class AuditHeads:
         """Say where the log ends, unless it ends where it did.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the file cannot be read, or not written.
             StoreUnavailable.
         """
+        if self._last is None:
+            self._last = await asyncio.to_thread(self._said_before)
         if self._last is not None and not await audit_log.still_holds(self._context, self._last):
             self._cuts += 1
             log.error("audit log cut", code="AUDIT_CUT", entries=self._last.entries, hash=self._last.hash)
@@ -80,9 +83,20 @@ class AuditHeads:
         self._last = found
         log.info("audit head", entries=found.entries, hash=found.hash)
 
+    def _said_before(self) -> Published | None:
+        """The last line of the file, if there is one of this platform's."""
+        lines = self._file.read_bytes().splitlines() if self._file.exists() else []
+        try:
+            return audit_log.read_heads(self._context, lines[-1])[0] if lines else None
+        except InvalidRequest:  # half a line, of a disk that was full, or somebody else's
+            return None
+
 
 def _append(path: Path, line: bytes) -> None:
-    with path.open("ab") as file:
+    """Add a line, in the place of half a line that a full disk has left."""
+    with path.open("ab+") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
         file.write(line)
         file.flush()
         os.fsync(file.fileno())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from unbroken.domain.app import App, Policy, Scope, policy_of
+from unbroken.domain.app import App, Policy, Scope, policy_of, written
 from unbroken.domain.ids import AppId, InstallId, KeyId, UserId
 from unbroken.store import sealed
 
@@ -97,7 +97,7 @@ async def set_app_disabled(tx: Transaction, app_id: AppId, *, is_disabled: bool)
 
 
 def _policy_text(policy: Policy) -> str:
-    return json.dumps(asdict(policy))
+    return json.dumps(written(policy))
 
 
 def _app(row: tuple[Any, ...]) -> App:

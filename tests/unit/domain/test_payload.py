@@ -81,3 +81,21 @@ def test_which_copy_counts_does_not_depend_on_the_order_they_are_met_in(one, two
 def test_of_two_copies_the_earliest_receipt_and_the_smallest_offset_count():
     assert copy_that_counts(Copy(5, 0, "a"), Copy(3, 60_000, "b")) == Copy(3, 0, "b")
     assert copy_that_counts(Copy(5, -60_000, "a"), Copy(6, 60_000, "b")) == Copy(5, 60_000, "a")
+
+
+HOUR = 3_600_000
+
+
+def test_the_bound_after_a_handover_is_that_of_the_activation_which_it_ended():
+    first, second = span(0, 10 * HOUR, State.ACTIVE), span(10 * HOUR, 20 * HOUR, State.SUPERSEDED)
+    spans = [first, second, span(20 * HOUR, 30 * HOUR, State.ACTIVE), span(30 * HOUR, None, State.DISABLED)]
+
+    def outcome(captured, received, hours=2):
+        return judge(captured, received, spans, 30, hours)[0]
+
+    assert outcome(HOUR, 12 * HOUR) is Outcome.ACCEPTED
+    assert outcome(HOUR, 12 * HOUR + 1) is Outcome.TOO_LATE
+    assert outcome(HOUR, 25 * HOUR) is Outcome.TOO_LATE, "that it is active again does not matter"
+    assert outcome(HOUR, 25 * HOUR, hours=0) is Outcome.ACCEPTED
+    assert outcome(12 * HOUR, 25 * HOUR) is Outcome.SUPERSEDED, "it never counted"
+    assert outcome(25 * HOUR, 90 * HOUR) is Outcome.ACCEPTED, "no other install has taken over"

@@ -147,3 +147,63 @@ def test_the_widest_window_since_an_instant_is_that_of_any_receipt_since():
     assert [windows.widest(at) for at in (0, 100, 101, 200, 201)] == [30, 30, 20, 20, 20]
     assert LateWindows(first=30, changes=((100, 7),)).widest(101) == 7
     assert LateWindows(replayed={b"i": (150, 60)}).widest(151) == 30
+
+
+# After a handover
+
+HANDED_OVER = T + 10 * HOUR
+
+
+async def handed_over(platform: InProcess):
+    """Anna's first phone captured from the first hour on, sent nothing, and was superseded."""
+    await platform.set_policy(late_after_handover_hours="2")
+    first = await platform.register()
+    user_id = (await platform.link(first, "anna")).id
+    platform.clock.advance_to(HANDED_OVER)
+    second = await platform.register()
+    return first, user_id, (await platform.link(second, "anna")).link_id
+
+
+def test_what_a_superseded_phone_delivers_late_counts_until_the_bound_and_again_when_the_handover_is_undone(tmp_path):
+    async def story() -> None:
+        async with InProcess(tmp_path) as platform:
+            first, user_id, link_id = await handed_over(platform)
+            platform.clock.advance_to(HANDED_OVER + HOUR)
+            await platform.upload(first, stay(T + HOUR))
+            before = await platform.timeline(user_id)
+            platform.clock.advance_to(HANDED_OVER + 3 * HOUR)
+            await platform.upload(first, stay(T + 3 * HOUR) + stay(T + HOUR))
+            assert await platform.timeline(user_id) == before
+            judged = Counter(outcome for *_, outcome in await platform.items(user_id))
+            assert judged == {"accepted": 30, "too_late": 30}
+            assert (await verify(platform.context, Everybody(), share=1)).findings == []
+            undone = await platform.undo(link_id)
+            assert Counter(outcome for *_, outcome in await platform.items(user_id)) == {"accepted": 60}
+            assert sum(await rests_on(platform, user_id)) == 60
+            await platform.undo(undone.undo_id)
+            assert await platform.timeline(user_id) == before
+            report = await replay(platform.context, Wanted(platform.app.app_id), share=1)
+            assert report.differ == {}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_the_bound_in_force_at_the_receipt_decides_whenever_it_is_processed(tmp_path, is_settled):
+    async def story() -> None:
+        async with InProcess(tmp_path) as platform:
+            first, user_id, _ = await handed_over(platform)
+            platform.clock.advance_to(HANDED_OVER + 3 * HOUR)
+            await platform.upload(first, stay(T + HOUR))
+            if is_settled:
+                await platform.settle()
+            await platform.set_policy(late_after_handover_hours="0")
+            platform.clock.advance_to(HANDED_OVER + 4 * HOUR)
+            await platform.upload(first, stay(T + 3 * HOUR))
+            judged = Counter(outcome for *_, outcome in await platform.items(user_id))
+            assert judged == {"accepted": 30, "too_late": 30}
+            tried = Wanted(platform.app.app_id, {"late_window_days": "60"})
+            assert (await replay(platform.context, tried, share=1)).differ == {}, "a replay tries no other bound"
+            assert (await verify(platform.context, Everybody(), share=1)).findings == []
+
+    asyncio.run(story())
