@@ -121,7 +121,7 @@ class AppAttest:
 
     def _require_key_data(self, data: bytes, key_id: bytes, point: bytes) -> bool:
         """Refuse what does not fit behind the app's hash; whether the rest says production."""
-        if data[32] != _FLAGS or len(data) <= _ATTESTATION_HEAD_BYTES:
+        if len(data) <= _ATTESTATION_HEAD_BYTES or data[32] != _FLAGS:
             raise Refused(Reason.MALFORMED, "authenticator data without an attested key")
         if _counter_of(data) != 0:
             raise Refused(Reason.COUNTER_NOT_GREATER, "an attestation counts zero")

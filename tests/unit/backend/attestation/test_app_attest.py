@@ -115,6 +115,25 @@ def test_a_key_id_that_the_object_does_not_hold_is_refused():
     assert caught.value.code == Reason.KEY_MISMATCH
 
 
+def test_a_key_id_that_is_not_of_the_key_is_refused_even_where_the_object_says_so():
+    with pytest.raises(Refused) as caught:
+        attest(key_id=bytes(32))
+    assert caught.value.code == Reason.KEY_MISMATCH
+    device = AppAttestKey(APPLE)
+    attestation = device.attest(Claims(app_id=APP_ID, client_data_hash=HASH, key_id=bytes(range(32))), NOW_MS)
+    with pytest.raises(Refused) as caught:
+        verifier().attested(attestation, bytes(range(32)), HASH, NOW_MS)
+    assert caught.value.code == Reason.KEY_MISMATCH
+
+
+@pytest.mark.parametrize("size", [32, 33, 53, 87])
+def test_signed_data_that_ends_early_is_malformed(size):
+    data = (hashlib.sha256(APP_ID.encode()).digest() + b"\x40" + bytes(54))[:size]
+    with pytest.raises(Refused) as caught:
+        attest(nonce=hashlib.sha256(data + HASH).digest(), members={"authData": data})
+    assert caught.value.code == Reason.MALFORMED
+
+
 @pytest.mark.parametrize("cut", [0, 1, 100, -1])
 def test_a_cut_attestation_is_malformed(cut):
     attestation = AppAttestKey(APPLE).attest(Claims(app_id=APP_ID, client_data_hash=HASH), NOW_MS)
@@ -182,7 +201,8 @@ def test_an_assertion_with_one_fault_is_refused_for_it(enrolled, reason, fault):
         {"signature": b"", "authenticatorData": b"", "extra": 1},
         {"signature": "", "authenticatorData": bytes(37)},
         {"signature": b"", "authenticatorData": bytes(36)},
-        {"signature": b"", "authenticatorData": bytes(38)},
+        {"signature": b"", "authenticatorData": bytes(32) + b"\x40" + bytes(3)},
+        {"signature": b"", "authenticatorData": bytes(32) + b"\x40" + bytes(5)},
         {"signature": b"", "authenticatorData": bytes(37)},
         [],
         1,
