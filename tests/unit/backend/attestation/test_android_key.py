@@ -207,6 +207,10 @@ def test_a_genuine_key_that_signs_a_certificate_without_a_description_proves_not
     assert refusal([encoded(other), *chain]) == Reason.EXTENSION_MISPLACED
 
 
+def test_a_chain_without_a_description_proves_nothing():
+    assert refusal(HARDWARE["remote"].make_key(None)[1]) == Reason.EXTENSION_MISPLACED
+
+
 def test_a_chain_is_whole_and_in_order():
     chain, other = chain_of(), chain_of("factory")
     assert refusal(chain[:-1]) == Reason.UNTRUSTED_ROOT
