@@ -40,11 +40,11 @@ class Front:
         self.directory = directory
         self._open_sdk = open_sdk
 
-    def peer(self, name):
+    def peer(self, name, port=0):
         def answer(method, path, headers, body):
             return self.platform.handle(method, path, headers, body)
 
-        return peer(self.directory, getattr(self.authorities, name), answer=answer)
+        return peer(self.directory, getattr(self.authorities, name), answer=answer, port=port)
 
     def sdk(self, server, **settings):
         defaults = {"pins": self.authorities.pins, "base_url": server.url, "ssl_context": self.authorities.context()}
@@ -94,6 +94,43 @@ def test_what_waits_stays_and_goes_up_when_the_platform_is_back(front, platform)
         assert sdk.submit_detections().items == 1
         assert (sdk.status.pin_mismatch, sdk.status.pin_misses) == (False, 2)
         assert sdk.dropped() == []
+
+
+def test_an_sdk_that_met_the_wrong_peer_goes_on_when_the_platform_answers_again(front):
+    with front.peer("genuine") as server, front.sdk(server) as sdk:
+        sdk.init()
+    with front.peer("misissued") as wrong:
+        sdk = front.sdk(wrong)
+        sdk.init()
+    with front.peer("genuine", wrong.port), sdk:
+        assert sdk.status.pin_mismatch
+        sdk.request_user_access_token()  # the one at hand; the platform is not asked
+        sdk.capture(HERE)
+        assert sdk.submit_detections().items == 1
+        assert (sdk.status.pin_mismatch, sdk.status.pin_misses) == (False, 1)
+
+
+@pytest.mark.parametrize("ends", ["deleted", "reset"])
+def test_another_install_on_the_device_knows_the_same_pins(front, authorities, phone, platform, ends):
+    signer = ed25519.Ed25519PrivateKey.generate()
+    pins = Pins(authorities.pins, update_key=update_key_of(signer))
+    now_ms = phone.clock.now_ms()
+    further = PinUpdate(1, HOST, (authorities.misissued.pin, authorities.genuine.pin), now_ms, now_ms + 1000)
+    with front.peer("backup") as server, front.sdk(server, pins=pins) as sdk:
+        sdk.apply_pin_update(sign_update(further, signer))
+        with pytest.raises(InitError, match="pin_mismatch"):
+            sdk.init()
+    with front.peer("misissued") as server, front.sdk(server, pins=pins) as sdk:
+        sdk.init()
+        if ends == "reset":
+            sdk.reset()
+        else:
+            platform.only_install().state = "deleted"
+    for _ in range(2):  # of the first, one connection outlives the change of installs
+        with front.peer("misissued") as server, front.sdk(server, pins=pins) as sdk:
+            sdk.init()
+            assert (sdk.status.pin_mismatch, sdk.status.pin_misses) == (False, 1)
+    assert len(platform.installs) == 2
 
 
 def test_no_call_of_the_app_reaches_the_wrong_peer(front, phone):
