@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -13,9 +14,11 @@ from unbroken.sdk import (
     InitError,
     InitIssue,
     InvalidConfig,
+    KeySeal,
     Location,
     Pins,
     PinUpdateRefused,
+    SealLevel,
     SubmitError,
     TokenError,
     UserCallReason,
@@ -74,6 +77,26 @@ def test_a_first_init_at_the_wrong_peer_fails_by_name_and_tells_it_nothing(front
         assert (sdk.status.pin_mismatch, sdk.status.pin_misses) == (True, 1)
     assert (server.connections, server.application_bytes) == (1, 0)
     assert platform.requests == []
+
+
+def test_pins_do_not_replace_the_check_of_the_chain(front):
+    with front.peer("genuine") as server, front.sdk(server, ssl_context=None) as sdk:
+        with pytest.raises(InitError, match="CERTIFICATE_VERIFY_FAILED"):
+            sdk.init()
+        assert not sdk.status.pin_mismatch
+    assert server.application_bytes == 0
+
+
+def test_pins_need_nothing_but_the_standard_library(front, authorities, monkeypatch):
+    for extra in ("cryptography", "keyring"):
+        monkeypatch.setitem(sys.modules, extra, None)
+    with front.peer("genuine") as server, front.sdk(server) as sdk:
+        sdk.init()
+        assert sdk.status.seal is SealLevel.SOFTWARE
+    with pytest.raises(InvalidConfig, match="sdk-sealed"):
+        Pins(authorities.pins, update_key="ed25519/" + authorities.pins[0].removeprefix("sha256/"))
+    with pytest.raises(InvalidConfig, match="sdk-sealed"):
+        KeySeal(bytes(32))
 
 
 def test_what_waits_stays_and_goes_up_when_the_platform_is_back(front, platform):
