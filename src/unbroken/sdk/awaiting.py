@@ -39,6 +39,7 @@ class AsyncSdk(BaseSdk["asyncio.Lock"]):
     Raises:
         InvalidConfig: the transport is one for code that blocks.
         StorageInUse: another SDK holds the storage.
+        StateLocked: looking for a keyring did not end in time.
     """
 
     def __init__(self, config: Config) -> None:

@@ -43,6 +43,7 @@ class Sdk(BaseSdk[threading.Lock]):
     Raises:
         InvalidConfig: the transport is one for asyncio.
         StorageInUse: another SDK holds the storage.
+        StateLocked: looking for a keyring did not end in time.
     """
 
     def __init__(self, config: Config) -> None:

@@ -74,7 +74,6 @@ def pin(context: ssl.SSLContext | None, check: KeyCheck) -> ssl.SSLContext:
 def _system_context() -> ssl.SSLContext:
     """As `ssl.create_default_context`, but for `SSLKEYLOGFILE`: whoever can set a variable must not read along."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_default_certs()
     return context
 

@@ -91,6 +91,7 @@ class Storage:
 
 _HEADER: Final = struct.Struct(">8sQII")
 _MAGIC: Final = b"UNBRKST1"
+_AS_IT_IS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class StateFile:
@@ -194,7 +195,7 @@ class StateFile:
 
     def _replace(self, content: bytes) -> None:
         new = self._directory / "state.new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _AS_IT_IS
         new.unlink(missing_ok=True)
         with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
             file.write(content)
@@ -233,8 +234,7 @@ def _is_plain(content: bytes) -> bool:
 
 def _read_private(path: Path) -> bytes:
     """The file, if it is one and its owner's alone."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | _AS_IT_IS), "rb") as file:
         open_to = others_may(os.fstat(file.fileno()))
         if open_to is not None:
             raise StateLocked(f"others may read or write the state on disk: {open_to}; chmod 600 {path}")

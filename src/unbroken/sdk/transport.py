@@ -125,9 +125,12 @@ def _client_arguments(config: Config, pins: Callable[[], Pins]) -> dict[str, Any
 def _tls(config: Config, pins: Callable[[], Pins]) -> ssl.SSLContext | None:
     if config.pins is None:
         return config.ssl_context
+    import httpx  # noqa: PLC0415 - see above
+
     from unbroken.sdk.pinning import KeyCheck, pin  # noqa: PLC0415 - loads ssl, like httpx
 
-    return pin(config.ssl_context, KeyCheck(config.host, pins, config.clock))
+    context = config.ssl_context or httpx.create_ssl_context(trust_env=False)  # the CAs that count without pins
+    return pin(context, KeyCheck(config.host, pins, config.clock))
 
 
 def _no_reply(error: Exception) -> NoReply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -13,9 +14,11 @@ from unbroken.sdk import (
     InitError,
     InitIssue,
     InvalidConfig,
+    KeySeal,
     Location,
     Pins,
     PinUpdateRefused,
+    SealLevel,
     SubmitError,
     TokenError,
     UserCallReason,
@@ -40,11 +43,11 @@ class Front:
         self.directory = directory
         self._open_sdk = open_sdk
 
-    def peer(self, name):
+    def peer(self, name, port=0):
         def answer(method, path, headers, body):
             return self.platform.handle(method, path, headers, body)
 
-        return peer(self.directory, getattr(self.authorities, name), answer=answer)
+        return peer(self.directory, getattr(self.authorities, name), answer=answer, port=port)
 
     def sdk(self, server, **settings):
         defaults = {"pins": self.authorities.pins, "base_url": server.url, "ssl_context": self.authorities.context()}
@@ -76,6 +79,26 @@ def test_a_first_init_at_the_wrong_peer_fails_by_name_and_tells_it_nothing(front
     assert platform.requests == []
 
 
+def test_pins_do_not_replace_the_check_of_the_chain(front):
+    with front.peer("genuine") as server, front.sdk(server, ssl_context=None) as sdk:
+        with pytest.raises(InitError, match="CERTIFICATE_VERIFY_FAILED"):
+            sdk.init()
+        assert not sdk.status.pin_mismatch
+    assert server.application_bytes == 0
+
+
+def test_pins_need_nothing_but_the_standard_library(front, authorities, monkeypatch):
+    for extra in ("cryptography", "keyring"):
+        monkeypatch.setitem(sys.modules, extra, None)
+    with front.peer("genuine") as server, front.sdk(server) as sdk:
+        sdk.init()
+        assert sdk.status.seal is SealLevel.SOFTWARE
+    with pytest.raises(InvalidConfig, match="sdk-sealed"):
+        Pins(authorities.pins, update_key="ed25519/" + authorities.pins[0].removeprefix("sha256/"))
+    with pytest.raises(InvalidConfig, match="sdk-sealed"):
+        KeySeal(bytes(32))
+
+
 def test_what_waits_stays_and_goes_up_when_the_platform_is_back(front, platform):
     with front.peer("genuine") as server, front.sdk(server) as sdk:
         sdk.init()
@@ -94,6 +117,43 @@ def test_what_waits_stays_and_goes_up_when_the_platform_is_back(front, platform)
         assert sdk.submit_detections().items == 1
         assert (sdk.status.pin_mismatch, sdk.status.pin_misses) == (False, 2)
         assert sdk.dropped() == []
+
+
+def test_an_sdk_that_met_the_wrong_peer_goes_on_when_the_platform_answers_again(front):
+    with front.peer("genuine") as server, front.sdk(server) as sdk:
+        sdk.init()
+    with front.peer("misissued") as wrong:
+        sdk = front.sdk(wrong)
+        sdk.init()
+    with front.peer("genuine", wrong.port), sdk:
+        assert sdk.status.pin_mismatch
+        sdk.request_user_access_token()  # the one at hand; the platform is not asked
+        sdk.capture(HERE)
+        assert sdk.submit_detections().items == 1
+        assert (sdk.status.pin_mismatch, sdk.status.pin_misses) == (False, 1)
+
+
+@pytest.mark.parametrize("ends", ["deleted", "reset"])
+def test_another_install_on_the_device_knows_the_same_pins(front, authorities, phone, platform, ends):
+    signer = ed25519.Ed25519PrivateKey.generate()
+    pins = Pins(authorities.pins, update_key=update_key_of(signer))
+    now_ms = phone.clock.now_ms()
+    further = PinUpdate(1, HOST, (authorities.misissued.pin, authorities.genuine.pin), now_ms, now_ms + 1000)
+    with front.peer("backup") as server, front.sdk(server, pins=pins) as sdk:
+        sdk.apply_pin_update(sign_update(further, signer))
+        with pytest.raises(InitError, match="pin_mismatch"):
+            sdk.init()
+    with front.peer("misissued") as server, front.sdk(server, pins=pins) as sdk:
+        sdk.init()
+        if ends == "reset":
+            sdk.reset()
+        else:
+            platform.only_install().state = "deleted"
+    for _ in range(2):  # of the first, one connection outlives the change of installs
+        with front.peer("misissued") as server, front.sdk(server, pins=pins) as sdk:
+            sdk.init()
+            assert (sdk.status.pin_mismatch, sdk.status.pin_misses) == (False, 1)
+    assert len(platform.installs) == 2
 
 
 def test_no_call_of_the_app_reaches_the_wrong_peer(front, phone):

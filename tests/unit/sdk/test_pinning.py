@@ -287,6 +287,7 @@ def test_the_context_of_its_own_is_a_careful_one(authorities, monkeypatch, tmp_p
     assert context.check_hostname
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert context.keylog_filename is None
+    assert context.options & ssl.OP_NO_RENEGOTIATION  # which could bring another certificate
 
 
 # Their end

@@ -12,12 +12,14 @@ import threading
 import traceback
 import types
 import zlib
+from pathlib import Path
 
 import keyring.backends.fail
 import keyring.backends.null
 import pytest
 from msgspec.structs import replace
 
+import unbroken.sdk.state
 from unbroken.randomness import SystemRandomness
 from unbroken.sdk import (
     InitError,
@@ -276,24 +278,31 @@ def test_a_key_is_made_once_and_settles_with_the_first_state(ring, directory):
     assert ring.entry() == key
 
 
-@pytest.mark.parametrize("dies_at", [1, 2, 3])
-def test_an_upgrade_that_is_killed_between_its_steps_loses_nothing(ring, directory, dies_at):
-    """The key in the keyring, the sealed file, the key settled: whichever was the last to happen."""
+def test_an_upgrade_that_is_killed_between_its_steps_loses_nothing(ring, directory, monkeypatch):
+    """A copy of keyring and file at each step is what a kill there would leave."""
+    left = []
+
+    def noting(step, call):
+        def noted(*arguments):
+            answer = call(*arguments)
+            left.append((step, dict(ring.kept), on_disk(directory)))
+            return answer
+
+        return noted
+
     saved(Storage(directory, Unsealed()), STATE)
-    plain = on_disk(directory)
-    assert loaded(of(ring, directory)) == STATE
-    ((name, _),) = ring.kept.items()
-    if dies_at < 3:
-        ring.kept[name] = replace_entry(ring.entry(), is_settled=False)
-    if dies_at < 2:
-        put(directory, plain)
-    assert loaded(of(ring, directory)) == STATE
-    assert ring.entry().is_settled
-    assert b"canary" not in on_disk(directory)
-
-
-def replace_entry(entry, *, is_settled):
-    return Entry(entry.key, is_settled).to_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(ring, "set_password", noting("keyring", ring.set_password))
+        patched.setattr(Path, "replace", noting("replaced", Path.replace))
+        patched.setattr(unbroken.sdk.state, "_sync_directory", noting("synced", unbroken.sdk.state._sync_directory))
+        assert loaded(of(ring, directory)) == STATE
+    assert [step for step, *_ in left] == ["keyring", "replaced", "synced", "keyring"]
+    for _, kept, content in left:
+        ring.kept = dict(kept)
+        put(directory, content)
+        assert loaded(of(ring, directory)) == STATE
+        assert ring.entry().is_settled
+        assert b"canary" not in on_disk(directory)
 
 
 def test_a_keyring_that_lost_the_key_locks_the_state_and_keeps_it(ring, directory):
@@ -354,6 +363,24 @@ def test_an_sdk_whose_keyring_was_locked_goes_on_once_it_is_open(phone, platform
         ring.locked.set()
         sdk.init()
         assert sdk.install_id == platform.only_install().install_id
+
+
+def test_a_reset_gives_up_a_state_whose_key_is_gone_and_seals_the_next(phone, platform, ring):
+    def config():
+        return phone.config(storage=Storage(phone.path, KeyringSeal(ring, "n")))
+
+    with Sdk(config()) as sdk:
+        sdk.init()
+    ring.kept.clear()
+    with Sdk(config()) as sdk:
+        with pytest.raises(InitError):
+            sdk.init()
+        sdk.reset()
+        sdk.init()
+        assert len(platform.installs) == 2
+    assert ring.entry().is_settled
+    with Sdk(config()) as sdk:
+        assert sdk.install_id == list(platform.installs)[1]
 
 
 def backend_of(module, name="Keyring"):

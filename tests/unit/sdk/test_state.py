@@ -144,6 +144,15 @@ def test_a_change_is_made_to_what_the_state_is_at_that_moment(storage):
     memory.close()
 
 
+def test_an_sdk_that_cannot_be_opened_gives_the_storage_back(phone):
+    outbox = phone.path / "outbox.sqlite"
+    outbox.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        Sdk(phone.config())
+    outbox.rmdir()
+    Sdk(phone.config()).close()
+
+
 @pytest.mark.parametrize("fails_at", [1, 2])
 def test_a_disk_that_refuses_once_costs_one_call_and_no_state(phone, monkeypatch, fails_at):
     calls, fsync = [], os.fsync

@@ -129,13 +129,14 @@ def peer(
     answer: Answer = hello,
     appended: tuple[Holder, ...] = (),
     version: ssl.TLSVersion | None = None,
+    port: int = 0,
 ) -> Iterator[Peer]:
     """A server with this certificate. On leaving, every connection has ended, so its counts are final."""
     context = _server_context(directory, holder, appended)
     if version is not None:
         context.maximum_version = version
     counts, threads = Peer(), []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         counts.port = listening.getsockname()[1]
 
         def accept() -> None:
