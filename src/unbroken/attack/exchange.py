@@ -85,6 +85,11 @@ class Reply:
         """The first header of that name; empty where there is none."""
         return next((value for known, value in self.headers if known == name), "")
 
+    @property
+    def is_of_a_proxy(self) -> bool:
+        """Whether something in front refused by itself: each reply of the platform has a reference."""
+        return self.status >= 400 and not self.header("x-request-id")
+
     def __str__(self) -> str:
         return f"{self.status} {self.code}".strip()
 
@@ -208,12 +213,15 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
 class Caller:
     """Sends requests over connections that are used again.
 
+    Args:
+        proxied: something stands in front of the platform, and may refuse by itself, in its own words.
+
     A 429 is waited out, as an attacker would: a limit of requests must not look like a defence against something else.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, *, proxied: bool = False) -> None:
         self.host = host
-        self.sent = 0
+        self.proxied = proxied
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def send(self, request: Request, timeout_s: float = TIMEOUT_S) -> Reply:
@@ -236,7 +244,6 @@ class Caller:
             await hang_up(self._idle.pop()[1])
 
     async def _send(self, request: Request, timeout_s: float) -> Reply:
-        self.sent += 1
         content = self.host.encoded(request)
         while self._idle:
             reader, writer = self._idle.pop()
