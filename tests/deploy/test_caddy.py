@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import os
@@ -20,11 +19,7 @@ import pytest
 from tests.deploy.programs import DEPLOY, program
 
 from unbroken import wire
-from unbroken.attack import Wanted, run_suite
-from unbroken.attack.attack import Verdict
 from unbroken.clock import SystemClock
-from unbroken.consent import read_warrant
-from unbroken.randomness import SystemRandomness
 from unbroken.sdk import Config, Device, Location, Sdk, Secret, Storage
 from unbroken.server.settings import Settings
 from unbroken.testing.process import PlatformProcess, free_port, spawn, stop_process
@@ -72,17 +67,13 @@ class Front:
             "XDG_CONFIG_HOME": str(self._directory),
         }
 
-    @property
-    def root(self) -> Path:
-        """Whom its certificate is signed by."""
-        return self._directory / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-
     def _await_certificate(self, caddy: subprocess.Popen[bytes]) -> ssl.SSLContext:
         """Caddy signs `localhost` itself: wait until it answers under that certificate."""
+        root = self._directory / "caddy" / "pki" / "authorities" / "local" / "root.crt"
         deadline = time.monotonic() + WAIT_S
         while True:
             with suppress(OSError):
-                trust = ssl.create_default_context(cafile=str(self.root))
+                trust = ssl.create_default_context(cafile=str(root))
                 with closing(self.connect(trust)):
                     return trust
             assert caddy.poll() is None, (self._directory / "caddy.log").read_text()
@@ -265,25 +256,3 @@ def test_the_times_of_caddy_agree_with_those_of_the_platform():
 def test_the_caddyfile_is_formatted():
     done = subprocess.run([program("caddy"), "fmt", str(DEPLOY / "Caddyfile")], capture_output=True, check=False)
     assert done.stdout.decode() == (DEPLOY / "Caddyfile").read_text()
-
-
-def test_no_attack_succeeds_through_it(front, tmp_path, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(front.root))
-    path = tmp_path / "warrant.json"
-    front.platform.command("attack", "prepare", "--warrant", str(path))
-    chapters = (
-        "mirror",
-        "credentials",
-        "scopes",
-        "methods",
-        "paths",
-        "documents",
-        "injection",
-        "disclosure",
-        "framing",
-    )
-    wanted = Wanted(f"https://localhost:{front.port}", chapters, proxied=True)
-    warrant = read_warrant(path.read_bytes())
-    report = asyncio.run(run_suite(wanted, warrant, SystemClock(), SystemRandomness(), lambda _: None))
-    assert len(report.outcomes) > 3_000
-    assert [(one.attack.id, one.what) for one in report.outcomes if one.verdict is not Verdict.HELD] == []

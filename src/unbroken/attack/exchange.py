@@ -90,6 +90,11 @@ class Reply:
         """Whether something in front refused by itself: each reply of the platform has a reference."""
         return self.status >= 400 and not self.header("x-request-id")
 
+    @property
+    def is_too_soon(self) -> bool:
+        """Whether a limit of requests refused, which says nothing about any other defence."""
+        return self.status == _TOO_MANY and self.code == "RATE_LIMITED"
+
     def __str__(self) -> str:
         return f"{self.status} {self.code}".strip()
 
@@ -232,7 +237,7 @@ class Caller:
         """
         for _ in range(_WAITS_MAX):
             reply = await self._send(request, timeout_s)
-            if reply.status != _TOO_MANY or reply.code != "RATE_LIMITED":
+            if not reply.is_too_soon:
                 return reply
             waits = reply.header("retry-after")
             await asyncio.sleep(min(int(waits) if waits.isdigit() else 1, 30))
