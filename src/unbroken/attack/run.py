@@ -32,12 +32,14 @@ class Wanted:
         only: names of chapters, or how the ids of attacks begin (`mirror/get-v2`); all where empty.
         patience_s: how long a slow attack waits until the platform is to have hung up.
         pairs: how many pairs of requests are timed for each call.
+        proxied: something stands in front of the platform, whose own refusals count.
     """
 
     url: str
     only: Sequence[str] = ()
     patience_s: float = 90.0
     pairs: int = 1_000
+    proxied: bool = False
 
 
 async def run_suite(
@@ -50,7 +52,7 @@ async def run_suite(
         ValueError: there is no such chapter, or the URL is none.
     """
     chapters = chosen(wanted.only)
-    caller = Caller(host_of(wanted.url))
+    caller = Caller(host_of(wanted.url), proxied=wanted.proxied)
     try:
         await prove(caller, warrant, randomness)
         world = await _world(caller, wanted, warrant, clock, randomness)
