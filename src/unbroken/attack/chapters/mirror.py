@@ -78,6 +78,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "PUT /v3/installs/{install_id}/state": Row(),
     "DELETE /v3/installs/{install_id}": Row(),
     "DELETE /v3/users/{user_id}/items": Row(),
+    "POST /security/leaked-tokens": Row(told="the same answer to everything: whoever holds a secret may end it"),
     "GET /.well-known/unbroken-attack": _OWN,
     "GET /health/live": _OWN,
     "GET /health/ready": _OWN,
