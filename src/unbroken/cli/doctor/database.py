@@ -35,7 +35,7 @@ async def ask_database(context: Context) -> list[Finding]:
 
 
 async def _erasures(context: Context) -> list[Finding]:
-    from unbroken.store import resealing, tombstones  # noqa: PLC0415
+    from unbroken.store import resealing  # noqa: PLC0415
 
     advice = "Up to 256 MiB a server writes it anew within the hour; a larger one in a quiet hour: unbroken purge"
     waiting = await context.store.read(tombstones.unpurged)
