@@ -23,7 +23,6 @@ AGE_MS: Final = 4 * DAY_MS
 
 _SOME: Final = 10_000
 _DIGEST_BYTES: Final = 32
-_KEY_CHARACTERS: Final = 36  # of an idempotency key
 _HOUR_MS: Final = 3_600_000
 _ACCOUNT: Final = "the first"
 _ANSWERS: Final = "idempotency"
@@ -112,7 +111,6 @@ class _FirstPerson:
             bytes.fromhex(self._registered.install_id): _INSTALL,
             bytes.fromhex(self._registered.user_id): _USER,
             bytes.fromhex(self._link_id): rows.id_of("link"),
-            _ACCOUNT: rows.numbered("stored-"),
         }
 
     def _made(self, values: Sequence[Any]) -> dict[int, rows.Made]:
@@ -125,8 +123,8 @@ class _FirstPerson:
                 return self._ids()[value]
             case bytes() if len(value) == _DIGEST_BYTES:  # of a secret: another one for each
                 return rows.digest("secret")
-            case str() if len(value) == _KEY_CHARACTERS:
-                return rows.text("key", _KEY_CHARACTERS)
+            case str() if value.startswith("s1."):
+                return rows.sealed(len(value))
             case int() if abs(value - self._now_ms) < 2 * _HOUR_MS:
                 return rows.always(value - AGE_MS)
         return None
