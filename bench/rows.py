@@ -50,7 +50,7 @@ def id_of(kind: str) -> Made:
 
 
 def sealed(length: int) -> Made:
-    """As an external id or a key stands there that is sealed; nothing opens it, and nobody asks for these people."""
+    """Like an external id as it is sealed; nothing opens it."""
     kind = f"sealed {length}"
     return Made(
         lambda number: f"s1.{(_sha256(kind, number).hex() * 2)[: length - 3]}",
