@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unbroken.attack.world import World
 
 _MIB: Final = 1 << 20
-_IN_TIME_S: Final = 5.0
+_IN_TIME_S: Final = 10.0
 _IN_TIME_PROXIED_S: Final = 40.0
 """A proxy may wait for a whole body before it asks; how long, the slow attacks find out."""
 
