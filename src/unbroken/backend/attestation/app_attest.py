@@ -39,7 +39,8 @@ DEVELOPMENT: Final = b"appattestdevelop"
 _FORMAT: Final = "apple-appattest"
 _NONCE_EXTENSION: Final = ObjectIdentifier("1.2.840.113635.100.8.2")
 _NONCE_HEADER: Final = bytes.fromhex("3024a1220420")
-_FLAGS: Final = 0x40
+_HAS_KEY: Final = 0x40
+_HAS_EXTENSIONS: Final = 0x80
 _ASSERTION_BYTES: Final = 37
 _ATTESTATION_HEAD_BYTES: Final = 87
 
@@ -121,7 +122,7 @@ class AppAttest:
 
     def _require_key_data(self, data: bytes, key_id: bytes, point: bytes) -> bool:
         """Refuse what does not fit behind the app's hash; whether the rest says production."""
-        if data[32] != _FLAGS or len(data) <= _ATTESTATION_HEAD_BYTES:
+        if len(data) <= _ATTESTATION_HEAD_BYTES or data[32] & (_HAS_KEY | _HAS_EXTENSIONS) != _HAS_KEY:
             raise Refused(Reason.MALFORMED, "authenticator data without an attested key")
         if _counter_of(data) != 0:
             raise Refused(Reason.COUNTER_NOT_GREATER, "an attestation counts zero")
@@ -167,7 +168,7 @@ class AppAssert:
         """
         members = _members(cbor.read(assertion), {"signature", "authenticatorData"})
         signature, data = _bytes_of(members["signature"]), _bytes_of(members["authenticatorData"])
-        if len(data) != _ASSERTION_BYTES or data[32] != _FLAGS:
+        if len(data) != _ASSERTION_BYTES:
             raise Refused(Reason.MALFORMED, "authenticator data of another form")
         self._apps.of(data[:32])
         nonce = hashlib.sha256(data + client_data_hash).digest()
