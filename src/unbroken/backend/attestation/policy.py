@@ -10,6 +10,7 @@ from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from unbroken.backend.attestation.evidence import Kind
 from unbroken.backend.attestation.proof import Level
 from unbroken.backend.attestation.refused import Reason, Refused
 
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from unbroken.backend.attestation.binding import Binding
-    from unbroken.backend.attestation.evidence import Evidence, Kind
+    from unbroken.backend.attestation.evidence import Evidence
     from unbroken.backend.attestation.proof import Proof, Verifier
 
 _log: Final = logging.getLogger("unbroken.backend.attestation")
 
 
 class Mode(StrEnum):
-    """What follows from a refused proof."""
+    """What follows from a refused proof, from the mildest to the strictest."""
 
     OFF = "off"
     """Nothing is verified."""
@@ -60,10 +61,13 @@ class Policy:
     Args:
         mode: for missing and unreadable evidence, and for every kind that `modes` does not name.
         verifiers: kinds without one are refused as `not_verifiable`.
-        modes: of single kinds.
+        modes: of single kinds, none of them stricter than `mode`: a device would send nothing in its place.
         is_lenient_in_outage: whether `enforce` lets an install without a proof go on (level `none`) while the service
             that must decode its proof cannot be reached. By default it does not. Whoever can cut this server off from
             that service gets in then.
+
+    Raises:
+        ValueError: no such mode or kind, or a kind that is stricter than the policy.
     """
 
     def __init__(
@@ -74,12 +78,18 @@ class Policy:
         modes: Mapping[Kind, Mode] | None = None,
         is_lenient_in_outage: bool = False,
     ) -> None:
-        self.mode = mode
-        self._verifiers = dict(verifiers or {})
-        self._modes = dict(modes or {})
+        self._mode = Mode(mode)  # a mode from a file of settings is a plain string, and "enforce" must enforce
+        self._verifiers = {Kind(kind): verifier for kind, verifier in (verifiers or {}).items()}
+        self._modes = {Kind(kind): Mode(mode) for kind, mode in (modes or {}).items()}
+        _require_none_stricter(self._modes, self._mode)
         self._is_lenient_in_outage = is_lenient_in_outage
         self._refused: Counter[tuple[Kind | None, Reason]] = Counter()
         self._lock = Lock()
+
+    @property
+    def mode(self) -> Mode:
+        """Of missing and unreadable evidence."""
+        return self._mode
 
     def judge(self, evidence: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
         """Verify on this thread.
@@ -92,9 +102,9 @@ class Policy:
         try:
             given = _readable(evidence)
             proof = self._verifier_of(given.kind).verify(given, binding, now_ms)
+            return Judgement(is_allowed=True, level=proof.level, proof=proof)
         except Exception as error:  # noqa: BLE001 - fail closed under enforce, and do no harm under observe
             return self._without_proof(evidence, error)
-        return Judgement(is_allowed=True, level=proof.level, proof=proof)
 
     async def judge_async(self, evidence: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
         """The same on a thread, for hosts that run on asyncio."""
@@ -110,7 +120,7 @@ class Policy:
 
     def _mode_of(self, evidence: Evidence | Refused | None) -> Mode:
         kind = _kind_of(evidence)
-        return self.mode if kind is None else self._modes.get(kind, self.mode)
+        return self._mode if kind is None else self._modes.get(kind, self._mode)
 
     def _verifier_of(self, kind: Kind) -> Verifier:
         verifier = self._verifiers.get(kind)
@@ -131,6 +141,13 @@ class Policy:
 
 
 _UNJUDGED: Final = Judgement(is_allowed=True, level=Level.NONE)
+
+
+def _require_none_stricter(modes: Mapping[Kind, Mode], mode: Mode) -> None:
+    order = list(Mode)
+    for kind, own in modes.items():
+        if order.index(own) > order.index(mode):
+            raise ValueError(f"{kind} cannot have {own} while the policy has {mode}: a device would send nothing")
 
 
 def _readable(evidence: Evidence | Refused | None) -> Evidence:

@@ -155,14 +155,57 @@ def test_asyncio_gets_the_same(lab, mode):
     assert judged(lab.policy(mode), token, is_async=True) == judged(lab.policy(mode), token)
 
 
+def test_a_mode_that_a_setting_names_is_that_mode(lab):
+    enforcing = Policy("enforce", {"android_key": lab.verifiers()[Kind.ANDROID_KEY]})
+    assert enforcing.mode is Mode.ENFORCE
+    assert not judged(enforcing, None).is_allowed
+    assert not judged(enforcing, lab.android(is_rooted=True).android_key(BINDING)).is_allowed
+    assert judged(enforcing, lab.android().android_key(BINDING)).level is Level.TEE
+    assert judged(Policy("off"), None).reason is None
+    observed = Policy("enforce", lab.verifiers(), modes={"play_classic": "observe"})
+    assert judged(observed, lab.android(is_rooted=True).play_classic(BINDING)).is_allowed
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("Enforce",),
+        ("",),
+        (None,),
+        (True,),
+        ("enforce", {"safetynet": None}),
+        ("enforce", {}, {"safetynet": "off"}),
+        ("enforce", {}, {"android_key": "on"}),
+        (Mode.OBSERVE, {}, {Kind.ANDROID_KEY: Mode.ENFORCE}),
+        (Mode.OFF, {}, {Kind.ANDROID_KEY: Mode.OBSERVE}),
+    ],
+    ids=str,
+)
+def test_a_policy_that_would_not_do_what_it_says_is_refused_at_once(settings):
+    mode, verifiers, modes = (*settings, None, None)[:3]
+    with pytest.raises(ValueError, match=r"is not a valid|cannot have"):
+        Policy(mode, verifiers, modes=modes)
+
+
+def test_a_policy_does_not_change_its_mode():
+    with pytest.raises(AttributeError):
+        Policy(Mode.ENFORCE).mode = Mode.OFF
+
+
 class Broken:
     def verify(self, evidence, binding, now_ms):
         raise ZeroDivisionError
 
 
+class Forgetful:
+    def verify(self, evidence, binding, now_ms):
+        return None
+
+
+@pytest.mark.parametrize("verifier", [Broken(), Forgetful()])
 @pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.ENFORCE])
-def test_a_verifier_that_fails_closes_under_enforce_and_harms_nobody_under_observe(mode, caplog):
-    policy = Policy(mode, {Kind.APP_ATTEST: Broken()})
+def test_a_verifier_that_fails_closes_under_enforce_and_harms_nobody_under_observe(mode, verifier, caplog):
+    policy = Policy(mode, {Kind.APP_ATTEST: verifier})
     result = policy.judge(AppAttestation(bytes(32), b"x"), BINDING, NOW_MS)
     assert (result.is_allowed, result.reason) == (mode is Mode.OBSERVE, Reason.VERIFIER_FAILED)
     assert caplog.records[0].exc_info
