@@ -65,7 +65,10 @@ MEANINGS: Final = {
     "makes the digest, or a proof that was stolen.",
     Reason.WRONG_APP: "Another app made it. Check the app ids and packages: debug builds often have their own.",
     Reason.BAD_SIGNATURE: "A signature is not of the key it must be of.",
-    Reason.VERIFIER_FAILED: "A verifier raised what it does not declare. The log has the traceback; please report it.",
+    Reason.VERIFIER_FAILED: (
+        "A verifier raised what it does not declare: the log has the traceback; please report it."
+        " Or 256 proofs were being verified already."
+    ),
     Reason.UNTRUSTED_ROOT: "The chain ends at no key of Google's: an emulator, a device without Google's keys, or "
     "attestation by software alone.",
     Reason.BROKEN_CHAIN: "The certificates do not follow each other. The app must send the whole chain, leaf first.",

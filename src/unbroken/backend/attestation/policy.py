@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Final
 
 from unbroken.backend.attestation.evidence import Kind
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from unbroken.backend.attestation.proof import Proof, Verifier
 
 _log: Final = logging.getLogger("unbroken.backend.attestation")
+_THREADS_MAX: Final = 16
+_AT_ONCE_MAX: Final = 256
 
 
 class Mode(StrEnum):
@@ -85,6 +89,8 @@ class Policy:
         self._is_lenient_in_outage = is_lenient_in_outage
         self._refused: Counter[tuple[Kind | None, Reason]] = Counter()
         self._lock = Lock()
+        self._threads = ThreadPoolExecutor(_THREADS_MAX, "attestation")
+        self._room = BoundedSemaphore(_AT_ONCE_MAX)
 
     @property
     def mode(self) -> Mode:
@@ -107,8 +113,19 @@ class Policy:
             return self._without_proof(evidence, error)
 
     async def judge_async(self, evidence: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
-        """The same on a thread, for hosts that run on asyncio."""
-        return await asyncio.to_thread(self.judge, evidence, binding, now_ms)
+        """The same for hosts that run on asyncio, on threads of its own: an outage takes none of the host's.
+
+        What comes while very many wait already is not verified: `verifier_failed`.
+        """
+        if _kind_of(evidence) is None or self._mode_of(evidence) is Mode.OFF:
+            return self.judge(evidence, binding, now_ms)
+        if not self._room.acquire(blocking=False):
+            return self._without_proof(evidence, Refused(Reason.VERIFIER_FAILED, "too many proofs at once"))
+        try:
+            loop, work = asyncio.get_running_loop(), copy_context()
+            return await loop.run_in_executor(self._threads, work.run, self.judge, evidence, binding, now_ms)
+        finally:
+            self._room.release()
 
     def refused(self) -> Mapping[tuple[Kind | None, Reason], int]:
         """How many installs came without a proof since the start, by kind (None: nothing readable was sent) and reason.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -209,6 +210,39 @@ def test_a_verifier_that_fails_closes_under_enforce_and_harms_nobody_under_obser
     result = policy.judge(AppAttestation(bytes(32), b"x"), BINDING, NOW_MS)
     assert (result.is_allowed, result.reason) == (mode is Mode.OBSERVE, Reason.VERIFIER_FAILED)
     assert caplog.records[0].exc_info
+
+
+class Waiting:
+    """Waits as a verifier does whose service is silent."""
+
+    def __init__(self):
+        self.may_end = threading.Event()
+
+    def verify(self, evidence, binding, now_ms):
+        assert self.may_end.wait(20)
+        raise Refused(Reason.DECODER_UNREACHABLE)
+
+
+def test_verifiers_that_wait_take_no_thread_of_the_host_and_only_so_many_wait():
+    verifier = Waiting()
+    policy = Policy(Mode.ENFORCE, {Kind.APP_ATTEST: verifier})
+
+    async def run():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(4))
+        sent = (AppAttestation(bytes(32), b"x"), BINDING, NOW_MS)
+        waiting = [asyncio.ensure_future(policy.judge_async(*sent)) for _ in range(256)]
+        await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(asyncio.to_thread(int), 5)
+            beyond = await asyncio.wait_for(policy.judge_async(*sent), 5)
+            assert (await asyncio.wait_for(policy.judge_async(None, *sent[1:]), 5)).reason is Reason.MISSING
+        finally:
+            verifier.may_end.set()
+        return beyond, await asyncio.gather(*waiting)
+
+    beyond, waited = asyncio.run(run())
+    assert (beyond.is_allowed, beyond.reason) == (False, Reason.VERIFIER_FAILED)
+    assert {judgement.reason for judgement in waited} == {Reason.DECODER_UNREACHABLE}
 
 
 def test_a_strangers_words_cannot_begin_a_line_of_the_log(caplog):
