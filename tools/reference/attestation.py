@@ -95,7 +95,10 @@ MEANINGS: Final = {
     Reason.NOT_LICENSED: "The account has not got the app from Google Play, and the rules ask for that.",
     Reason.VERSION_TOO_OLD: "The version of the app is older than the rules ask for.",
     Reason.TEST_RESPONSE: "The Play Console was told to answer so to this tester.",
-    Reason.TOKEN_REPEATED: "The token was sent to Google before, and nothing came of it. The app asks for a new one.",
+    Reason.TOKEN_REPEATED: (
+        "The token was sent to Google before, and nothing came of it, or another one was for this challenge."
+        " The app asks for a new challenge and a new token."
+    ),
     Reason.DECODER_REFUSED: "Google did not take the token, or not this service account. The log has the status.",
     Reason.DECODER_QUOTA_EXCEEDED: "Google's quota is used up: 10,000 a day and app unless you ask for more.",
     Reason.DECODER_UNREACHABLE: "Google did not answer. Refused under `enforce`, unless `is_lenient_in_outage`.",

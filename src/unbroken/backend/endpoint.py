@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("unbroken.backend")
 _NO_CHALLENGE: Final = bytes(32)
 
+CHALLENGE_PACE: Final = Pace(burst=20, every_s=300)
+"""About 300 a day for each account. A login takes one, and more than 20 links a day are held by the platform."""
+
 
 class Settings(TypedDict, total=False):
     """What a face may be set up with, beside the platform and `authenticate`.
@@ -44,6 +47,8 @@ class Settings(TypedDict, total=False):
             API key if left out, so that a changed key voids the challenges of two minutes.
         limit: how often one account may call. A `Pace` is counted in this process; a `Limit` of your own may count
             for several; None lets everybody call.
+        challenge_limit: the same for challenges alone; `CHALLENGE_PACE` if left out. For each of them a device may have
+            one token decoded by Google, which decodes 10,000 a day for all of an app's accounts.
     """
 
     platform_url: str | None
@@ -51,6 +56,7 @@ class Settings(TypedDict, total=False):
     app_id: str | None
     challenge_key: bytes | None
     limit: Pace | Limit | None
+    challenge_limit: Pace | Limit | None
 
 
 class Host(Protocol):
@@ -100,8 +106,8 @@ class Endpoint:
         self._challenge_key = platform.derive(b"unbroken challenges") if key is None else key
         if len(self._challenge_key) < KEY_MIN_BYTES:
             raise InvalidConfig(f"a challenge key has at least {KEY_MIN_BYTES} bytes")
-        limit = settings.get("limit", Pace())
-        self._limit = InProcessLimit(limit) if isinstance(limit, Pace) else limit
+        self._limit = _limit_of(settings.get("limit", Pace()))
+        self._challenge_limit = _limit_of(settings.get("challenge_limit", CHALLENGE_PACE))
 
     async def answer(self, request: Request, body: Callable[[], Awaitable[bytes]]) -> AppAnswer:
         """Answer one request; what `authenticate` raises is the host application's to handle.
@@ -121,10 +127,10 @@ class Endpoint:
     async def _answer(self, request: Request, body: Callable[[], Awaitable[bytes]]) -> AppAnswer:
         linking.require_route(request.method, request.path)
         account = await self._account(request)
-        await self._pace(account)
+        await self._pace(self._limit, account)
         match request.path:
             case "/challenge":
-                return self._challenge(account, linking.read_install_id(request.query))
+                return await self._challenge(account, linking.read_install_id(request.query))
             case "/auth-code":
                 return await self._auth_code(account)
             case _:
@@ -147,16 +153,17 @@ class Endpoint:
             raise TypeError(f"authenticate returned a {type(account).__name__}; an external id is a string")
         return account
 
-    async def _pace(self, account: str) -> None:
-        if self._limit is None:
+    async def _pace(self, limit: Limit | None, account: str) -> None:
+        if limit is None:
             return
-        wait_ms = await self._host.wait_ms(self._limit, account, self._options.clock.now_ms())
+        wait_ms = await self._host.wait_ms(limit, account, self._options.clock.now_ms())
         if wait_ms > 0:
             raise refusals.RateLimited("This account calls too often.", retry_after_s=-(-wait_ms // 1000))
 
-    def _challenge(self, account: str, install_id: str) -> AppAnswer:
+    async def _challenge(self, account: str, install_id: str) -> AppAnswer:
         if self._policy is None:
             raise refusals.NotFound("This server asks no device for a proof.")
+        await self._pace(self._challenge_limit, account)
         chance = self._options.randomness.secret(CHANCE_BYTES)
         asker = Asker(self._app_id, install_id, account)
         made = make_challenge(self._challenge_key, asker, self._options.clock.now_ms(), chance)
@@ -213,6 +220,10 @@ class Endpoint:
             return challenge, read_evidence(asked.attestation)
         except Refused as refused:
             return _NO_CHALLENGE, refused
+
+
+def _limit_of(limit: Pace | Limit | None) -> Limit | None:
+    return InProcessLimit(limit) if isinstance(limit, Pace) else limit
 
 
 def _checked_app_id(app_id: str | None, *, is_needed: bool) -> str:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -256,6 +257,23 @@ def test_a_token_that_is_sent_again_is_judged_again_and_not_decoded_again():
     assert decoder.asked == ["token"]
 
 
+@pytest.mark.parametrize("payload", [said("requestHash"), Reason.DECODER_REFUSED], ids=["decoded", "refused"])
+def test_for_one_challenge_one_token_is_decoded(payload):
+    decoder = Answering(payload)
+    verifier = Standard(rules(), decoder)
+    for n in range(20):
+        with suppress(Refused):
+            verifier.verify(PlayStandard(f"made-up-{n}"), BINDING, NOW_MS)
+    assert decoder.asked == ["made-up-0"]
+    assert code_of(verifier.verify, PlayStandard("made-up-1"), BINDING, NOW_MS) == Reason.TOKEN_REPEATED
+    code_of(verifier.verify, PlayStandard("made-up-1"), nth_binding(1), NOW_MS)
+    assert decoder.asked == ["made-up-0", "made-up-1"]
+
+
+def nth_binding(n):
+    return Binding("a" * 24, "b" * 24, b"", n.to_bytes(32))
+
+
 @pytest.mark.parametrize("reason", [Reason.DECODER_UNREACHABLE, Reason.DECODER_REFUSED])
 def test_a_token_that_could_not_be_decoded_is_not_sent_again(reason):
     decoder = Answering(reason)
@@ -284,18 +302,18 @@ def test_of_sixteen_that_send_one_token_at_once_one_has_it_decoded():
 def test_what_is_remembered_of_tokens_is_bounded_in_time():
     verifier = Standard(rules(), Answering(Reason.DECODER_REFUSED))
     for n in range(100):
-        code_of(verifier.verify, PlayStandard(f"token{n}"), BINDING, NOW_MS + n * 60_000)
-    assert len(verifier._sent) == 6
+        code_of(verifier.verify, PlayStandard(f"token{n}"), nth_binding(n), NOW_MS + n * 60_000)
+    assert len(verifier._sent) == 12
 
 
 def test_what_is_remembered_of_tokens_is_bounded_in_number(monkeypatch):
-    monkeypatch.setattr("unbroken.backend.attestation.play._REMEMBERED_MAX", 5)
+    monkeypatch.setattr("unbroken.backend.attestation.play._REMEMBERED_MAX", 10)
     verifier = Standard(rules(), Answering(Reason.DECODER_REFUSED))
     for n in range(20):
-        code_of(verifier.verify, PlayStandard(f"token{n}"), BINDING, NOW_MS)
-    assert code_of(verifier.verify, PlayStandard("token19"), BINDING, NOW_MS) == Reason.TOKEN_REPEATED
-    assert code_of(verifier.verify, PlayStandard("token0"), BINDING, NOW_MS) == Reason.DECODER_REFUSED
-    assert len(verifier._sent) == 5
+        code_of(verifier.verify, PlayStandard(f"token{n}"), nth_binding(n), NOW_MS)
+    assert code_of(verifier.verify, PlayStandard("token19"), nth_binding(19), NOW_MS) == Reason.TOKEN_REPEATED
+    assert code_of(verifier.verify, PlayStandard("token0"), nth_binding(0), NOW_MS) == Reason.DECODER_REFUSED
+    assert len(verifier._sent) == 10
 
 
 # Keys and rules

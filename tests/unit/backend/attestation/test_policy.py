@@ -267,9 +267,11 @@ def test_an_outage_lets_go_on_only_where_that_was_said(lab):
     for value in (None, lab.android(is_rooted=True).play_classic(BINDING)):
         assert not judged(lenient, value).is_allowed
     lab.google.statuses[DECODE_PATH] = 429
-    assert not judged(lenient, lab.android().play_standard(BINDING)).is_allowed
+    result = judged(lab.policy(is_lenient_in_outage=True), lab.android().play_standard(BINDING))
+    assert (result.is_allowed, result.reason) == (False, Reason.DECODER_QUOTA_EXCEEDED)
     lab.google.statuses.clear()
-    assert not judged(lenient, {"kind": "play_standard", "token": "a.b"}).is_allowed
+    result = judged(lab.policy(is_lenient_in_outage=True), {"kind": "play_standard", "token": "a.b"})
+    assert (result.is_allowed, result.reason) == (False, Reason.DECODER_REFUSED)
 
 
 def test_a_kind_may_have_a_mode_of_its_own(lab):
