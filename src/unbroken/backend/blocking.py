@@ -55,9 +55,9 @@ class Blocking:
             asked.install_id, external_id=account, link_ticket=asked.link_ticket, attestation=attested
         )
 
-    async def try_link(self, asked: LinkAsked, account: str) -> Link:
+    async def find_link(self, asked: LinkAsked, account: str) -> Link | None:
         """See `Host`."""
-        return self._platform.link(asked.install_id, external_id=account, link_ticket=asked.link_ticket, dry_run=True)
+        return self._platform.find_link(asked.install_id, external_id=account)
 
     async def create_auth_code(self, account: str) -> AuthCode:
         """See `Host`."""

@@ -78,8 +78,8 @@ class Host(Protocol):
         """See `Platform.link`."""
         ...
 
-    async def try_link(self, asked: LinkAsked, account: str) -> Link:
-        """The same as a dry run."""
+    async def find_link(self, asked: LinkAsked, account: str) -> Link | None:
+        """See `Platform.find_link`."""
         ...
 
     async def create_auth_code(self, account: str) -> AuthCode:
@@ -191,10 +191,9 @@ class Endpoint:
         An answer gets lost on the way to a phone; what comes then is no attack and changes nothing (linking.md, law 4).
         """
         try:
-            tried = await self._host.try_link(asked, account)
+            return await self._host.find_link(asked, account)
         except BackendError:
             return None
-        return tried if tried.is_repeat else None
 
     async def _judge(self, policy: Policy, account: str, asked: LinkAsked) -> wire.Attested | None:
         """What the device proved; None where the policy is off.
