@@ -99,9 +99,11 @@ MEANINGS: Final = {
         "The token was sent to Google before, and nothing came of it, or another one was for this challenge."
         " The app asks for a new challenge and a new token."
     ),
-    Reason.DECODER_REFUSED: "Google did not take the token, or not this service account. The log has the status.",
+    Reason.DECODER_REFUSED: "Google did not take the token, or not this service account. The log has more.",
     Reason.DECODER_QUOTA_EXCEEDED: "Google's quota is used up: 10,000 a day and app unless you ask for more.",
-    Reason.DECODER_UNREACHABLE: "Google did not answer. Refused under `enforce`, unless `is_lenient_in_outage`.",
+    Reason.DECODER_UNREACHABLE: (
+        "Google did not answer, or with 502, 503 or 504. Refused under `enforce`, unless `is_lenient_in_outage`."
+    ),
 }
 
 

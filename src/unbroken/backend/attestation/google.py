@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from unbroken import wire
-from unbroken.backend.attestation.asking import ask
+from unbroken.backend.attestation.asking import Unreadable, ask
 from unbroken.backend.attestation.jose import to_base64url
 from unbroken.backend.attestation.refused import Reason, Refused
 from unbroken.outgoing import NoReply, Reply, check_base_url, client_arguments
@@ -38,6 +38,7 @@ _STATEMENT_LIFE_S: Final = 600
 _RENEWED_BEFORE_MS: Final = 60_000
 _TRY_AGAIN_AFTER_MS: Final = 10_000
 _REPLY_MAX_BYTES: Final = 64 << 10
+_IN_OUTAGE: Final = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,8 @@ class GoogleDecoder:
     def _ask(self, request: httpx.Request) -> Reply:
         heard = ask(self._client, request, _REPLY_MAX_BYTES)
         if isinstance(heard, NoReply):
-            raise Refused(Reason.DECODER_UNREACHABLE, heard.details)
+            is_there = isinstance(heard, Unreadable)
+            raise Refused(Reason.DECODER_REFUSED if is_there else Reason.DECODER_UNREACHABLE, heard.details)
         if heard.status == 200:
             return heard
         if heard.status == 401:
@@ -184,8 +186,8 @@ class GoogleDecoder:
 
 
 def _reason_of(status: int) -> Reason:
-    """A refusal can be had by whoever sends tokens; only what Google itself does not do counts as an outage."""
-    if status >= 500:
+    """A refusal, or a fault, can perhaps be had by whoever sends tokens; only that Google is not there is an outage."""
+    if status in _IN_OUTAGE:
         return Reason.DECODER_UNREACHABLE
     return Reason.DECODER_QUOTA_EXCEEDED if status == 429 else Reason.DECODER_REFUSED
 
@@ -194,4 +196,4 @@ def _read(reply: Reply, type_: type[T]) -> T:
     try:
         return wire.decode(reply.body, type_)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Refused(Reason.DECODER_UNREACHABLE, "a reply that is not Google's") from None
+        raise Refused(Reason.DECODER_REFUSED, "a reply that is not Google's") from None

@@ -160,8 +160,11 @@ def test_an_access_token_that_google_does_not_know_any_more_is_had_anew(google):
         (403, Reason.DECODER_REFUSED),
         (302, Reason.DECODER_REFUSED),
         (429, Reason.DECODER_QUOTA_EXCEEDED),
-        (500, Reason.DECODER_UNREACHABLE),
+        (500, Reason.DECODER_REFUSED),
+        (501, Reason.DECODER_REFUSED),
+        (502, Reason.DECODER_UNREACHABLE),
         (503, Reason.DECODER_UNREACHABLE),
+        (504, Reason.DECODER_UNREACHABLE),
     ],
 )
 def test_what_google_answers_otherwise_has_its_reason(google, path, status, reason):
@@ -170,9 +173,9 @@ def test_what_google_answers_otherwise_has_its_reason(google, path, status, reas
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"<html>", b"\xff", b'{"access_token": 1}', b" " * 70_000])
-def test_a_reply_that_is_not_googles_counts_as_none(google, body):
+def test_a_reply_that_cannot_be_read_is_no_outage(google, body):
     google.server.answer = lambda *_: (200, body)
-    assert code_of(google.decoder.decode, google.token(), NOW_MS) == Reason.DECODER_UNREACHABLE
+    assert code_of(google.decoder.decode, google.token(), NOW_MS) == Reason.DECODER_REFUSED
 
 
 def test_a_token_that_google_does_not_know_is_refused(google):
