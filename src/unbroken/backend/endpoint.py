@@ -116,17 +116,19 @@ class Endpoint:
             body: reads it whole, or raises what it refuses.
         """
         ref = self._options.new_id()
+        is_call = linking.METHODS.get(request.path) == request.method
+        signed_in = await self._host.authenticate(request) if is_call else None
         try:
-            return await self._answer(request, body)
+            return await self._answer(request, signed_in, body)
         except BackendError as error:
             _log.warning("the platform did not do what an app asked for: %s (here %s)", error, ref)
             return linking.failed(error, ref)
         except refusals.Refusal as refusal:
             return linking.refused(refusal, ref, request.path)
 
-    async def _answer(self, request: Request, body: Callable[[], Awaitable[bytes]]) -> AppAnswer:
+    async def _answer(self, request: Request, signed_in: object, body: Callable[[], Awaitable[bytes]]) -> AppAnswer:
         linking.require_route(request.method, request.path)
-        account = await self._account(request)
+        account = _account_of(signed_in)
         await self._pace(self._limit, account)
         match request.path:
             case "/challenge":
@@ -138,20 +140,6 @@ class Endpoint:
                 asked = linking.read_install(await body())
                 linking.require_install_id(asked.install_id)
                 return await self._link(account, asked)
-
-    async def _account(self, request: Request) -> str:
-        """The external id of whoever is signed in.
-
-        Raises:
-            Unauthenticated: nobody is.
-            TypeError: `authenticate` gave something that is no external id, so nothing is guessed from it.
-        """
-        account = await self._host.authenticate(request)
-        if account is None:
-            raise refusals.Unauthenticated("Nobody is signed in.")
-        if not isinstance(account, str):
-            raise TypeError(f"authenticate returned a {type(account).__name__}; an external id is a string")
-        return account
 
     async def _pace(self, limit: Limit | None, account: str) -> None:
         if limit is None:
@@ -219,6 +207,20 @@ class Endpoint:
             return challenge, read_evidence(asked.attestation)
         except Refused as refused:
             return _NO_CHALLENGE, refused
+
+
+def _account_of(signed_in: object) -> str:
+    """The external id of whoever is signed in.
+
+    Raises:
+        Unauthenticated: nobody is.
+        TypeError: `authenticate` gave something that is no external id, so nothing is guessed from it.
+    """
+    if signed_in is None:
+        raise refusals.Unauthenticated("Nobody is signed in.")
+    if not isinstance(signed_in, str):
+        raise TypeError(f"authenticate returned a {type(signed_in).__name__}; an external id is a string")
+    return signed_in
 
 
 def _limit_of(limit: Pace | Limit | None) -> Limit | None:
