@@ -141,7 +141,7 @@ def _require_algorithms(header: str, alg: str, enc: str | None) -> None:
 
 def _parts(token: str, count: int) -> list[str]:
     parts = token.split(".")
-    if len(parts) != count or not all(parts):
+    if len(parts) != count:
         raise _unreadable(f"not {count} parts")
     return parts
 

@@ -72,10 +72,15 @@ class Play:
         return self.encrypted(token.encode(), jwe=jwe, keys=keys)
 
     def encrypted(
-        self, content: bytes, *, jwe: Mapping[str, Any] = _JWE_HEADER, keys: ResponseKeys | None = None
+        self,
+        content: bytes,
+        *,
+        jwe: Mapping[str, Any] = _JWE_HEADER,
+        keys: ResponseKeys | None = None,
+        content_key_bytes: int = 32,
     ) -> str:
         """Anything in the outer layer."""
-        content_key, nonce = self._randomness.secret(32), self._randomness.secret(12)
+        content_key, nonce = self._randomness.secret(content_key_bytes), self._randomness.secret(12)
         header = _part(jwe)
         sealed = AESGCM(content_key).encrypt(nonce, content, header.encode())
         wrapped = aes_key_wrap((keys or self.keys).decryption_key, content_key)

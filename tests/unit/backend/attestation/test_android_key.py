@@ -7,7 +7,7 @@ import hashlib
 import pytest
 from cryptography import x509
 
-from unbroken.backend.attestation import Level, Reason, Refused
+from unbroken.backend.attestation import Level, Reason, Refused, der
 from unbroken.backend.attestation.android_key import AndroidKeyAttest, DeviceRules
 from unbroken.backend.attestation.key_description import BootState, SecurityLevel
 from unbroken.backend.attestation.revocation import RevocationList
@@ -57,6 +57,13 @@ def description(**said):
 
 def chain_of(hardware="remote", extension=None, **said):
     return HARDWARE[hardware].make_key(description(**said) if extension is None else extension)[1]
+
+
+def application(*, members=2, package_members=2, package=b"com.example.app"):
+    """An application id with other members than it has."""
+    named = sequence([octets(package), integer(1), integer(2)][:package_members])
+    parts = [sequence([named], der.SET), sequence([octets(SIGNER)], der.SET), integer(3)][:members]
+    return {"has_application": False, "software_extra": tagged(709, octets(sequence(parts)))}
 
 
 def judge(hardware="remote", *, rules=None, revocations=None, **said):
@@ -168,8 +175,12 @@ def test_rules_can_take_more(rules, said):
         (Reason.MALFORMED, "remote", {"hardware_extra": integer(0)}),
         (Reason.MALFORMED, "remote", {"hardware_extra": element(0x82, b"")}),
         (Reason.MALFORMED, "remote", {"software_extra": b"\xbf"}),
+        (Reason.MALFORMED, "remote", {"has_application": False, "software_extra": element(0x9E, integer(0))}),
+        (Reason.MALFORMED, "remote", application(members=3)),
+        (Reason.MALFORMED, "remote", application(package_members=3)),
+        (Reason.MALFORMED, "remote", application(package_members=1)),
+        (Reason.MALFORMED, "remote", application(package=b"\xff")),
         (Reason.MALFORMED, "remote", {"has_application": False, "software_extra": tagged(709, octets(b""))}),
-        (Reason.MALFORMED, "remote", {"packages": ["\udcff"]}),
         (Reason.MALFORMED, "remote", {"extension": b""}),
         (Reason.MALFORMED, "remote", {"extension": sequence([])}),
         (Reason.MALFORMED, "remote", {"extension": sequence(8 * [integer(1)])}),
@@ -178,16 +189,9 @@ def test_rules_can_take_more(rules, said):
     ids=lambda value: None if isinstance(value, Reason) else str(value)[:50],
 )
 def test_a_chain_with_one_fault_is_refused_for_it(reason, hardware, fault):
-    if fault.get("packages") == ["\udcff"]:
-        fault = {"packages": [], "has_application": False, "software_extra": application_named(b"\xff")}
     with pytest.raises(Refused) as caught:
         judge(hardware, **fault)
     assert caught.value.code == reason
-
-
-def application_named(package):
-    packages = sequence([sequence([octets(package), integer(1)])], 0x31)
-    return tagged(709, octets(sequence([packages, sequence([octets(SIGNER)], 0x31)])))
 
 
 def test_a_genuine_key_that_signs_a_forged_certificate_proves_nothing():
@@ -216,6 +220,14 @@ def test_a_genuine_key_that_signs_a_certificate_without_a_description_proves_not
     genuine = Authority(key, x509.load_der_x509_certificate(chain[0]))
     other = genuine.issue(name(COMMON_NAME="x"), new_key().public_key(), Life(0, YEAR_MS))
     assert refusal([encoded(other), *chain]) == Reason.EXTENSION_MISPLACED
+
+
+def test_an_application_id_of_the_right_form_is_read():
+    assert judge(**application()).level == Level.TEE
+
+
+def test_a_chain_without_a_description_proves_nothing():
+    assert refusal(HARDWARE["remote"].make_key(None)[1]) == Reason.EXTENSION_MISPLACED
 
 
 def test_a_chain_is_whole_and_in_order():

@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from unbroken.backend.attestation import Binding, Level, Reason, Refused
+from unbroken.backend.attestation import Binding, Level, Reason, Refused, jose
+from unbroken.backend.attestation.anchors import GOOGLE_RSA_ROOT
 from unbroken.backend.attestation.evidence import PlayClassic, PlayStandard
 from unbroken.backend.attestation.jose import ResponseKeys, from_base64url, to_base64url
 from unbroken.backend.attestation.play import TOKEN_MAX_CHARACTERS, Classic, PlayRules, Standard
@@ -254,6 +255,50 @@ def test_of_two_faults_the_first_in_order_is_told(reason, faults):
     assert code_of(classic, said(**faults), policy=strict) == reason
 
 
+def resized(token, change):
+    """The same bytes, cut elsewhere."""
+    header, *parts = token.split(".")
+    return ".".join([header, *map(to_base64url, change(*map(from_base64url, parts)))])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda key, nonce, text, tag: (key, nonce, text[:-1], text[-1:] + tag),
+        lambda key, nonce, text, tag: (key, nonce, text + tag[:1], tag[1:]),
+        lambda key, nonce, text, tag: (key, nonce, text + tag, b""),
+        lambda key, nonce, text, tag: (key, nonce[:-1], text, tag),
+        lambda key, nonce, text, tag: (key, nonce + b"\0", text, tag),
+        lambda key, _, text, tag: (key, b"", text, tag),
+    ],
+    ids=["long tag", "short tag", "no tag", "short nonce", "long nonce", "no nonce"],
+)
+def test_nonce_and_tag_have_one_size(change):
+    evidence = PlayClassic(resized(PLAY.classic_token(said()), change))
+    assert code_of(Classic(rules(), PLAY.keys).verify, evidence, BINDING, NOW_MS) == Reason.MALFORMED
+
+
+@pytest.mark.parametrize("wrapped", [b"", bytes(8), bytes(23), bytes(40)])
+def test_a_content_key_that_was_not_wrapped_decrypts_nothing(wrapped):
+    evidence = PlayClassic(resized(PLAY.classic_token(said()), lambda _, *others: (wrapped, *others)))
+    assert code_of(Classic(rules(), PLAY.keys).verify, evidence, BINDING, NOW_MS) == Reason.NOT_DECRYPTED
+
+
+def test_a_content_key_of_another_size_is_refused():
+    inner = jose._decrypted(PLAY.classic_token(said()), PLAY.keys.decryption_key)
+    evidence = PlayClassic(PLAY.encrypted(inner.encode(), content_key_bytes=16))
+    assert code_of(Classic(rules(), PLAY.keys).verify, evidence, BINDING, NOW_MS) == Reason.NOT_DECRYPTED
+
+
+@pytest.mark.parametrize("change", [lambda r, s: r + b"\0" + s, lambda r, _: r, lambda *_: b""])
+def test_a_signature_has_one_size(change):
+    header, payload, signature = jose._decrypted(PLAY.classic_token(said()), PLAY.keys.decryption_key).split(".")
+    raw = from_base64url(signature)
+    inner = f"{header}.{payload}.{to_base64url(change(raw[:32], raw[32:]))}"
+    evidence = PlayClassic(PLAY.encrypted(inner.encode()))
+    assert code_of(Classic(rules(), PLAY.keys).verify, evidence, BINDING, NOW_MS) == Reason.BAD_SIGNATURE
+
+
 def test_a_token_that_is_not_encrypted_is_refused():
     part = to_base64url(json.dumps({"alg": "none"}).encode())
     token = f"{part}.{to_base64url(json.dumps(said()).encode())}."
@@ -364,9 +409,10 @@ def test_response_keys_are_read_as_the_console_shows_them():
         (base64.b64encode(bytes(16)).decode(), base64.b64encode(PLAY.keys.verification_key).decode()),
         ("no base64!", base64.b64encode(PLAY.keys.verification_key).decode()),
         (base64.b64encode(bytes(32)).decode(), base64.b64encode(public_der(new_key())).decode()),
+        (base64.b64encode(bytes(32)).decode(), base64.b64encode(GOOGLE_RSA_ROOT).decode()),
         (base64.b64encode(bytes(32)).decode(), ""),
     ],
-    ids=["short", "no base64", "another curve", "none"],
+    ids=["short", "no base64", "another curve", "RSA", "none"],
 )
 def test_keys_that_are_none_are_refused_at_once(decryption, verification):
     with pytest.raises(ValueError, match=r"."):
