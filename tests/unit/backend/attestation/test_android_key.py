@@ -154,6 +154,8 @@ def test_rules_can_take_more(rules, said):
         ),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 202609, "rules": {"patch_level_min": 202610}}),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": None, "rules": {"patch_level_min": 202610}}),
+        (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 20200105, "rules": {"patch_level_min": 202610}}),
+        (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 999_913, "rules": {"patch_level_min": 202610}}),
         (Reason.WRONG_APP, "remote", {"packages": ["com.example.other"]}),
         (Reason.WRONG_APP, "remote", {"packages": [PACKAGE, "com.example.other"]}),
         (Reason.WRONG_APP, "remote", {"packages": []}),
@@ -202,6 +204,15 @@ def test_a_genuine_key_that_signs_a_forged_certificate_proves_nothing():
         {KEY_DESCRIPTION: description()},
     )
     assert refusal([encoded(forged), *chain]) == Reason.EXTENSION_MISPLACED
+    revoked = Listed(genuine.certificate.serial_number)
+    assert refusal([encoded(forged), *chain], revocations=revoked) == Reason.EXTENSION_MISPLACED
+
+
+@pytest.mark.parametrize("fault", [{"challenge": bytes(32)}, {"is_locked": False}, {"packages": []}], ids=str)
+def test_a_revoked_key_is_refused_for_that_before_anything_it_says(fault):
+    chain = chain_of(**fault)
+    revoked = Listed(x509.load_der_x509_certificate(chain[1]).serial_number)
+    assert refusal(chain, revocations=revoked) == Reason.REVOKED
 
 
 def test_a_genuine_key_that_signs_a_certificate_without_a_description_proves_nothing():
