@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.deploy.front import Front
 from tests.deploy.programs import DEPLOY
-from tests.deploy.test_caddy import Front
 
 from unbroken.attack import Wanted, run_suite
 from unbroken.attack.attack import Verdict
