@@ -75,7 +75,11 @@ class SharedLimits:
             self._told[digest] = (use, now_ms)
             use.told = use.calls
         self._limits.due.clear()
-        quiet = [digest for digest, (_, at_ms) in self._told.items() if at_ms + _QUIET_MS < now_ms]
+        quiet = [
+            digest
+            for digest, (use, at_ms) in self._told.items()
+            if at_ms + max(_QUIET_MS, use.rate.owed_max_ms) < now_ms
+        ]
         for digest in {*quiet, *list(self._told)[:-_TOLD_MAX]}:
             use, _ = self._told.pop(digest)
             use.calls = use.told = 0  # told of again, it begins anew, as for those who listen
