@@ -20,6 +20,9 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _HEADER: Final = b"x-forwarded-for"
+_HEADER_READ_BYTES: Final = 512
+"""From its end: more proxies than anybody has. What is remembered of a stranger is no longer than this."""
+
 _KNOWN: Final = 10_000
 _SITE_BYTES: Final = 8
 """Of an IPv6 address: whoever has one has all of its /64."""
@@ -30,6 +33,7 @@ class Addresses:
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
+        self._is_proxy = lru_cache(_KNOWN)(self._find_proxy)
         self._of_peer = lru_cache(_KNOWN)(self._find_peer)
         self._of_request = lru_cache(_KNOWN)(self._find)
 
@@ -38,14 +42,20 @@ class Addresses:
         client = scope.get("client")
         if client is None:
             return None
-        if not self._trusted:
+        if not self._trusted or not self._is_proxy(client[0]):
             return self.of_peer(client[0])
         forwarded = b",".join(value for name, value in scope["headers"] if name == _HEADER)
+        if len(forwarded) > _HEADER_READ_BYTES:
+            forwarded = forwarded[-_HEADER_READ_BYTES:].partition(b",")[2]  # no part of an address
         return self._of_request(client[0], forwarded)
 
     def of_peer(self, host: str) -> bytes | None:
         """The same of a connection; None also where it is a trusted proxy's, which speaks for many."""
         return self._of_peer(host)
+
+    def _find_proxy(self, host: str) -> bool:
+        peer = read(host)
+        return peer is not None and self._is_trusted(peer)
 
     def _find_peer(self, host: str) -> bytes | None:
         peer = read(host)
