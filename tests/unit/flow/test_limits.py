@@ -185,6 +185,27 @@ async def test_they_tell_of_so_many_callers_and_no_more(platform):
 
 
 @pytest.mark.anyio
+async def test_a_crowd_pushes_nobody_out_who_is_near_a_limit_and_costs_no_more_than_those_told_of(
+    platform, monkeypatch
+):
+    processes = Processes(platform, 1)
+    limited, shared = processes.limits[0], processes.shared[0]
+    hashed = []
+    digest = shared._digest
+    monkeypatch.setattr(shared, "_digest", lambda use: hashed.append(use) or digest(use))
+    while passes(limited, (Limit.INSTALL, b"flooding")):
+        pass
+    for number in range(5_000):
+        whose = (Limit.INSTALL, b"%d" % number)
+        limited.take([whose, whose])
+        if number % 2_500 == 2_499:
+            await shared.meet()
+    (row,) = await said(platform)
+    assert 10 in json.loads(row.counts).values()
+    assert len(hashed) == 2_000
+
+
+@pytest.mark.anyio
 async def test_one_that_was_killed_is_forgotten_by_the_others(platform):
     processes = Processes(platform, 2)
     await processes.flood(5, per_s=100)
