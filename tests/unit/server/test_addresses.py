@@ -95,6 +95,22 @@ def test_long_headers_of_strangers_are_not_remembered(peer):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "trusted", "times"),
+    [
+        ("127.0.0.1", ["198.51.100.1"], "", 1),
+        ("127.0.0.1", [], "", 0),
+        ("203.0.113.7", ["198.51.100.1"], "", 0),
+        ("127.0.0.1", ["198.51.100.1"], PROXIES, 0),
+    ],
+)
+def test_a_proxy_on_this_machine_that_nobody_named_is_warned_of_once(log_output, peer, forwarded, trusted, times):
+    addresses = Addresses(networks(trusted))
+    for _ in range(3):
+        addresses.of({"client": (peer, 1), "headers": [(b"x-forwarded-for", text.encode()) for text in forwarded]})
+    assert log_output.getvalue().count("UNBROKEN_TRUSTED_PROXIES") == times
+
+
 def test_connections_of_a_trusted_proxy_are_not_counted():
     addresses = Addresses(networks(PROXIES))
     assert addresses.of_peer("10.1.1.1") is None
