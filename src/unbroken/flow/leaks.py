@@ -52,21 +52,19 @@ async def report(context: Context, texts: Iterable[str]) -> list[Leaked]:
     Costs a look-up where a text could be ours by its form alone, and a change only where one is.
     """
     texts = dict.fromkeys(texts)
-    lasting = [leaked for text in texts if (leaked := _signed(context, text)) and _is_news(context, text)]
+    lasting = [(text, leaked) for text in texts if (leaked := _signed(context, text)) is not None]
     opaque = [found for text in texts if (found := read_opaque(text)) is not None]
     ours = await context.store.read(lambda tx: _ours(context, tx, opaque)) if opaque else []
-    lasting += [
-        Leaked(one.kind, one.subject.hex(), is_void=False)
-        for one in ours
-        if one.kind is Kind.APP_SECRET and _is_news(context, one.text)
-    ]
+    secrets = [one for one in ours if one.kind is Kind.APP_SECRET]
+    lasting += [(one.text, Leaked(one.kind, one.subject.hex(), is_void=False)) for one in secrets]
     to_void = [one for one in ours if one.kind is not Kind.APP_SECRET]
 
     async def void(tx: Transaction) -> list[Leaked]:
         found = [await _void(context, tx, one) for one in to_void]
         return [leaked for leaked in found if leaked is not None]
 
-    return lasting + (await context.store.write(void) if to_void else [])
+    voided = await context.store.write(void) if to_void else []
+    return [leaked for text, leaked in lasting if _is_news(context, text)] + voided
 
 
 def _is_news(context: Context, text: str) -> bool:

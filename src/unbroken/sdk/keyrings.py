@@ -123,7 +123,7 @@ class KeyringSeal(Seal):
         """The same key at every try of this process: a put that took too long may still come to be, after another."""
         fresh = Entry(self._randomness.secret(KEY_BYTES), is_settled=False)
         entry = self._put(_DRAWN.setdefault(self._name, fresh))
-        del _DRAWN[self._name]
+        _DRAWN.pop(self._name, None)
         return entry
 
     def _put(self, entry: Entry) -> Entry:
