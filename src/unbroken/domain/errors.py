@@ -19,7 +19,7 @@ The docstring of a leaf is its message where none is given. Clients rebuild the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,13 @@ class Refusal(Exception):
         hint: what the caller may do next.
         details: where in the request something is wrong, as (path, message) pairs.
         retry_after_s: when the call may be tried again; only for leaves of `NotNow` and `LinkBurst`.
+
+    Attributes:
+        of_app: the id of the app whose caller was refused, where that is certain; by this limits count it.
     """
 
     code: ClassVar[str] = ""
+    of_app: bytes = b""
 
     def __init__(
         self,
@@ -50,6 +54,11 @@ class Refusal(Exception):
         self.details = details
         self.retry_after_s = retry_after_s
         super().__init__(self.message)
+
+    def of(self, app_id: bytes) -> Self:
+        """The same, of a caller of this app."""
+        self.of_app = app_id
+        return self
 
 
 class BadRequest(Refusal):

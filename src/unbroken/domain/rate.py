@@ -36,12 +36,14 @@ class Rate:
         burst: how many calls may come at once after a silence.
         call_ms: what one call costs.
         ahead_ms: how far ahead of now the instant may lie after a call.
+        owed_max_ms: how far ahead what other processes allowed may push it.
     """
 
     per_minute: int
     burst: int = field(init=False)
     call_ms: float = field(init=False)
     ahead_ms: float = field(init=False)
+    owed_max_ms: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out once what every call needs."""
@@ -49,6 +51,7 @@ class Rate:
         set_once(self, "burst", max(BURST_MIN_CALLS, self.per_minute // BURST_PART))
         set_once(self, "call_ms", MINUTE_MS / self.per_minute)
         set_once(self, "ahead_ms", self.burst * self.call_ms)
+        set_once(self, "owed_max_ms", max(MINUTE_MS, 2 * self.ahead_ms))
 
 
 def paid_at(rate: Rate, before: float, now_ms: float, calls: int = 1) -> float:

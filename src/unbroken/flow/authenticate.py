@@ -155,10 +155,10 @@ async def by_user_token(context: Context, token: str) -> InstallCaller:
     if signed is None:
         raise Unauthenticated("This user token is not one of this platform.")
     if signed.expires_at <= context.clock.now_ms():
-        raise Unauthenticated("This user token has expired.")
+        raise Unauthenticated("This user token has expired.").of(signed.app_id)
     await context.standings.refresh(context)
     if context.standings.is_stopped(signed.app_id):
-        raise AppDisabled
+        raise AppDisabled().of(signed.app_id)
     return InstallCaller(signed.app_id, signed.install_id, signed.standing)
 
 
@@ -226,9 +226,9 @@ def _known(admitted: dict[bytes, Admitted], digest: bytes, now_ms: int) -> AppCa
 
 def _refuse_ended(key: access.Key, now_ms: int) -> None:
     if key.revoked_at is not None:
-        raise Unauthenticated(_REVOKED)
+        raise Unauthenticated(_REVOKED).of(key.app_id)
     if key.expires_at <= now_ms:
-        raise Unauthenticated("This API key has expired.")
+        raise Unauthenticated("This API key has expired.").of(key.app_id)
 
 
 async def _keep_anew(context: Context, keep: Callable[[Transaction], Awaitable[None]]) -> None:
@@ -254,5 +254,5 @@ async def _note_use(context: Context, key: access.Key, now_ms: int) -> int:
 
 def _running(app: App) -> App:
     if app.is_disabled:
-        raise AppDisabled
+        raise AppDisabled().of(app.app_id)
     return app

@@ -1,7 +1,8 @@
 """Leaks: whoever found secrets of ours somewhere says so, and they are of no use from then on, where that is possible.
 
 An API key is revoked. A code that nobody has spent is taken back. An install credential is spent, so that whoever holds
-it is told to register anew. App secrets and signed tokens cannot be taken back one by one: the operator is told.
+it is told to register anew. App secrets and signed tokens cannot be taken back one by one: the operator is told, once
+an hour of each, as anybody who has one may come again and again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _LOOKED_UP_MAX: Final = 4
 _CREDENTIAL: Final = re.compile(rf"unb_(?:{'|'.join(Kind)})_[A-Za-z0-9_-]{{20,}}")
 _FINDER: Final = "finder"
 _SIGNED: Final = (Kind.USER_TOKEN, Kind.LINK_TICKET)
+_TOLD_EVERY_MS: Final = 3_600_000
+_TOLD_MAX: Final = 10_000
 
 
 class Leaked(NamedTuple):
@@ -48,16 +51,31 @@ async def report(context: Context, texts: Iterable[str]) -> list[Leaked]:
 
     Costs a look-up where a text could be ours by its form alone, and a change only where one is.
     """
-    signed = [leaked for text in texts if (leaked := _signed(context, text)) is not None]
-    opaque = [found for text in dict.fromkeys(texts) if (found := read_opaque(text)) is not None]
-    if not opaque or not await context.store.read(lambda tx: _are_any_ours(context, tx, opaque)):
-        return signed
+    texts = dict.fromkeys(texts)
+    lasting = [(text, leaked) for text in texts if (leaked := _signed(context, text)) is not None]
+    opaque = [found for text in texts if (found := read_opaque(text)) is not None]
+    ours = await context.store.read(lambda tx: _ours(context, tx, opaque)) if opaque else []
+    secrets = [one for one in ours if one.kind is Kind.APP_SECRET]
+    lasting += [(one.text, Leaked(one.kind, one.subject.hex(), is_void=False)) for one in secrets]
+    to_void = [one for one in ours if one.kind is not Kind.APP_SECRET]
 
     async def void(tx: Transaction) -> list[Leaked]:
-        found = [await _void(context, tx, one) for one in opaque]
+        found = [await _void(context, tx, one) for one in to_void]
         return [leaked for leaked in found if leaked is not None]
 
-    return signed + await context.store.write(void)
+    voided = await context.store.write(void) if to_void else []
+    return [leaked for text, leaked in lasting if _is_news(context, text)] + voided
+
+
+def _is_news(context: Context, text: str) -> bool:
+    """Whether the operator was not told of it within the hour, by this process; told from now on."""
+    told, digest, now_ms = context.standings.leaks_told, context.vault.digest(text), context.wall.now_ms()
+    if now_ms < told.get(digest, 0):
+        return False
+    if len(told) >= _TOLD_MAX:
+        told.clear()
+    told[digest] = now_ms + _TOLD_EVERY_MS
+    return True
 
 
 def _signed(context: Context, text: str) -> Leaked | None:
@@ -68,11 +86,8 @@ def _signed(context: Context, text: str) -> Leaked | None:
     return Leaked(kind, said.install_id.hex(), is_void=False)
 
 
-async def _are_any_ours(context: Context, tx: Transaction, opaque: Iterable[Opaque]) -> bool:
-    for one in opaque:
-        if await _is_ours(context, tx, one):
-            return True
-    return False
+async def _ours(context: Context, tx: Transaction, opaque: Iterable[Opaque]) -> list[Opaque]:
+    return [one for one in opaque if await _is_ours(context, tx, one)]
 
 
 async def _is_ours(context: Context, tx: Transaction, found: Opaque) -> bool:
@@ -105,10 +120,8 @@ async def _void(context: Context, tx: Transaction, found: Opaque) -> Leaked | No
         case Kind.AUTH_CODE:
             await _void_code(context, tx, found.text)
             subject = ""  # says nothing to anybody
-        case Kind.INSTALL:
-            await _void_credential(context, tx, InstallId(found.subject))
         case _:
-            return Leaked(found.kind, subject, is_void=False)
+            await _void_credential(context, tx, InstallId(found.subject))
     return Leaked(found.kind, subject, is_void=True)
 
 

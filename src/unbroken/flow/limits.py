@@ -21,9 +21,8 @@ _KNOWN_MAX: Final = 50_000
 """Of one limit, in each of two generations: some 15 MB. Who calls on and on is never among those forgotten early."""
 
 _GENERATION_MS: Final = 2 * MINUTE_MS
-"""Longer than any debt: what was not touched for so long means nothing any more."""
+"""Or as long as any debt, where that is longer: what was not touched for so long means nothing any more."""
 
-_OWED_MAX_MS: Final = MINUTE_MS
 _TELL_PART: Final = 4
 
 
@@ -54,17 +53,18 @@ class Use:
 class _Callers:
     """Those of one limit who called lately, in two generations: whoever is in the older one alone is soon forgotten."""
 
-    __slots__ = ("old", "rate", "turned_ms", "young")
+    __slots__ = ("generation_ms", "old", "rate", "turned_ms", "young")
 
     def __init__(self, rate: Rate, now_ms: float) -> None:
         self.rate = rate
+        self.generation_ms = max(_GENERATION_MS, rate.owed_max_ms)
         self.young: dict[bytes, Use] = {}
         self.old: dict[bytes, Use] = {}
         self.turned_ms = now_ms
 
     def meet(self, counter: Counter, now_ms: float) -> Use:
         """Somebody who is not among the young."""
-        if now_ms - self.turned_ms > _GENERATION_MS or len(self.young) >= _KNOWN_MAX:
+        if now_ms - self.turned_ms > self.generation_ms or len(self.young) >= _KNOWN_MAX:
             self.old, self.young, self.turned_ms = self.young, {}, now_ms
         use = self.young[counter[1]] = self.old.get(counter[1]) or Use(counter, self.rate)
         return use
@@ -123,9 +123,9 @@ class Limits:
                 self.due[use.counter] = use
 
     def charge(self, use: Use, calls: int, since_ms: float) -> None:
-        """Others have allowed `calls` of the same caller since then; they count here too, for a minute at most."""
+        """Others have allowed `calls` of the same caller since then; they count here too, as far as a debt may go."""
         owed = paid_at(use.rate, use.paid_at, since_ms, calls)
-        use.paid_at = min(owed, self.now_ms() + _OWED_MAX_MS)
+        use.paid_at = max(use.paid_at, min(owed, self.now_ms() + use.rate.owed_max_ms))
 
 
 def _refusal(limit: Limit, rate: Rate, wait: float) -> RateLimited:

@@ -12,6 +12,7 @@ A caller is told of by a keyed hash: no address and no id of a person is written
 from __future__ import annotations
 
 from contextlib import suppress
+from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
@@ -68,15 +69,25 @@ class SharedLimits:
             await self._context.store.write(lambda tx: limit_uses.forget(tx, [self._holder]))
 
     def _note(self, now_ms: float) -> None:
-        """Who is to be told of now: the newest, so many at most, and none who has been quiet."""
-        for use in self._limits.due.values():
+        """Who is to be told of now: the nearest to their limits, so many at most, and none who has been quiet."""
+
+        def nearness(use: Use) -> float:
+            return (use.paid_at - now_ms) / use.rate.ahead_ms
+
+        for use in nlargest(_TOLD_MAX, self._limits.due.values(), nearness):
             digest = self._digest(use)
             self._told.pop(digest, None)
             self._told[digest] = (use, now_ms)
             use.told = use.calls
         self._limits.due.clear()
-        quiet = [digest for digest, (_, at_ms) in self._told.items() if at_ms + _QUIET_MS < now_ms]
-        for digest in {*quiet, *list(self._told)[:-_TOLD_MAX]}:
+        quiet = [
+            digest
+            for digest, (use, at_ms) in self._told.items()
+            if at_ms + max(_QUIET_MS, use.rate.owed_max_ms) < now_ms
+        ]
+        over = len(self._told) - _TOLD_MAX
+        far = nsmallest(over, self._told, lambda digest: nearness(self._told[digest][0])) if over > 0 else ()
+        for digest in {*quiet, *far}:
             use, _ = self._told.pop(digest)
             use.calls = use.told = 0  # told of again, it begins anew, as for those who listen
 

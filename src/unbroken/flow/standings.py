@@ -31,10 +31,12 @@ class Standings:
     Attributes:
         admitted: kept for `authenticate.py`; another dict takes its place when apps or keys were changed, so what was
             read before the change and comes in after it is not believed.
+        leaks_told: kept for `leaks.py`: until when the operator needs not be told again, by digest.
     """
 
     def __init__(self) -> None:
         self.admitted: dict[bytes, Admitted] = {}
+        self.leaks_told: dict[bytes, int] = {}
         self._changed: dict[InstallId, tuple[Standing, int]] = {}
         self._erased: dict[bytes, int] = {}
         self._digest: Callable[[bytes], bytes] = bytes

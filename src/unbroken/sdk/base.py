@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from msgspec.structs import replace
+
 from unbroken.sdk.calls import Calls
 from unbroken.sdk.capture import CaptureOutcome, Capturing
 from unbroken.sdk.conversation import Conversation, Facts
@@ -146,12 +148,16 @@ class BaseSdk(Generic[Turn]):
 
         Raises:
             PinUpdateRefused: with the issue; nothing has changed.
+            OSError: the disk refuses; nothing has changed.
         """
         self._memory.refuse_damage()
-        config, state = self.config, self._state
-        accept_update(update, config.pin_set, state.pin_update, config.host, self._now_ms())
-        self._memory.change(pin_update=update)
-        self._memory.keep()
+        config, now_ms = self.config, self._now_ms()
+
+        def accepted(state: State) -> State:
+            accept_update(update, config.pin_set, state.pin_update, config.host, now_ms)
+            return replace(state, pin_update=update)
+
+        self._memory.update_on_disk(accepted)
 
     # Capture
 

@@ -26,6 +26,8 @@ SERVICE: Final = "unbroken.sdk"
 ANSWER_MAX_S: Final = 2.0
 _REAL: Final = frozenset({"macOS", "Windows", "SecretService", "libsecret", "kwallet"})
 _PENDING, _SETTLED = "pending:", "sealed:"
+_DRAWN: Final[dict[str, Entry]] = {}
+"""First keys that a keyring has not confirmed yet, by name."""
 
 
 class Backend(Protocol):
@@ -87,7 +89,7 @@ class KeyringSeal(Seal):
 
     def close(self, plain: bytes, context: bytes) -> bytes:
         """See `Seal.close`."""
-        entry = self._entry() or self._put(Entry(self._randomness.secret(KEY_BYTES), is_settled=False))
+        entry = self._entry() or self._put_first()
         return sealed_under(entry.key, plain, context, self._randomness)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
@@ -116,6 +118,13 @@ class KeyringSeal(Seal):
             text = self._ask(lambda: self._backend.get_password(SERVICE, self._name))
             self._known = None if text is None else Entry.of(text)
         return self._known
+
+    def _put_first(self) -> Entry:
+        """The same key at every try of this process: a put that took too long may still come to be, after another."""
+        fresh = Entry(self._randomness.secret(KEY_BYTES), is_settled=False)
+        entry = self._put(_DRAWN.setdefault(self._name, fresh))
+        _DRAWN.pop(self._name, None)
+        return entry
 
     def _put(self, entry: Entry) -> Entry:
         self._ask(lambda: self._backend.set_password(SERVICE, self._name, entry.to_text()))

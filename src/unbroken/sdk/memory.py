@@ -76,6 +76,17 @@ class Memory:
         with self._lock:
             self._state = change(self._state)
 
+    def update_on_disk(self, change: Callable[[State], State]) -> None:
+        """The same, durable when this returns; nothing has changed where `change` raises or the disk refuses.
+
+        Raises:
+            SdkError, StateDamaged, OSError: see `keep`.
+        """
+        with self._lock:
+            changed = change(self._state)
+            self._file.save(changed)
+            self._state = self._kept = changed
+
     def keep(self) -> None:
         """Write the state if it changed; it is durable when this returns.
 

@@ -55,7 +55,7 @@ class PinUpdate(Struct, frozen=True, forbid_unknown_fields=True):
         host: whose pins they are.
         pins: at least two.
         not_before_ms: it is refused before (epoch milliseconds).
-        not_after_ms: it is refused from then on, and its pins expire then.
+        not_after_ms: it is refused from then on, and its pins expire then; those of an app whose pins never do hold on.
     """
 
     number: int
@@ -111,7 +111,8 @@ def pins_in_force(built_in: Pins, accepted: str | None, host: str) -> Pins:
         return built_in
     if update.host != host or update.number <= built_in.number:
         return built_in
-    return replace(built_in, keys=update.pins, number=update.number, expires_at_ms=update.not_after_ms)
+    expires_at_ms = None if built_in.expires_at_ms is None else update.not_after_ms
+    return replace(built_in, keys=update.pins, number=update.number, expires_at_ms=expires_at_ms)
 
 
 @functools.lru_cache(maxsize=4)  # asked at every handshake

@@ -11,15 +11,22 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from unbroken.server.reply import Scope
 
+log = structlog.get_logger()
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _HEADER: Final = b"x-forwarded-for"
+_HEADER_READ_BYTES: Final = 512
+"""From its end: more proxies than anybody has. What is remembered of a stranger is no longer than this."""
+
 _KNOWN: Final = 10_000
 _SITE_BYTES: Final = 8
 """Of an IPv6 address: whoever has one has all of its /64."""
@@ -30,6 +37,8 @@ class Addresses:
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
+        self._has_warned = bool(self._trusted)
+        self._is_proxy = lru_cache(_KNOWN)(self._find_proxy)
         self._of_peer = lru_cache(_KNOWN)(self._find_peer)
         self._of_request = lru_cache(_KNOWN)(self._find)
 
@@ -38,14 +47,29 @@ class Addresses:
         client = scope.get("client")
         if client is None:
             return None
-        if not self._trusted:
-            return self.of_peer(client[0])
+        if not self._trusted or not self._is_proxy(client[0]):
+            found = self.of_peer(client[0])
+            if found is None and not self._has_warned:
+                self._warn_of_proxy(scope)
+            return found
         forwarded = b",".join(value for name, value in scope["headers"] if name == _HEADER)
+        if len(forwarded) > _HEADER_READ_BYTES:
+            forwarded = forwarded[-_HEADER_READ_BYTES:].partition(b",")[2]  # no part of an address
         return self._of_request(client[0], forwarded)
 
     def of_peer(self, host: str) -> bytes | None:
         """The same of a connection; None also where it is a trusted proxy's, which speaks for many."""
         return self._of_peer(host)
+
+    def _warn_of_proxy(self, scope: Scope) -> None:
+        """Once, where a proxy on this machine calls for others and nobody has named it: then nobody is counted."""
+        if any(name == _HEADER for name, _ in scope["headers"]):
+            self._has_warned = True
+            log.warning("callers are not counted", cause="a proxy on this machine is not in UNBROKEN_TRUSTED_PROXIES")
+
+    def _find_proxy(self, host: str) -> bool:
+        peer = read(host)
+        return peer is not None and self._is_trusted(peer)
 
     def _find_peer(self, host: str) -> bytes | None:
         peer = read(host)

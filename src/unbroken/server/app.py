@@ -186,15 +186,16 @@ class Application:
         found = leaks.found_in(unquote_to_bytes(target).decode("latin-1"))
         if not found:
             return
+        refusal = TokenInUrl(
+            hint="Send it in the Authorization header. An API key that stood in a URL is void: create another."
+        )
         if self._counting is not None:
-            self._counting.refused(exchange.address)
+            self._counting.refused(exchange.address, refusal)
         leaked = await leaks.report(self._context, found)
         self._metrics.alarm(LEAKED, len(leaked))
         for one in leaked:
             log.warning("secret in a URL", code=LEAKED, kind=one.kind.value, subject=one.subject, void=one.is_void)
-        raise TokenInUrl(
-            hint="Send it in the Authorization header. An API key that stood in a URL is void: create another."
-        )
+        raise refusal
 
     async def _refuse(self, send: Send, exchange: Exchange, refusal: Refusal, more: Headers = ()) -> None:
         if exchange.status:

@@ -65,7 +65,8 @@ async def authenticate(context: Context, route: Route, authorization: bytes | No
     if not isinstance(caller, _CALLER[route.credential]):
         raise wrong_kind(_KIND[type(caller)], route)
     if isinstance(caller, KeyCaller) and route.scope not in caller.scopes:
-        raise ForbiddenScope(f"This API key lacks the scope {route.scope}.", hint=f"Use a key with {route.scope}.")
+        refusal = ForbiddenScope(f"This API key lacks the scope {route.scope}.", hint=f"Use a key with {route.scope}.")
+        raise refusal.of(caller.app.app_id)
     return caller
 
 

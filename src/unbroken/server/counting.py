@@ -1,8 +1,9 @@
 """Which limits a request counts against: whose it is, and where it comes from.
 
 A caller's address is counted apart for each app, so that no app's phones are refused for what another's do behind the
-same address. The customer's server shows a key, and is counted by that alone. Never counted are callers on this
-machine, and anything in a lab (http-api.md, conventions).
+same address. What is refused there, what comes with a code and what renews a token are each counted by themselves, so
+that a stranger who guesses stops none of the others. The customer's server shows a key, and is counted by that alone.
+Never counted are callers on this machine, and anything in a lab (http-api.md, conventions).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.rate import Limit, Rate
-from unbroken.flow.authenticate import AppCaller, InstallCaller, KeyCaller
+from unbroken.flow.authenticate import AppCaller, CredentialCaller, InstallCaller, KeyCaller
 from unbroken.flow.limits import Limits
 from unbroken.server.addresses import Addresses, networks
 from unbroken.server.route import Credential
@@ -18,6 +19,7 @@ from unbroken.server.route import Credential
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from unbroken.domain.errors import Refusal
     from unbroken.flow.limits import Counter
     from unbroken.server.reply import Scope
     from unbroken.server.route import Caller, Route
@@ -37,6 +39,12 @@ def limits_of(settings: Settings, tell: Callable[[Limit], None]) -> Limits:
     """Those that the settings switch on."""
     found = {limit: getattr(settings, name) for limit, name in _SETTINGS.items()}
     return Limits({limit: Rate(per_minute) for limit, per_minute in found.items() if per_minute}, tell=tell)
+
+
+_REFUSED: Final = b"\0"
+_WITH_CODE: Final = b"\1"
+_RENEWING: Final = b"\2"
+"""Before an address: what was called from there by nobody who is known, apart by what it was."""
 
 
 class Counting:
@@ -64,14 +72,14 @@ class Counting:
         if address is not None:
             self._limits.take(_counters(address, caller, route))
 
-    def refused(self, address: bytes | None) -> None:
-        """Count one that showed no credential, or a wrong one.
+    def refused(self, address: bytes | None, refusal: Refusal) -> None:
+        """Count one that showed no credential, or one that is not good for it.
 
         Raises:
             RateLimited.
         """
         if address is not None:
-            self._limits.take(((Limit.ADDRESS, address),))
+            self._limits.take(((Limit.ADDRESS, _REFUSED + refusal.of_app + address),))
 
 
 def _counters(address: bytes, caller: Caller, route: Route) -> Sequence[Counter]:
@@ -85,6 +93,8 @@ def _counters(address: bytes, caller: Caller, route: Route) -> Sequence[Counter]
             registrations = ((Limit.ADDRESS_REGISTRATIONS, there), (Limit.APP_REGISTRATIONS, app.app_id))
             return (*registrations, (Limit.APP, app.app_id), (Limit.ADDRESS, there))
         case _ if route.credential is Credential.APP_SECRET_OR_CODE:
-            return ((Limit.ADDRESS_REGISTRATIONS, address), (Limit.ADDRESS, address))
-        case _:  # an install credential says whose it is, but anybody can write one: until it is looked up, nobody's
+            return ((Limit.ADDRESS, _WITH_CODE + address),)
+        case CredentialCaller():  # says whose it is, but anybody can write one: until it is looked up, nobody's
+            return ((Limit.ADDRESS, _RENEWING + address),)
+        case _:
             return ((Limit.ADDRESS, address),)

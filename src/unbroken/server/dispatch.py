@@ -99,8 +99,8 @@ class Dispatch:
             return await self._admit(route, headers)
         try:
             caller = await self._admit(route, headers)
-        except Refusal:
-            self._counting.refused(address)
+        except Refusal as refusal:
+            self._counting.refused(address, refusal)
             raise
         self._counting.admit(address, caller, route)
         return caller

@@ -119,8 +119,8 @@ async def _counted_caller(
         return await _caller(context, authorization)
     try:
         caller = await _caller(context, authorization)
-    except errors.Refusal:
-        counting.refused(address)
+    except errors.Refusal as refusal:
+        counting.refused(address, refusal)
         raise
     counting.admit(address, caller, ROUTE)
     return caller

@@ -90,11 +90,14 @@ class Settings:
     limit_install: Annotated[int, Unit("calls a minute", "Of one install.")] = 600
     limit_address: Annotated[
         int,
-        Unit("calls a minute", "Of one app's devices behind one address, and of all who show no credential there."),
+        Unit(
+            "calls a minute",
+            "Of one app's devices behind one address; there also of tokens renewed, codes spent, and calls refused.",
+        ),
     ] = 6_000
     limit_app_registrations: Annotated[int, Unit("registrations a minute", "With the secret of one app.")] = 1_200
     limit_address_registrations: Annotated[
-        int, Unit("registrations a minute", "Of one app's devices behind one address.")
+        int, Unit("registrations a minute", "Of one app's devices behind one address, with its secret.")
     ] = 60
     limit_address_connections: Annotated[int, Unit("connections", "Open at once from one address.")] = 512
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-TOKENS_MAX = 100
+TOKENS_MAX = 10
 
 
 class LeakedTokens(Struct, frozen=True):

@@ -215,6 +215,22 @@ def test_what_cannot_be_taken_back_is_told_to_the_operator_and_writes_nothing(tm
     in_platform(tmp_path, story)
 
 
+def test_whoever_tells_of_an_app_secret_again_and_again_takes_no_lock_and_is_heard_once_an_hour(tmp_path, monkeypatch):
+    async def story(platform):
+        context, written = platform.context, []
+        app = await administer.create_app(context, "third")
+        made = await register.register(context, platform.app_caller, REGISTER, None)
+        write = context.store.write
+        monkeypatch.setattr(context.store, "write", lambda step: written.append(step) or write(step))
+        lasting = [app.app_secret, made.user_token.token]
+        assert [len(await leaks.report(context, lasting)) for _ in range(5)] == [2, 0, 0, 0, 0]
+        platform.wall.advance_to(START_MS + 3_600_000)
+        assert len(await leaks.report(context, lasting)) == 2
+        assert written == []
+
+    in_platform(tmp_path, story)
+
+
 def test_what_is_not_ours_is_passed_over(tmp_path):
     async def story(platform):
         context, chance = platform.context, platform.context.randomness

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from unbroken.domain.errors import RateLimited
-from unbroken.domain.rate import Limit, Rate
+from unbroken.domain.rate import BURST_MIN_CALLS, Limit, Rate
 from unbroken.flow.limits import Limits
 from unbroken.flow.shared_limits import MEET_EVERY_S, SharedLimits
 from unbroken.store import limit_uses
@@ -31,8 +31,8 @@ class Seconds:
         return self.now
 
 
-def limits(seconds, **more):
-    return Limits({Limit.APP: RATE, Limit.INSTALL: Rate(per_minute=60)}, seconds=seconds, **more)
+def limits(seconds, rate=RATE, **more):
+    return Limits({Limit.APP: rate, Limit.INSTALL: Rate(per_minute=60)}, seconds=seconds, **more)
 
 
 def passes(limited, *counters):
@@ -103,9 +103,9 @@ def test_a_crowd_of_callers_makes_nobody_who_calls_on_and_on_forgotten():
 class Processes:
     """Several processes of one platform, and one count of seconds."""
 
-    def __init__(self, platform: InProcess, count: int) -> None:
+    def __init__(self, platform: InProcess, count: int, rate: Rate = RATE) -> None:
         self.seconds = Seconds()
-        self.limits = [limits(self.seconds) for _ in range(count)]
+        self.limits = [limits(self.seconds, rate) for _ in range(count)]
         self.shared = [
             SharedLimits(platform.context, each, f"process {number}") for number, each in enumerate(self.limits)
         ]
@@ -132,6 +132,25 @@ async def test_several_processes_allow_together_what_one_may(platform, count):
     through = await processes.flood(MINUTES * 60, per_s=100)
     assert through == pytest.approx(MINUTES * RATE.per_minute, rel=0.05)
     assert await processes.flood(30, per_s=10, whose=OTHER) == 300
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("per_minute", [1, 3, 5])
+async def test_two_processes_allow_together_what_one_may_of_a_few_calls_a_minute(platform, per_minute):
+    through = await Processes(platform, 2, Rate(per_minute)).flood(30 * 60, per_s=0.25)
+    assert through == pytest.approx(BURST_MIN_CALLS + 30 * per_minute, abs=BURST_MIN_CALLS)
+
+
+@pytest.mark.parametrize("per_minute", [1, 3])
+def test_a_debt_is_remembered_until_it_is_paid(per_minute):
+    seconds, through = Seconds(), 0
+    limited = limits(seconds, Rate(per_minute))
+    for minute in range(30):  # ten at once, and every now and then somebody else, so that generations turn
+        seconds.now = 1_000 + 60 * minute
+        limited.take([(Limit.APP, b"%d" % minute)])
+        if minute % 5 == 0:
+            through += sum(passes(limited, APP) for _ in range(20))
+    assert through <= BURST_MIN_CALLS + 30 * per_minute
 
 
 @pytest.mark.anyio
@@ -163,6 +182,27 @@ async def test_they_tell_of_so_many_callers_and_no_more(platform):
     await processes.shared[0].meet()
     (row,) = await said(platform)
     assert len(json.loads(row.counts)) == 1_000
+
+
+@pytest.mark.anyio
+async def test_a_crowd_pushes_nobody_out_who_is_near_a_limit_and_costs_no_more_than_those_told_of(
+    platform, monkeypatch
+):
+    processes = Processes(platform, 1)
+    limited, shared = processes.limits[0], processes.shared[0]
+    hashed = []
+    digest = shared._digest
+    monkeypatch.setattr(shared, "_digest", lambda use: hashed.append(use) or digest(use))
+    while passes(limited, (Limit.INSTALL, b"flooding")):
+        pass
+    for number in range(5_000):
+        whose = (Limit.INSTALL, b"%d" % number)
+        limited.take([whose, whose])
+        if number % 2_500 == 2_499:
+            await shared.meet()
+    (row,) = await said(platform)
+    assert 10 in json.loads(row.counts).values()
+    assert len(hashed) == 2_000
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import sys
 
@@ -18,6 +19,7 @@ from unbroken.sdk import (
     Location,
     Pins,
     PinUpdateRefused,
+    Sdk,
     SealLevel,
     SubmitError,
     TokenError,
@@ -25,6 +27,7 @@ from unbroken.sdk import (
 )
 from unbroken.sdk.pin_updates import PinUpdate, sign_update, update_key_of
 from unbroken.sdk.pin_watch import TRIED_EVERY_MS, TRIES_MAX
+from unbroken.sdk.state import StateFile
 
 HERE = Location(t=1_790_000_000_000, lat=50.85, lon=4.35)
 
@@ -236,6 +239,24 @@ def test_an_update_can_be_applied_before_the_first_init(front, authorities, phon
     with front.peer("misissued") as server, front.sdk(server, pins=pins) as sdk:
         sdk.apply_pin_update(sign_update(update, signer))
         sdk.init()
+
+
+def test_an_update_that_the_disk_refuses_can_be_applied_again(authorities, phone, monkeypatch):
+    signer, now_ms = ed25519.Ed25519PrivateKey.generate(), phone.clock.now_ms()
+    update = PinUpdate(1, HOST, (authorities.misissued.pin, authorities.genuine.pin), now_ms, now_ms + 1000)
+    pins = Pins(authorities.pins, update_key=update_key_of(signer))
+    with Sdk(phone.config(pins=pins, base_url=f"https://{HOST}", transport=None)) as sdk:
+        with monkeypatch.context() as patched:
+            patched.setattr(StateFile, "_replace", full)
+            with pytest.raises(OSError, match="No space"):
+                sdk.apply_pin_update(sign_update(update, signer))
+        assert sdk._pins() == pins
+        sdk.apply_pin_update(sign_update(update, signer))
+        assert sdk._pins().number == 1
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 # The config

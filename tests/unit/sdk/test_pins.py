@@ -107,7 +107,16 @@ def test_a_right_update_takes_the_place_of_the_built_in_pins():
     accept_update(signed(), BUILT_IN, None, HOST, NOW_MS)
     pins = pins_in_force(BUILT_IN, signed(), HOST)
     assert pins.keys == {a_pin(8), a_pin(9)}
-    assert (pins.number, pins.expires_at_ms, pins.update_key) == (4, UPDATE.not_after_ms, BUILT_IN.update_key)
+    assert (pins.number, pins.update_key) == (4, BUILT_IN.update_key)
+
+
+def test_an_update_gives_no_end_to_pins_that_had_none():
+    """Otherwise whoever waits, or sets the device's clock, would need no pinned key any more."""
+    after_ms = UPDATE.not_after_ms
+    assert pins_in_force(BUILT_IN, signed(), HOST).hold(after_ms)
+    expiring = Pins(BUILT_IN.keys, NOW_MS, number=3, update_key=BUILT_IN.update_key)
+    pins = pins_in_force(expiring, signed(), HOST)
+    assert (pins.hold(after_ms - 1), pins.hold(after_ms)) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,42 @@ def test_a_keyring_that_waits_to_be_unlocked_is_not_waited_for_and_nothing_is_gu
     assert loaded(of(ring, directory)) == (None if state == "none" else STATE)
 
 
+class SlowRing(Ring):
+    """Takes the first key last."""
+
+    def __init__(self):
+        super().__init__()
+        self.slow = [threading.Event()]
+        self.is_late = threading.Event()
+
+    def set_password(self, service, username, password):
+        is_first = bool(self.slow)
+        if is_first:
+            self.slow.pop().wait()
+        super().set_password(service, username, password)
+        if is_first:
+            self.is_late.set()
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["the same SDK", "another SDK"])
+def test_a_first_key_that_the_keyring_takes_late_loses_nothing(directory, is_new):
+    ring = SlowRing()
+    (first_put,) = ring.slow
+    file = StateFile(of(ring, directory))
+    file.load()
+    with pytest.raises(StateLocked, match="did not answer"):
+        file.save(STATE)
+    if is_new:
+        file.close()
+        file = StateFile(of(ring, directory))
+        file.load()
+    file.save(STATE)
+    file.close()
+    first_put.set()
+    assert ring.is_late.wait(5)
+    assert loaded(of(ring, directory)) == STATE
+
+
 def test_a_keyring_that_breaks_locks_the_state(ring, directory):
     saved(of(ring, directory), STATE)
     ring.breaks = True

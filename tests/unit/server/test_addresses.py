@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from ipaddress import ip_address
 
 import pytest
@@ -74,6 +75,40 @@ def test_a_caller_on_this_machine_is_not_counted(peer, forwarded):
 def test_a_proxy_on_this_machine_speaks_for_others_where_it_is_trusted():
     assert of("127.0.0.1", "198.51.100.1") == four("198.51.100.1")
     assert of("127.0.0.1", "198.51.100.1", trusted="") is None
+
+
+def test_of_a_long_header_the_end_counts_and_no_part_of_an_address():
+    assert of("10.1.1.1", "x" * 60_000 + ",198.51.100.1") == four("198.51.100.1")
+    assert of("10.1.1.1", "2001:db8::1, " + ", ".join(["10.2.2.2"] * 51)) == four("10.2.2.2")
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.7", "10.1.1.1"])
+def test_long_headers_of_strangers_are_not_remembered(peer):
+    addresses = Addresses(networks(PROXIES))
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            headers = [(b"x-forwarded-for", b"%d" % number * 20_000)]
+            addresses.of({"client": (peer, 1), "headers": headers})
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "trusted", "times"),
+    [
+        ("127.0.0.1", ["198.51.100.1"], "", 1),
+        ("127.0.0.1", [], "", 0),
+        ("203.0.113.7", ["198.51.100.1"], "", 0),
+        ("127.0.0.1", ["198.51.100.1"], PROXIES, 0),
+    ],
+)
+def test_a_proxy_on_this_machine_that_nobody_named_is_warned_of_once(log_output, peer, forwarded, trusted, times):
+    addresses = Addresses(networks(trusted))
+    for _ in range(3):
+        addresses.of({"client": (peer, 1), "headers": [(b"x-forwarded-for", text.encode()) for text in forwarded]})
+    assert log_output.getvalue().count("UNBROKEN_TRUSTED_PROXIES") == times
 
 
 def test_connections_of_a_trusted_proxy_are_not_counted():

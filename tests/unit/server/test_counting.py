@@ -7,12 +7,14 @@ import json
 
 from unbroken.domain.app import Scope
 from unbroken.domain.rate import Limit, Rate
+from unbroken.flow import administer
 from unbroken.flow.limits import Limits
 from unbroken.server.addresses import Addresses
 from unbroken.server.counting import Counting, limits_of
 from unbroken.server.settings import Settings
 
 HERE, THERE = "203.0.113.7", "198.51.100.9"
+NOW_MS, DAY_MS = 1_790_000_000_000, 86_400_000
 FEW = Rate(per_minute=1)  # ten at once
 PHONE = {"device": {"platform": "android"}, "sdk": {"name": "x", "version": "1"}}
 UPLOAD = {
@@ -30,7 +32,7 @@ class Shop:
     """An app with a key, and phones, on a platform with a few limits."""
 
     def __init__(self, opened, api, app, key):
-        self.opened, self.api = opened, api
+        self.opened, self.api, self.app_id = opened, api, app.app_id
         self.basic = "Basic " + base64.b64encode(f"{app.app_id.hex()}:{app.app_secret}".encode()).decode()
         self.key = f"Bearer {key}"
 
@@ -47,6 +49,10 @@ class Shop:
 
     async def upload(self, token, client):
         return await self.post("/sdk/payloads", UPLOAD, token, client)
+
+    async def guess(self, client):
+        body = PHONE | {"authentication_code": "unb_code_" + "0" * 75}
+        return await self.api.send("POST", "/sdk/installs", json.dumps(body).encode(), {}, client)
 
     async def post(self, path, body, authorization, client):
         headers = {"authorization": authorization, "content-type": "application/json"}
@@ -122,14 +128,34 @@ def test_registrations_of_an_app_from_everywhere_have_one_limit(world):
 
 def test_who_guesses_codes_is_counted_by_address(world):
     async def step(shop):
-        guess = PHONE | {"authentication_code": "unb_code_" + "0" * 75}
+        assert await statuses(shop.guess(HERE) for _ in range(12)) == [401] * 10 + [429] * 2
 
-        def tried():
-            return shop.api.send("POST", "/sdk/installs", json.dumps(guess).encode(), {}, HERE)
+    with_limits(world, step, Limit.ADDRESS)
 
-        assert await statuses(tried() for _ in range(12)) == [401] * 10 + [429] * 2
 
-    with_limits(world, step, Limit.ADDRESS_REGISTRATIONS)
+def test_a_stranger_who_guesses_stops_nobody_who_is_known_behind_the_same_address(world):
+    async def step(shop, disabled):
+        credential = (await shop.register()).json["install_credential"]
+        lesser = "Bearer " + await shop.opened.key(shop.app_id, Scope.USER_LINK)
+        expired, stopped = await shop.phone(), await disabled.phone()
+        await administer.set_app_disabled(shop.opened.context, disabled.app_id, disabled=True)
+        assert await statuses(shop.ask("Bearer nonsense", HERE) for _ in range(12)) == [401] * 10 + [429] * 2
+        assert (await shop.guess(HERE)).code == "AUTH_CODE_UNKNOWN"
+        assert (await shop.ask(lesser, HERE)).code == "FORBIDDEN_SCOPE"
+        assert (await shop.upload(stopped, HERE)).code == "APP_DISABLED"
+        shop.opened.context.clock.advance_to(NOW_MS + 4 * DAY_MS)
+        assert (await shop.upload(expired, HERE)).code == "UNAUTHENTICATED"
+        assert (await shop.post("/sdk/tokens", {}, f"Bearer {credential}", HERE)).status == 200
+
+    with_limits(world, step, Limit.ADDRESS, shops=2)
+
+
+def test_a_key_that_lacks_a_scope_is_refused_so_often_and_then_told_to_wait(world):
+    async def step(shop):
+        lesser = "Bearer " + await shop.opened.key(shop.app_id, Scope.USER_LINK)
+        assert await statuses(shop.ask(lesser, HERE) for _ in range(12)) == [403] * 10 + [429] * 2
+
+    with_limits(world, step, Limit.ADDRESS)
 
 
 def test_a_made_up_install_credential_uses_up_nothing_of_the_install(world):

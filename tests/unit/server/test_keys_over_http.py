@@ -97,7 +97,17 @@ def test_whoever_tells_of_a_leak_learns_nothing_and_a_key_is_dead_at_once(world,
     assert "unb_key_" not in log_output.getvalue()
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"tokens": 1}', b'{"tokens": ["' + b"x" * 600 + b'"]}', b"[]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"tokens": 1}',
+        b'{"tokens": ["' + b"x" * 600 + b'"]}',
+        b"[]",
+        json.dumps({"tokens": ["x"] * 11}).encode(),
+    ],
+    ids=["nothing", "a number", "a long one", "a list", "eleven"],
+)
 def test_a_report_of_another_form_is_refused(world, body):
     assert world(lambda opened: opened.platform.send("POST", "/security/leaked-tokens", body)).status == 400
 

@@ -37,7 +37,10 @@ def _host(settings: Settings, *, is_lab: bool) -> Finding:
     if settings.role == "worker":
         return well("listening", f"On {settings.host}: a worker answers for its health only.")
     if settings.trusted_proxies or settings.plain_http == "allow":
-        return well("listening", f"On {settings.host}: plain HTTP, for a proxy that speaks TLS.")
+        return well(
+            "listening",
+            f"On {settings.host}: plain HTTP, for a proxy that speaks TLS; let nothing but that reach the port.",
+        )
     return problem(
         "listening",
         f"On {settings.host} others send credentials in plain HTTP. Name the proxy that speaks TLS in"
