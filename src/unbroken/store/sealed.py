@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from unbroken.domain.ids import ExternalId
-from unbroken.sealing import KeyMissing, KeyRing, NotSealed
+from unbroken.sealing import KeyMissing, KeyRing, NotSealed, begins
 from unbroken.store.contract import CallRefused, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -126,6 +126,19 @@ async def seal(tx: Transaction, app_id: bytes, external_id: str) -> str:
         if not state.is_done(app_id, old):
             return old
     return ring(tx).seal(state.key_no, app_id, external_id)
+
+
+async def other_seal(tx: Transaction, app_id: bytes, external_id: str, sealed: str) -> str:
+    """What else may stand for it in the tables that are not searched, while one key takes the place of another.
+
+    Args:
+        sealed: what `seal` said, and what this says too at all other times.
+    """
+    state = await in_force(tx)
+    if state.old_key_no is None:
+        return sealed
+    other = state.old_key_no if sealed.startswith(begins(state.key_no)) else state.key_no
+    return ring(tx).seal(other, app_id, external_id)
 
 
 async def seal_if_any(tx: Transaction, app_id: bytes, external_id: str | None) -> str | None:

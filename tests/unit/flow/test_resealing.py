@@ -12,10 +12,12 @@ from tests.unit.flow.earlier import SEALED, as_version_7_left_it
 
 from unbroken import wire
 from unbroken.domain.errors import Refusal
+from unbroken.domain.ids import UserId
 from unbroken.flow import authenticate, codes, profile, register, rename, tokens
 from unbroken.flow.operate import Order
 from unbroken.flow.process import Worker
-from unbroken.flow.verify import Wanted, verify
+from unbroken.flow.verify import Wanted, laws, verify
+from unbroken.flow.verify.finding import Rule
 from unbroken.sealing import KEY_BYTES, KeyRing
 from unbroken.store import resealing, sealed
 from unbroken.store.contract import StoreUnavailable
@@ -286,6 +288,35 @@ def test_two_that_rotate_at_once_do_the_work_of_one(tmp_path, monkeypatch):
         await asyncio.gather(resealing.go_on(store), resealing.go_on(store))
         assert (await store.read(sealed.read)).old_key_no is None
         assert await under(store, 1) == set()
+
+    on_a_platform(tmp_path, story)
+
+
+def test_links_of_a_day_are_counted_and_two_carriers_noticed_on_every_step_of_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(resealing, "BATCH", 2)
+
+    async def story(platform: InProcess) -> None:
+        await platform.set_policy(link_burst="2")
+        users = [(await platform.link(await platform.register(), "anna")).id for _ in range(2)]
+        store, steps = platform.context.store, []
+
+        async def rest() -> None:
+            steps.append((await store.read(sealed.read)).done_app)
+            with pytest.raises(Refusal) as refused:
+                await platform.link(await platform.register(), "anna")
+            assert refused.value.code == "LINK_BURST"
+
+            async def misled(tx: Any) -> list[Any]:
+                await tx.run("UPDATE carriers SET user_id = $1", b"x" * 12)
+                found = await laws.of_user(tx, UserId(bytes.fromhex(users[0])))
+                await tx.run("UPDATE carriers SET user_id = $1", bytes.fromhex(users[0]))
+                return found
+
+            assert [found.rule for found in await store.write(misled)] == [Rule.LAW_1]
+
+        await begun(store)
+        await resealing.go_on(store, rest)
+        assert len(steps) > 7
 
     on_a_platform(tmp_path, story)
 
