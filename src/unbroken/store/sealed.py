@@ -249,8 +249,8 @@ def _unavailable(missing: KeyMissing) -> KeyNotHere:
 
 
 _NO_KEY: Final = (
-    "External ids are sealed under key {number}, which keys.json of this process does not have. Copy keys.json from the"
-    " data directory in which `unbroken rotate external-ids` was run; nothing needs to be started again."
+    "External ids are sealed under key {number}, which keys.json of this process does not have. Copy keys.json (mode"
+    " 0600) from the data directory in which `unbroken rotate external-ids` was run; nothing needs to be started again."
 )
 _OTHER_KEY: Final = (
     "External ids are sealed under another key {number} than that in keys.json of this process. Copy keys.json from the"
