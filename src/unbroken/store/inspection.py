@@ -191,7 +191,9 @@ async def ends(tx: Transaction, install_id: InstallId) -> Row:
 async def other_carrier(tx: Transaction, user_id: UserId) -> Any:
     """Who else carries the external id of a user, or None (law 1)."""
     row = await tx.one(_NAMED, user_id)
-    external_id = await as_found(tx, *row, is_searched=False) if row else None  # under another key than a carrier's
+    if row is None:
+        return None
+    external_id = await as_found(tx, *row, is_searched=False)  # perhaps under another key than in `carriers`
     if external_id is None or isinstance(external_id, Damaged):
         return None
     found = await carrier(tx, AppId(row[0]), external_id)
