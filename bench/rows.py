@@ -6,7 +6,6 @@ made in two ways, which agree: by Python for SQLite, and by an expression of `n`
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import sqlite3
 from contextlib import closing
@@ -50,18 +49,12 @@ def id_of(kind: str) -> Made:
     )
 
 
-def text(kind: str, length: int) -> Made:
-    """So many characters that look like chance."""
+def sealed(length: int) -> Made:
+    """Like an external id as it is sealed; nothing opens it."""
+    kind = f"sealed {length}"
     return Made(
-        lambda number: _sha256(kind, number).hex()[:length], f"left(encode({_sql_sha256(kind)}, 'hex'), {length})"
-    )
-
-
-def sealed(kind: str) -> Made:
-    """What looks like a sealed external id, and cannot be opened."""
-    return Made(
-        lambda number: f"s1.{base64.urlsafe_b64encode(_sha256(kind, number)).decode()}",
-        f"'s1.' || translate(encode({_sql_sha256(kind)}, 'base64'), '+/', '-_')",
+        lambda number: f"s1.{(_sha256(kind, number).hex() * 2)[: length - 3]}",
+        f"'s1.' || left(repeat(encode({_sql_sha256(kind)}, 'hex'), 2), {length - 3})",
     )
 
 

@@ -17,7 +17,7 @@ from unbroken.domain.ids import AppId
 from unbroken.domain.standing import Standing
 from unbroken.randomness import SystemRandomness
 from unbroken.server.data_directory import DATABASE_FILE
-from unbroken.server.keys import open_key_ring, open_vault
+from unbroken.server.keys import open_vault
 from unbroken.testing.member import ProcessFailed, stop_process
 from unbroken.testing.process import PlatformProcess, await_ready, free_port, spawn
 
@@ -74,11 +74,6 @@ class Platform:
     def pid(self) -> int:
         """The id of its process."""
         return self._process.pid
-
-    def sealed(self, external_id: str) -> str:
-        """How an external id stands in the database."""
-        keys = open_key_ring(self.data)
-        return keys.seal(keys.newest, bytes.fromhex(self.app_id), external_id)
 
     def user_token(self, install_id: InstallId, now_ms: int) -> str:
         """A token as the platform would sign it."""

@@ -42,7 +42,8 @@ class Pass(msgspec.Struct, frozen=True):
     """The credentials of one throw-away app, good and spent.
 
     Args:
-        keys: by what they may do: `all`, each scope alone, `revoked`, `expired`.
+        keys: by what they may do: `all`, each scope alone, `revoked`, `expired`; `exposed` is as `all`, and shown where
+            others can read it, so that a platform may revoke it.
         expired: by kind, those that end by themselves: `user token`, `link ticket`, `authentication code`.
         expired_install_id: whose the expired token and ticket are.
     """

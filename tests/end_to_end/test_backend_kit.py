@@ -138,6 +138,10 @@ def test_a_link_repeated_is_the_same_link_and_a_dry_run_writes_nothing(kit, lab,
     assert caught.value.ref
     tried = kit.link(story["new"], external_id=story["external_id"], dry_run=True)
     assert (tried.dry_run, tried.is_repeat) == (True, True)
+    assert kit.find_link(story["new"], external_id=story["external_id"]) == tried
+    other = lab.phone().login(lab.person("one who is linked elsewhere"))
+    with pytest.raises(errors.InstallLinkedToOtherUser):
+        kit.find_link(other.install_id, external_id=story["external_id"])
 
 
 def test_refusals_come_by_name(kit, lab, story):

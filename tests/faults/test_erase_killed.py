@@ -22,7 +22,7 @@ from unbroken.flow.traces import Names, search
 from unbroken.testing.in_process import InProcess
 
 CHILD = Path(__file__).with_name("erase_child.py")
-DIGESTED = ("receipts", "tombstones", "facts", "sqlite_sequence", "changes")
+DIGESTED = ("receipts", "tombstones", "facts", "sqlite_sequence", "changes", "audit")
 """What holds something after an erasure that it did not hold before."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-MODULES = ["tests.fuzz.attestation"]
+MODULES = ["tests.fuzz.attestation", "tests.fuzz.targets_readers"]
 """Loaded when a reader is chosen, so that atheris can watch what they load. Add yours here."""
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import zstandard
+from tests.fuzz.table import Target
 
 from unbroken import consent, wire
 from unbroken.attack import exchange
@@ -23,21 +25,17 @@ from unbroken.server import authenticate, body, document, lab, parameters, route
 from unbroken.server.router import WrongMethod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 
-class Target(NamedTuple):
-    """A pure reader.
+def reader(read: Callable[[bytes], Any], seeds: Sequence[bytes], *declared: type[Exception]) -> Callable[[], Target]:
+    """A target that may raise what it declares."""
 
-    Args:
-        read: takes the bytes; raises `declared` and nothing else. Checks what it can of its own answer.
-        seeds: well-formed inputs that mutations begin with.
-        declared: what it says it raises.
-    """
+    def run(content: bytes) -> None:
+        with suppress(*declared):
+            read(content)
 
-    read: Callable[[bytes], Any]
-    seeds: tuple[bytes, ...]
-    declared: tuple[type[Exception], ...] = ()
+    return lambda: Target(run, seeds)
 
 
 VAULT = Vault(b"p" * 32, b"s" * 32)
@@ -155,34 +153,36 @@ DOCUMENT = json.dumps({
 PATHS = (b"/v2/users/0123456789abcdef01234567/events", b"/sdk/install", b"/%41/%c3%a9")
 QUERIES = (b"from=2026-11-23&to=2026-11-24&limit=5", b"as_of=2026-11-23T21%3A12%3A54Z", b"dry_run=true")
 
-TARGETS = {
-    "path": Target(path, PATHS, (NotFound, WrongMethod)),
-    "query": Target(query, QUERIES, (InvalidRequest,)),
-    "authorization": Target(
-        authorization, (b"Bearer " + KEY.encode(), b"Basic " + base64.b64encode(b"a:b")), (Unauthenticated,)
-    ),
-    "token": Target(token, (TOKEN.encode(), TOKEN.replace("user", "tick").encode())),
-    "opaque": Target(opaque, (KEY.encode(),)),
-    "gzip": Target(unpacked(b"gzip"), (gzip.compress(b"{}"), gzip.compress(b"{" + b" " * 5_000) * 2), (Refusal,)),
-    "zstd": Target(
-        unpacked(b"zstd"),
-        (
-            zstandard.compress(b"{}"),
-            zstandard.ZstdCompressor(write_content_size=False, write_checksum=True).compress(b"{" + b" " * 5_000),
-        ),
-        (Refusal,),
-    ),
-    "head": Target(head, (b"gzip:application/json; charset=utf-8", b"zstd:1024"), (Refusal,)),
-    "registration": Target(parsed(wire.Register), (REGISTER,), (Refusal,)),
-    "link": Target(parsed(wire.Link), (b'{"external_id":"account-4711","link_ticket":"x"}',), (Refusal,)),
-    "metadata": Target(parsed(wire.Metadata), (b'{"plan":"gold","a":"b"}',), (Refusal,)),
-    "why": Target(parsed(wire.Why), (b'{"reason":"wrong account"}',), (Refusal,)),
-    "depth": Target(depth, (UPLOAD, b'[[{"a":"\\"["}]]')),
-    "upload": Target(upload, (UPLOAD,), (Refusal,)),
-    "cursor": Target(cursor, (write_cursor(1, "a").encode(),), (InvalidRequest,)),
-    "external-id": Target(external_id, (b"anna@example.com", "é\u0301\u202e".encode(), b"null")),
-    "lab-time": Target(lab.read_lab_time, (b"1790000000000",), (InvalidRequest,)),
-    "stamp": Target(stamp, (STAMP.encode(), b"0f" * 32)),
-    "openapi": Target(openapi, (DOCUMENT,), (ValueError,)),
-    "reply-head": Target(reply_head, (b"HTTP/1.1 200 OK\r\nContent-Length: 2",), (exchange.NoReply,)),
-}
+GZIPPED = (gzip.compress(b"{}"), gzip.compress(b"{" + b" " * 5_000) * 2)
+ZSTD = (
+    zstandard.compress(b"{}"),
+    zstandard.ZstdCompressor(write_content_size=False, write_checksum=True).compress(b"{" + b" " * 5_000),
+)
+AUTHORIZATIONS = (b"Bearer " + KEY.encode(), b"Basic " + base64.b64encode(b"a:b"))
+EXTERNAL_IDS = (b"anna@example.com", "\u00e9\u0301\u202e".encode(), b"null")
+
+
+def targets() -> Mapping[str, Callable[[], Target]]:
+    """By the name that `python -m tests.fuzz` takes."""
+    return {
+        "path": reader(path, PATHS, NotFound, WrongMethod),
+        "query": reader(query, QUERIES, InvalidRequest),
+        "authorization": reader(authorization, AUTHORIZATIONS, Unauthenticated),
+        "user-token": reader(token, (TOKEN.encode(), TOKEN.replace("user", "tick").encode())),
+        "opaque-credential": reader(opaque, (KEY.encode(),)),
+        "gzip": reader(unpacked(b"gzip"), GZIPPED, Refusal),
+        "zstd": reader(unpacked(b"zstd"), ZSTD, Refusal),
+        "head": reader(head, (b"gzip:application/json; charset=utf-8", b"zstd:1024"), Refusal),
+        "registration": reader(parsed(wire.Register), (REGISTER,), Refusal),
+        "link": reader(parsed(wire.Link), (b'{"external_id":"account-4711","link_ticket":"x"}',), Refusal),
+        "metadata": reader(parsed(wire.Metadata), (b'{"plan":"gold","a":"b"}',), Refusal),
+        "why": reader(parsed(wire.Why), (b'{"reason":"wrong account"}',), Refusal),
+        "depth": reader(depth, (UPLOAD, b'[[{"a":"\\"["}]]')),
+        "upload": reader(upload, (UPLOAD,), Refusal),
+        "cursor": reader(cursor, (write_cursor(1, "a").encode(),), InvalidRequest),
+        "external-id": reader(external_id, EXTERNAL_IDS),
+        "lab-time": reader(lab.read_lab_time, (b"1790000000000",), InvalidRequest),
+        "stamp": reader(stamp, (STAMP.encode(), b"0f" * 32)),
+        "openapi": reader(openapi, (DOCUMENT,), ValueError),
+        "reply-head": reader(reply_head, (b"HTTP/1.1 200 OK\r\nContent-Length: 2",), exchange.NoReply),
+    }

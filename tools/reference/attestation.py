@@ -65,7 +65,10 @@ MEANINGS: Final = {
     "makes the digest, or a proof that was stolen.",
     Reason.WRONG_APP: "Another app made it. Check the app ids and packages: debug builds often have their own.",
     Reason.BAD_SIGNATURE: "A signature is not of the key it must be of.",
-    Reason.VERIFIER_FAILED: "A verifier raised what it does not declare. The log has the traceback; please report it.",
+    Reason.VERIFIER_FAILED: (
+        "A verifier raised what it does not declare: the log has the traceback; please report it."
+        " Or 256 proofs were being verified already."
+    ),
     Reason.UNTRUSTED_ROOT: "The chain ends at no key of Google's: an emulator, a device without Google's keys, or "
     "attestation by software alone.",
     Reason.BROKEN_CHAIN: "The certificates do not follow each other. The app must send the whole chain, leaf first.",
@@ -92,10 +95,15 @@ MEANINGS: Final = {
     Reason.NOT_LICENSED: "The account has not got the app from Google Play, and the rules ask for that.",
     Reason.VERSION_TOO_OLD: "The version of the app is older than the rules ask for.",
     Reason.TEST_RESPONSE: "The Play Console was told to answer so to this tester.",
-    Reason.TOKEN_REPEATED: "The token was sent to Google before, and nothing came of it. The app asks for a new one.",
-    Reason.DECODER_REFUSED: "Google did not take the token, or not this service account. The log has the status.",
+    Reason.TOKEN_REPEATED: (
+        "The token was sent to Google before, and nothing came of it, or another one was for this challenge."
+        " The app asks for a new challenge and a new token."
+    ),
+    Reason.DECODER_REFUSED: "Google did not take the token, or not this service account. The log has more.",
     Reason.DECODER_QUOTA_EXCEEDED: "Google's quota is used up: 10,000 a day and app unless you ask for more.",
-    Reason.DECODER_UNREACHABLE: "Google did not answer. Refused under `enforce`, unless `is_lenient_in_outage`.",
+    Reason.DECODER_UNREACHABLE: (
+        "Google did not answer, or with 502, 503 or 504. Refused under `enforce`, unless `is_lenient_in_outage`."
+    ),
 }
 
 

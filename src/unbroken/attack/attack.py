@@ -79,7 +79,10 @@ def sending(
     """An attack that is one request. Making the platform fail (5xx) always succeeds."""
 
     async def run() -> Seen:
-        return judged(await caller.send(request), holds)
+        reply = await caller.send(request)
+        if caller.proxied and reply.is_of_a_proxy:
+            return Seen(True, f"{reply} of the proxy")
+        return judged(reply, holds)
 
     return Attack(id_, wins, defence, run)
 

@@ -85,6 +85,16 @@ class Reply:
         """The first header of that name; empty where there is none."""
         return next((value for known, value in self.headers if known == name), "")
 
+    @property
+    def is_of_a_proxy(self) -> bool:
+        """Whether something in front refused by itself: each reply of the platform has a reference."""
+        return self.status >= 400 and not self.header("x-request-id")
+
+    @property
+    def is_too_soon(self) -> bool:
+        """Whether a limit of requests refused, which says nothing about any other defence."""
+        return self.status == _TOO_MANY and self.code == "RATE_LIMITED"
+
     def __str__(self) -> str:
         return f"{self.status} {self.code}".strip()
 
@@ -208,12 +218,15 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
 class Caller:
     """Sends requests over connections that are used again.
 
+    Args:
+        proxied: something stands in front of the platform, and may refuse by itself, in its own words.
+
     A 429 is waited out, as an attacker would: a limit of requests must not look like a defence against something else.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, *, proxied: bool = False) -> None:
         self.host = host
-        self.sent = 0
+        self.proxied = proxied
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def send(self, request: Request, timeout_s: float = TIMEOUT_S) -> Reply:
@@ -224,7 +237,7 @@ class Caller:
         """
         for _ in range(_WAITS_MAX):
             reply = await self._send(request, timeout_s)
-            if reply.status != _TOO_MANY or reply.code != "RATE_LIMITED":
+            if not reply.is_too_soon:
                 return reply
             waits = reply.header("retry-after")
             await asyncio.sleep(min(int(waits) if waits.isdigit() else 1, 30))
@@ -236,7 +249,6 @@ class Caller:
             await hang_up(self._idle.pop()[1])
 
     async def _send(self, request: Request, timeout_s: float) -> Reply:
-        self.sent += 1
         content = self.host.encoded(request)
         while self._idle:
             reader, writer = self._idle.pop()

@@ -25,7 +25,6 @@ class Operation:
         query: required parameters, with the document's examples.
         body: the document's example of a body; None where none is taken.
         takes: the names of all parameters in query and header.
-        success: the status of its usual reply.
     """
 
     method: str
@@ -36,7 +35,6 @@ class Operation:
     query: Mapping[str, str]
     body: Any
     takes: frozenset[str]
-    success: int
 
     @property
     def name(self) -> str:
@@ -90,7 +88,6 @@ def _operation(method: str, path: str, said: Any) -> Operation:
         dict(_required(parameters)),
         content.get("application/json", {}).get("example"),
         frozenset(one["name"] for one in parameters if one["in"] != "path"),
-        min(int(status) for status in said["responses"]),
     )
 
 

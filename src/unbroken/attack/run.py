@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unbroken.attack.attack import Attack, Outcome, Seen, Unjudged, Verdict
 from unbroken.attack.chapters import CHAPTERS
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from unbroken.randomness import Randomness
 
 
+_OF_ANOTHER_FORM: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What looking into a reply raises that is not what an honest platform answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be tried.
@@ -32,12 +36,14 @@ class Wanted:
         only: names of chapters, or how the ids of attacks begin (`mirror/get-v2`); all where empty.
         patience_s: how long a slow attack waits until the platform is to have hung up.
         pairs: how many pairs of requests are timed for each call.
+        proxied: something stands in front of the platform, whose own refusals count.
     """
 
     url: str
     only: Sequence[str] = ()
     patience_s: float = 90.0
     pairs: int = 1_000
+    proxied: bool = False
 
 
 async def run_suite(
@@ -50,7 +56,7 @@ async def run_suite(
         ValueError: there is no such chapter, or the URL is none.
     """
     chapters = chosen(wanted.only)
-    caller = Caller(host_of(wanted.url))
+    caller = Caller(host_of(wanted.url), proxied=wanted.proxied)
     try:
         await prove(caller, warrant, randomness)
         world = await _world(caller, wanted, warrant, clock, randomness)
@@ -86,7 +92,7 @@ async def _world(caller: Caller, wanted: Wanted, warrant: Warrant, clock: Clock,
         mark = randomness.secret(6).hex()
         me, neighbour = await a.person(f"me-{mark}"), await a.person(f"neighbour-{mark}")
         victim = await b.person(f"victim-{mark}")
-    except (Unjudged, NoReply, ValueError) as error:
+    except (Unjudged, NoReply, *_OF_ANOTHER_FORM) as error:
         raise NotProven(f"The platform does not serve its own apps, so there is nothing to attack. {error}") from error
     return World(
         caller, operations, a, b, me, neighbour, victim, randomness, clock, wanted.patience_s, wanted.pairs
@@ -102,7 +108,7 @@ async def _chapter(chapter: Chapter, world: World, only: Sequence[str] = ()) -> 
             outcomes += await asyncio.gather(*(_try(chapter, attack) for attack in attacks))
         else:
             outcomes += [await _try(chapter, attack) for attack in attacks]
-    except (Unjudged, NoReply) as error:
+    except (Unjudged, NoReply, *_OF_ANOTHER_FORM) as error:
         outcomes.append(_unprepared(chapter, error))
     return Told(chapter.name, chapter.title, tuple(outcomes), perf_counter() - started_s)
 
@@ -122,6 +128,8 @@ async def _try(chapter: Chapter, attack: Attack) -> Outcome:
         return Outcome(chapter.name, attack, Verdict.UNJUDGED, str(error))
     except NoReply as error:
         return Outcome(chapter.name, attack, Verdict.SUCCEEDED, f"The platform failed: {error}")
+    except _OF_ANOTHER_FORM as error:
+        return Outcome(chapter.name, attack, Verdict.UNJUDGED, f"A reply was of another form: {error!r}")
     return Outcome(chapter.name, attack, Verdict.HELD if held else Verdict.SUCCEEDED, what)
 
 

@@ -89,10 +89,8 @@ class _Awaiting:
             asked.install_id, external_id=account, link_ticket=asked.link_ticket, attestation=attested
         )
 
-    async def try_link(self, asked: LinkAsked, account: str) -> Link:
-        return await self._platform.link(
-            asked.install_id, external_id=account, link_ticket=asked.link_ticket, dry_run=True
-        )
+    async def find_link(self, asked: LinkAsked, account: str) -> Link | None:
+        return await self._platform.find_link(asked.install_id, external_id=account)
 
     async def create_auth_code(self, account: str) -> AuthCode:
         return await self._platform.create_auth_code(account)

@@ -55,9 +55,9 @@ class Blocking:
             asked.install_id, external_id=account, link_ticket=asked.link_ticket, attestation=attested
         )
 
-    async def try_link(self, asked: LinkAsked, account: str) -> Link:
+    async def find_link(self, asked: LinkAsked, account: str) -> Link | None:
         """See `Host`."""
-        return self._platform.link(asked.install_id, external_id=account, link_ticket=asked.link_ticket, dry_run=True)
+        return self._platform.find_link(asked.install_id, external_id=account)
 
     async def create_auth_code(self, account: str) -> AuthCode:
         """See `Host`."""
@@ -70,7 +70,8 @@ def blocking_endpoint(platform: Platform, authenticate: Authenticate, settings: 
     Raises:
         InvalidConfig: a setting is not usable, or is for asyncio.
     """
-    for asked in (authenticate, getattr(settings.get("limit"), "wait_ms", None)):
+    limits = (settings.get("limit"), settings.get("challenge_limit"))
+    for asked in (authenticate, *(getattr(limit, "wait_ms", None) for limit in limits)):
         if inspect.iscoroutinefunction(asked):
             raise InvalidConfig(f"this framework blocks: {asked.__qualname__} must be a plain function")
     return Endpoint(Blocking(platform, authenticate), platform, settings)

@@ -55,6 +55,14 @@ def link(
     return Call(request, _read_link)
 
 
+def find_link(install_id: str, external_id: str, *, key: str) -> Call[Link]:
+    """The same, as a question: an older platform tries the link in place of answering, so it is a dry run too."""
+    if not _ID.fullmatch(install_id):
+        _refuse(404, refusals.InstallNotFound)
+    body = {"external_id": external_id, "repeat_only": True}
+    return Call(_post(f"/v2/users/{install_id}/link", body, key, DRY_RUN), _read_link)
+
+
 def create_auth_code(external_id: str, *, key: str) -> Call[AuthCode]:
     """POST /users/auth-code."""
     return Call(_post("/users/auth-code", {"external_id": external_id}, key, {}), _read_auth_code)
@@ -134,8 +142,7 @@ def get(path: str, **query: str | None) -> ApiRequest:
 
 def _read_link(reply: Reply) -> Link:
     told = body_of(reply, wire.Linked)
-    is_repeat = told.dry_run and told.summary is None
-    return Link(told.id, told.link_id, told.state, told.state_reason, told.dry_run, is_repeat)
+    return Link(told.id, told.link_id, told.state, told.state_reason, told.dry_run, told.is_repeat)
 
 
 def _read_auth_code(reply: Reply) -> AuthCode:

@@ -82,6 +82,18 @@ class Platform:
         call = calls.link(install_id, external_id, link_ticket, attestation, dry_run=dry_run, key=key)
         return self._connection.do(call)
 
+    def find_link(self, install_id: str, *, external_id: str) -> Link | None:
+        """The link of this install to this account, if it is there already; links nothing.
+
+        Raises:
+            PlatformError: as `link`, where another link would be refused.
+        """
+        call = calls.find_link(install_id, external_id, key=self._connection.options.new_id())
+        try:
+            return _there(self._connection.do(call))
+        except NotFound:
+            return None
+
     def create_auth_code(self, external_id: str) -> AuthCode:
         """A code with which an app registers or links once, within minutes, as this account."""
         return self._connection.do(calls.create_auth_code(external_id, key=self._connection.options.new_id()))
@@ -192,6 +204,14 @@ class AsyncPlatform:
         call = calls.link(install_id, external_id, link_ticket, attestation, dry_run=dry_run, key=key)
         return await self._connection.do(call)
 
+    async def find_link(self, install_id: str, *, external_id: str) -> Link | None:
+        """See `Platform.find_link`."""
+        call = calls.find_link(install_id, external_id, key=self._connection.options.new_id())
+        try:
+            return _there(await self._connection.do(call))
+        except NotFound:
+            return None
+
     async def create_auth_code(self, external_id: str) -> AuthCode:
         """See `Platform.create_auth_code`."""
         return await self._connection.do(calls.create_auth_code(external_id, key=self._connection.options.new_id()))
@@ -263,3 +283,8 @@ class AsyncUsers:
     async def delete(self, user_id: str, *, dry_run: bool = False) -> Receipt:
         """See `Users.delete`."""
         return await self._connection.do(calls.delete_user(user_id, dry_run=dry_run))
+
+
+def _there(told: Link) -> Link | None:
+    """What a platform says to be a repeat: an older one answers with a link that it tried."""
+    return told if told.is_repeat else None

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("unbroken.backend")
 _NO_CHALLENGE: Final = bytes(32)
 
+CHALLENGE_PACE: Final = Pace(burst=20, every_s=300)
+"""About 300 a day for each account. A login takes one, and more than 20 links a day are held by the platform."""
+
 
 class Settings(TypedDict, total=False):
     """What a face may be set up with, beside the platform and `authenticate`.
@@ -44,6 +47,8 @@ class Settings(TypedDict, total=False):
             API key if left out, so that a changed key voids the challenges of two minutes.
         limit: how often one account may call. A `Pace` is counted in this process; a `Limit` of your own may count
             for several; None lets everybody call.
+        challenge_limit: the same for challenges alone; `CHALLENGE_PACE` if left out. For each of them a device may have
+            one token decoded by Google, which decodes 10,000 a day for all of an app's accounts.
     """
 
     platform_url: str | None
@@ -51,6 +56,7 @@ class Settings(TypedDict, total=False):
     app_id: str | None
     challenge_key: bytes | None
     limit: Pace | Limit | None
+    challenge_limit: Pace | Limit | None
 
 
 class Host(Protocol):
@@ -72,8 +78,8 @@ class Host(Protocol):
         """See `Platform.link`."""
         ...
 
-    async def try_link(self, asked: LinkAsked, account: str) -> Link:
-        """The same as a dry run."""
+    async def find_link(self, asked: LinkAsked, account: str) -> Link | None:
+        """See `Platform.find_link`."""
         ...
 
     async def create_auth_code(self, account: str) -> AuthCode:
@@ -100,8 +106,8 @@ class Endpoint:
         self._challenge_key = platform.derive(b"unbroken challenges") if key is None else key
         if len(self._challenge_key) < KEY_MIN_BYTES:
             raise InvalidConfig(f"a challenge key has at least {KEY_MIN_BYTES} bytes")
-        limit = settings.get("limit", Pace())
-        self._limit = InProcessLimit(limit) if isinstance(limit, Pace) else limit
+        self._limit = _limit_of(settings.get("limit", Pace()))
+        self._challenge_limit = _limit_of(settings.get("challenge_limit", CHALLENGE_PACE))
 
     async def answer(self, request: Request, body: Callable[[], Awaitable[bytes]]) -> AppAnswer:
         """Answer one request; what `authenticate` raises is the host application's to handle.
@@ -110,21 +116,23 @@ class Endpoint:
             body: reads it whole, or raises what it refuses.
         """
         ref = self._options.new_id()
+        is_call = linking.METHODS.get(request.path) == request.method
+        signed_in = await self._host.authenticate(request) if is_call else None
         try:
-            return await self._answer(request, body)
+            return await self._answer(request, signed_in, body)
         except BackendError as error:
             _log.warning("the platform did not do what an app asked for: %s (here %s)", error, ref)
             return linking.failed(error, ref)
         except refusals.Refusal as refusal:
             return linking.refused(refusal, ref, request.path)
 
-    async def _answer(self, request: Request, body: Callable[[], Awaitable[bytes]]) -> AppAnswer:
+    async def _answer(self, request: Request, signed_in: object, body: Callable[[], Awaitable[bytes]]) -> AppAnswer:
         linking.require_route(request.method, request.path)
-        account = await self._account(request)
-        await self._pace(account)
+        account = _account_of(signed_in)
+        await self._pace(self._limit, account)
         match request.path:
             case "/challenge":
-                return self._challenge(account, linking.read_install_id(request.query))
+                return await self._challenge(account, linking.read_install_id(request.query))
             case "/auth-code":
                 return await self._auth_code(account)
             case _:
@@ -133,30 +141,17 @@ class Endpoint:
                 linking.require_install_id(asked.install_id)
                 return await self._link(account, asked)
 
-    async def _account(self, request: Request) -> str:
-        """The external id of whoever is signed in.
-
-        Raises:
-            Unauthenticated: nobody is.
-            TypeError: `authenticate` gave something that is no external id, so nothing is guessed from it.
-        """
-        account = await self._host.authenticate(request)
-        if account is None:
-            raise refusals.Unauthenticated("Nobody is signed in.")
-        if not isinstance(account, str):
-            raise TypeError(f"authenticate returned a {type(account).__name__}; an external id is a string")
-        return account
-
-    async def _pace(self, account: str) -> None:
-        if self._limit is None:
+    async def _pace(self, limit: Limit | None, account: str) -> None:
+        if limit is None:
             return
-        wait_ms = await self._host.wait_ms(self._limit, account, self._options.clock.now_ms())
+        wait_ms = await self._host.wait_ms(limit, account, self._options.clock.now_ms())
         if wait_ms > 0:
             raise refusals.RateLimited("This account calls too often.", retry_after_s=-(-wait_ms // 1000))
 
-    def _challenge(self, account: str, install_id: str) -> AppAnswer:
+    async def _challenge(self, account: str, install_id: str) -> AppAnswer:
         if self._policy is None:
             raise refusals.NotFound("This server asks no device for a proof.")
+        await self._pace(self._challenge_limit, account)
         chance = self._options.randomness.secret(CHANCE_BYTES)
         asker = Asker(self._app_id, install_id, account)
         made = make_challenge(self._challenge_key, asker, self._options.clock.now_ms(), chance)
@@ -184,10 +179,9 @@ class Endpoint:
         An answer gets lost on the way to a phone; what comes then is no attack and changes nothing (linking.md, law 4).
         """
         try:
-            tried = await self._host.try_link(asked, account)
+            return await self._host.find_link(asked, account)
         except BackendError:
             return None
-        return tried if tried.is_repeat else None
 
     async def _judge(self, policy: Policy, account: str, asked: LinkAsked) -> wire.Attested | None:
         """What the device proved; None where the policy is off.
@@ -213,6 +207,24 @@ class Endpoint:
             return challenge, read_evidence(asked.attestation)
         except Refused as refused:
             return _NO_CHALLENGE, refused
+
+
+def _account_of(signed_in: object) -> str:
+    """The external id of whoever is signed in.
+
+    Raises:
+        Unauthenticated: nobody is.
+        TypeError: `authenticate` gave something that is no external id, so nothing is guessed from it.
+    """
+    if signed_in is None:
+        raise refusals.Unauthenticated("Nobody is signed in.")
+    if not isinstance(signed_in, str):
+        raise TypeError(f"authenticate returned a {type(signed_in).__name__}; an external id is a string")
+    return signed_in
+
+
+def _limit_of(limit: Pace | Limit | None) -> Limit | None:
+    return InProcessLimit(limit) if isinstance(limit, Pace) else limit
 
 
 def _checked_app_id(app_id: str | None, *, is_needed: bool) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -24,6 +23,7 @@ from unbroken.backend.errors import (
     PlatformError,
     Unauthenticated,
 )
+from unbroken.backend.strict_json import read_strict_json
 from unbroken.domain import errors as refusals
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def read_install(body: bytes) -> LinkAsked:
         InvalidRequest: it is not JSON, names a member twice, is not of the form, or names an account.
     """
     try:
-        members = _strict_json(body)
+        members = read_strict_json(body)
         asked = wire.convert(members, LinkAsked)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise refusals.InvalidRequest(f"The body is not valid: {error}") from error
@@ -207,23 +207,6 @@ def failed(error: BackendError, ref: str) -> AppAnswer:
         return AppAnswer(502, body)
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     return AppAnswer(error.status, body | ({} if error.hint is None else {"hint": error.hint}), headers)
-
-
-def _strict_json(body: bytes) -> Any:
-    """JSON in UTF-8 in which no member is named twice, at any depth."""
-    text = body.decode("utf-8")
-    return json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_constant)
-
-
-def _once_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    named = dict(members)
-    if len(named) != len(members):
-        raise ValueError("a member is named twice")
-    return named
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def encode(answer: AppAnswer) -> tuple[Mapping[str, str], bytes]:

@@ -19,7 +19,8 @@ class Link:
         state: of the install after the call: active, standby or superseded.
         state_reason: why it is not active, else None.
         dry_run: true if nothing was written.
-        is_repeat: in a dry run: the install is linked to this account already, and the call would add nothing.
+        is_repeat: in a dry run, and of `find_link`: the install is linked to this account already, so that linking it
+            would add nothing.
     """
 
     user_id: str

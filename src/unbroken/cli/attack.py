@@ -91,6 +91,7 @@ def run(
     ] = None,
     patience: Annotated[float, typer.Option(help="Seconds that a slow attack waits until it is hung up on.")] = 90.0,
     pairs: Annotated[int, typer.Option(min=50, help="How many pairs of requests are timed for each call.")] = 1_000,
+    proxied: Annotated[bool, typer.Option("--proxied", help="A proxy stands in front: its refusals count.")] = False,
     warrant: WarrantFile = WARRANT,
     json: Json = False,
 ) -> None:
@@ -102,7 +103,7 @@ def run(
 
     with errors_as_sentences(json=json):
         known = _read(warrant)
-        wanted = Wanted(url, tuple(only or ()), patience, pairs)
+        wanted = Wanted(url, tuple(only or ()), patience, pairs, proxied)
         tell = _nothing if json else _tell
         try:
             done = asyncio.run(run_suite(wanted, known, SystemClock(), SystemRandomness(), tell))

@@ -11,7 +11,7 @@ from unbroken.domain.errors import Unavailable
 
 
 def purge(data: Data = DATA_DEFAULT, json: Json = False) -> None:
-    """Write the database anew after erasures, where it is too large for the server to do so by itself.
+    """Write the database anew after erasures and rotations, where it is too large for the server to do so by itself.
 
     Nothing is stored meanwhile: about a second for 70 MB, and the disk must hold the database twice. A server that
     runs answers 503 until it is over, and the phones keep what they have: choose a quiet hour.
@@ -24,4 +24,4 @@ def purge(data: Data = DATA_DEFAULT, json: Json = False) -> None:
         if json:
             print_json({"purged": True})
         else:
-            typer.echo("Nothing that was erased is left in the files of the database.")
+            typer.echo("Nothing that was erased, or sealed under an earlier key, is left in the files of the database.")

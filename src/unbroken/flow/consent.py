@@ -79,7 +79,7 @@ async def take_back(context: Context, warrant: Warrant) -> None:
 
 async def _pass(context: Context, name: str) -> Pass:
     made = await administer.create_app(context, name)
-    keys = {"all": await _key(context, made.app_id, "all", tuple(Scope))}
+    keys = {name: await _key(context, made.app_id, name, tuple(Scope)) for name in ("all", "exposed")}
     keys |= {str(scope): await _key(context, made.app_id, f"{scope} alone", (scope,)) for scope in Scope}
     keys["expired"] = await _key(_long_ago(context), made.app_id, "expired", tuple(Scope), days=1)
     revoked = await administer.create_key(context, made.app_id, "revoked", tuple(Scope), _KEY_DAYS)

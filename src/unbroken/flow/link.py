@@ -9,7 +9,7 @@ import msgspec
 
 from unbroken import wire
 from unbroken.credentials import Kind
-from unbroken.domain.errors import Refusal
+from unbroken.domain.errors import NotFound, Refusal
 from unbroken.domain.ids import FactId, InstallId, UserId, parse_id
 from unbroken.domain.install import State
 from unbroken.domain.ledger.facts import Linked
@@ -44,7 +44,7 @@ async def link(
         same: the call's idempotency.
 
     Raises:
-        Refusal: the row's, or IdempotencyKeyReused.
+        Refusal: the row's, NotFound where only a repeat was asked for, or IdempotencyKeyReused.
     """
     asked = _Asked(context, caller, install_id, body)
 
@@ -86,7 +86,9 @@ class _Asked:
         assert self.external_id is not None
         install_id = self.install_id or InstallId(b"")
         if row.answer is Effect.NONE:
-            return self._reply(recording, install_id)
+            return msgspec.structs.replace(self._reply(recording, install_id), is_repeat=dry_run)
+        if self.body.repeat_only:
+            raise NotFound("This install is not linked to this account.")
         if not dry_run:
             await self._record(recording, install_id, is_pristine, FactId(recording.new_id("link")))
             return self._reply(recording, install_id)

@@ -1,8 +1,8 @@
 """Traces: the self-test of erasure. Every table and every file is searched for what a person was called.
 
 Ids are looked for as bytes and as hex, anywhere, also in what SQLite left in a page; the files of a PostgreSQL server
-are out of reach. External ids are looked for in
-tables only, as whole values: a short one stands in many places by chance. Compressed uploads are opened.
+are out of reach. External ids are looked for as they were sealed, likewise; in clear in tables only, as whole values: a
+short one stands in many places by chance. Compressed uploads are opened.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Names:
     @classmethod
     def of(cls, found: Found) -> Names:
         """The names of a person, as they were found before it was erased."""
-        return cls(ids=found.ids, words=found.external_ids)
+        return cls(ids=found.ids, words=found.external_ids, canaries=found.sealed_ids)
 
     def anywhere(self) -> list[bytes]:
         """What must not stand in any file, in every form."""

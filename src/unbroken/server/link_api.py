@@ -29,6 +29,7 @@ async def _auth_code(context: Context, call: Call) -> wire.AuthCode:
 _LINK_REFUSALS = (
     errors.InvalidExternalId,
     errors.InstallNotFound,
+    errors.NotFound,
     errors.InstallDoesNotBelongToApp,
     errors.UserlinkingNotConfigured,
     errors.InstallDeleted,

@@ -272,7 +272,7 @@ TABLES: Final = {
     "sealing": Table(
         "which key external ids are sealed under; while it is replaced, how far that has come",
         _PLATFORM,
-        {_NUMBER: "only_row key_no old_key_no", _HASHED: "key_mark", _ID: "done_app", _SEALED: "done_id"},
+        {_NUMBER: "only_row key_no old_key_no is_purged", _HASHED: "key_mark", _ID: "done_app", _SEALED: "done_id"},
     ),
     "schema_migrations": Table(
         "which migrations were applied", _PLATFORM, {_NUMBER: "version", _WORD: "name checksum"}

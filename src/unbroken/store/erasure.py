@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import AppId, FactId, InstallId, UserId
@@ -46,12 +46,17 @@ OF_THE_LOG: Final = frozenset({"log_records"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a person is called anywhere: users (with the retired ones), installs, external ids, credential digests."""
+    """What a person is called anywhere: users (with the retired ones), installs, external ids, credential digests.
+
+    Args:
+        sealed_ids: the external ids as the tables have them.
+    """
 
     users: list[UserId]
     installs: list[InstallId]
     external_ids: list[ExternalId]
     credentials: list[bytes]
+    sealed_ids: list[str] = field(default_factory=list)
 
     @property
     def ids(self) -> list[bytes]:
@@ -112,14 +117,15 @@ async def find(tx: Transaction, app_id: AppId, user_id: UserId) -> Found:
     users = [user_id]
     for one in users:  # grows on the way: whatever redirects to one that redirects
         users += [UserId(row[0]) for row in await tx.all(_REDIRECTING, app_id, one)]
-    installs, external_ids = [], []
+    installs, sealed_ids = [], []
     for one in users:
         installs += await tx.all(_INSTALLS, app_id, one)
-        external_ids += [sealed.unseal(tx, app_id, row[0]) for row in await tx.all(_CARRIED, app_id, one)]
+        sealed_ids += [row[0] for row in await tx.all(_CARRIED, app_id, one)]
+    external_ids = [sealed.unseal(tx, app_id, one) for one in sealed_ids]
     credentials = [bytes(row[1]) for row in installs]
     for row in installs:
         credentials += [bytes(spent[0]) for spent in await tx.all(_SPENT, row[0])]
-    return Found(users, [InstallId(row[0]) for row in installs], external_ids, credentials)
+    return Found(users, [InstallId(row[0]) for row in installs], external_ids, credentials, sealed_ids)
 
 
 # Deleting

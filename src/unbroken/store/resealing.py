@@ -9,10 +9,12 @@ What an earlier version wrote is in clear: it is sealed by the same steps, befor
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken.sealing import KeyMissing, NotSealed, begins
+from unbroken.store.contract import StoreUnavailable
 from unbroken.store.sealed import IN_CLEAR, State, in_force, read, ring
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ BATCH: Final = 100
 """External ids, or rows, in one transaction: a few milliseconds on SQLite, some tens on PostgreSQL."""
 
 _REWRITE_UP_TO_BYTES: Final = 1 << 30
+"""At an upgrade nobody is kept waiting but the start, some 15 s for that."""
+
 _SEARCHED: Final = ("facts", "carriers", "auth_codes")
 _BEYOND: Final = b"\xff" * 13  # every app's id is smaller
 _LAST_TEXT: Final = "\U0010ffff" * 256  # every external id is smaller
@@ -34,7 +38,12 @@ _BEGIN: Final = (
     " WHERE only_row = 1"
 )
 _DONE_UP_TO: Final = "UPDATE sealing SET done_app = $1, done_id = $2 WHERE only_row = 1"
-_END: Final = "UPDATE sealing SET old_key_no = NULL, done_app = NULL, done_id = NULL WHERE only_row = 1"
+_END: Final = (
+    "UPDATE sealing SET old_key_no = NULL, done_app = NULL, done_id = NULL,"
+    " is_purged = NOT EXISTS (SELECT 1 FROM apps) WHERE only_row = 1"
+)
+_IS_PURGED: Final = "SELECT is_purged FROM sealing WHERE only_row = 1"
+_PURGED: Final = "UPDATE sealing SET is_purged = TRUE WHERE only_row = 1 AND old_key_no IS NULL"
 _NEXT_APP: Final = "SELECT app_id FROM apps WHERE app_id > $1 ORDER BY app_id LIMIT 1"
 _TEXTS: Final = (
     "SELECT DISTINCT sealed_id FROM {table} WHERE app_id = $1 AND sealed_id > $2 AND sealed_id < $3"
@@ -102,6 +111,10 @@ async def seal_all(store: Store) -> None:
         return
     await store.write(lambda tx: begin(tx, ring(tx).newest))
     await go_on(store)
+    if not await store.read(is_purged):
+        with suppress(StoreUnavailable):  # then as after an erasure: by the worker, or `unbroken purge`
+            if await store.purge(rewrite_up_to_bytes=_REWRITE_UP_TO_BYTES):
+                await store.write(set_purged)
 
 
 async def _is_in_clear(tx: Transaction) -> bool:
@@ -143,8 +156,6 @@ async def go_on(
             await rest()
     for table in _SWEPT:
         count += await _sweep(store, table, number, rest)
-    if count and (await store.read(read)).old_key_no == IN_CLEAR:
-        await store.purge(rewrite_up_to_bytes=_REWRITE_UP_TO_BYTES)  # what was in clear leaves the files, too
     await store.write(lambda tx: _end(tx, number, note))
     return count
 
@@ -169,6 +180,17 @@ async def not_needed(tx: Transaction) -> int | None:
         if len(rows) == BATCH or any(_row_anew(ring(tx), state, table, row) is not None for row in rows):
             return None  # of rows that no key opens, and no key could help, there are few
     return state.key_no
+
+
+async def is_purged(tx: Transaction) -> bool:
+    """Whether no file of the database holds what was sealed under another key, or in clear (`Store.purge`)."""
+    row = await tx.one(_IS_PURGED)
+    return bool(row and row[0])
+
+
+async def set_purged(tx: Transaction) -> None:
+    """The files were purged."""
+    await tx.run(_PURGED)
 
 
 # What is searched

@@ -8,6 +8,7 @@ an id is under then follows from how far that has come, a row that is read in th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from unbroken.domain.ids import ExternalId
@@ -73,6 +74,7 @@ class Keyed(Generic[T]):
         return self._call(tx)
 
 
+@lru_cache(maxsize=16)  # it changes with a rotation only
 def state_of(row: tuple[Any, ...]) -> State:
     """The state in the columns `COLUMNS`."""
     mark, app_id = (None if value is None else bytes(value) for value in (row[1], row[3]))
@@ -88,7 +90,18 @@ async def read(tx: Transaction) -> State:
 
 def know(tx: Transaction, state: State) -> None:
     """Tell a call the state that it has read beside something else, which spares it a statement."""
-    tx.sealing = state
+    if tx.keys is not None and _why_not(tx.keys, state) is None:  # else whoever names an external id learns why
+        tx.sealing = state
+
+
+def _why_not(keys: KeyRing, state: State) -> StoreUnavailable | None:
+    if state.key_no == IN_CLEAR:
+        return StoreUnavailable("The external ids of this database were not sealed yet. Start a server on it.")
+    try:
+        is_that_key = keys.mark(state.key_no) == state.key_mark
+    except KeyMissing as missing:
+        return _unavailable(missing)
+    return None if is_that_key else KeyNotHere(_OTHER_KEY.format(number=state.key_no))
 
 
 async def in_force(tx: Transaction) -> State:
@@ -98,17 +111,12 @@ async def in_force(tx: Transaction) -> State:
         StoreUnavailable: this process does not have that key.
     """
     if tx.sealing is None:
-        tx.sealing = await read(tx)
-    state: State = tx.sealing
-    if state.key_no == IN_CLEAR:
-        raise StoreUnavailable("The external ids of this database were not sealed yet. Start a server on it.")
-    try:
-        is_that_key = ring(tx).mark(state.key_no) == state.key_mark
-    except KeyMissing as missing:
-        raise _unavailable(missing) from missing
-    if not is_that_key:
-        raise KeyNotHere(_OTHER_KEY.format(number=state.key_no))
-    return state
+        state = await read(tx)
+        if (trouble := _why_not(ring(tx), state)) is not None:
+            raise trouble
+        tx.sealing = state
+    known: State = tx.sealing
+    return known
 
 
 async def seal(tx: Transaction, app_id: bytes, external_id: str) -> str:
@@ -117,7 +125,7 @@ async def seal(tx: Transaction, app_id: bytes, external_id: str) -> str:
     Raises:
         StoreUnavailable: this process does not have the key.
     """
-    state = await in_force(tx)
+    state = tx.sealing or await in_force(tx)
     if state.old_key_no is not None:
         try:
             old = ring(tx).seal(state.old_key_no, app_id, external_id)

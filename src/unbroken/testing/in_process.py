@@ -19,9 +19,9 @@ from unbroken.flow.context import Context
 from unbroken.flow.process import Worker
 from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
-from unbroken.randomness import SeededRandomness
+from unbroken.randomness import SeededRandomness, SystemRandomness
 from unbroken.sealing import KEY_BYTES, KeyRing
-from unbroken.server.keys import KEYS_FILE, open_key_ring
+from unbroken.server.keys import KEYS_FILE, open_key_ring, open_vault
 from unbroken.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ async def open_log(store: Store, directory: Path) -> PayloadLog:  # noqa: ARG001
     return EmbeddedLog(store)
 
 
+def _vault_of(directory: Path) -> Vault:
+    """That of the directory's keys, so that a command line on the same data knows it; without them one of its own."""
+    if (directory / KEYS_FILE).exists():
+        return open_vault(directory, SystemRandomness())
+    return Vault(pepper=b"p" * 32, signing_key=b"s" * 32)
+
+
 class Phone:
     """An install as its holder sees it."""
 
@@ -70,7 +77,7 @@ class InProcess:
     async def __aenter__(self) -> Self:
         store = await open_store(self._directory)
         log = await open_log(store, self._directory)
-        vault = Vault(pepper=b"p" * 32, signing_key=b"s" * 32)
+        vault = _vault_of(self._directory)
         chance = SeededRandomness(self._seed)
         self.context = Context(store, log, self.clock, SystemClock(), chance, vault, Standings(), lab=True)
         await self.context.standings.load(self.context)

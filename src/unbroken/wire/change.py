@@ -40,11 +40,15 @@ class Attested(Struct, frozen=True, omit_defaults=True):
 
 
 class Link(Struct, frozen=True):
-    """POST /v2/users/{install_id}/link. The external id is checked by row 1, not here."""
+    """POST /v2/users/{install_id}/link. The external id is checked by row 1, not here.
+
+    `repeat_only` asks whether the install is linked to that account already: nothing is linked, and no more looked at.
+    """
 
     external_id: Any = None
     link_ticket: str | None = None
     attestation: Attested | None = None
+    repeat_only: bool = False
 
 
 class MintCode(Struct, frozen=True):
@@ -54,7 +58,10 @@ class MintCode(Struct, frozen=True):
 
 
 class Linked(Struct, frozen=True, omit_defaults=True):
-    """The reply of a link; `person_id` is the same as `id`, for older clients. A dry run tells what would differ."""
+    """The reply of a link; `person_id` is the same as `id`, for older clients.
+
+    A dry run tells what would differ, or by `is_repeat` that the link is there already.
+    """
 
     id: str
     person_id: str
@@ -62,6 +69,7 @@ class Linked(Struct, frozen=True, omit_defaults=True):
     state: str
     state_reason: str | None = field()
     dry_run: bool = False
+    is_repeat: bool = False
     summary: Summary | None = None
 
 

@@ -99,6 +99,7 @@ def secret_compared_with_nothing():
 
     credentials.read_opaque = read_opaque
     authenticate.hmac = NoHmac
+    authenticate.is_one_of = lambda *_: True  # what compares where keys are kept under several peppers
 
 
 def decompression_unlimited():

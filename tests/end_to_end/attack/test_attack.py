@@ -23,7 +23,7 @@ from unbroken.testing.member import Site
 from unbroken.testing.process import PlatformProcess
 
 HURRIED = {f"{name}_s": "1" for name in ("head_timeout", "body_timeout", "reply_timeout", "keep_alive")}
-PATIENCE_S = 8.0
+PATIENCE_S = 10.0
 PAIRS = 150
 
 

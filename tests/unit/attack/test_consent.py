@@ -22,6 +22,7 @@ from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
 from unbroken.randomness import SystemRandomness
 from unbroken.store.sqlite import SqliteStore
+from unbroken.testing.in_process import KEY_RING
 
 VAULT = Vault(b"p" * 32, b"s" * 32)
 CHALLENGE = "0f" * 32
@@ -30,7 +31,7 @@ STAMP = Stamp(b"a" * 12, b"b" * 12, 1_000)
 
 @asynccontextmanager
 async def opened(tmp_path):
-    store = await SqliteStore.open(tmp_path / "test.db")
+    store = await SqliteStore.open(tmp_path / "test.db", keys=KEY_RING)
     clock = SystemClock()
     try:
         yield Context(store, EmbeddedLog(store), clock, clock, SystemRandomness(), VAULT, Standings(), lab=False)

@@ -113,9 +113,9 @@ def test_the_auc_of_equals_is_one_half_and_of_slower_ones_is_one():
 
 
 def test_a_hidden_request_that_is_answered_is_seen():
-    refused, alive = Reply(400, (), b"{}"), Reply(200, (), b'{"status":"alive"}')
+    refused, answered = Reply(400, (), b"{}"), Reply(200, (), b'{"openapi":"3.1.0"}')
     assert judge([]).held
     assert judge([refused]).held
     assert not judge([refused, refused]).held
-    assert not judge([refused, alive]).held
-    assert not judge([alive]).held
+    assert not judge([refused, answered]).held
+    assert not judge([answered]).held

@@ -46,6 +46,7 @@ def test_the_report_for_programs_has_every_attack():
     [
         (None, Verdict.HELD),
         (Unjudged("no"), Verdict.UNJUDGED),
+        (KeyError("link_ticket"), Verdict.UNJUDGED),
         (NoReply("It hung up."), Verdict.SUCCEEDED),
     ],
 )

@@ -33,6 +33,7 @@ class FakePlatform:
         self.replies: dict[str, tuple[Any, dict[str, str]]] = {}
         self.answers: list[httpx.Response | Exception] = []
         self.lose_next_reply = False
+        self.knows_repeats = True
         self._kept: dict[str, Any] = {}
         self._count = itertools.count(1)
 
@@ -77,9 +78,11 @@ class FakePlatform:
             install_id = path.split("/")[3]
             told = {"id": an_id(7), "person_id": an_id(7), "link_id": an_id(8), "state": "active", "state_reason": None}
             if "dry_run" in query:
-                summary = {"installs": [], "activations": [], "days": []}
-                is_repeat = self.linked.get(install_id) == body["external_id"]
-                return {**told, "dry_run": True, **({} if is_repeat else {"summary": summary})}, {}
+                if self.linked.get(install_id) == body["external_id"]:
+                    return {**told, "dry_run": True, "is_repeat": True}, {}
+                if body.get("repeat_only") and self.knows_repeats:
+                    return None, {}
+                return {**told, "dry_run": True, "summary": {"installs": [], "activations": [], "days": []}}, {}
             self.linked[install_id] = body["external_id"]
             return told, {}
         if method == "POST" and path == "/users/auth-code":

@@ -60,6 +60,19 @@ def test_a_dry_run_is_asked_for_in_the_query(kit, fake):
     assert kit.link(INSTALL, external_id="alice", dry_run=True).is_repeat
 
 
+@pytest.mark.parametrize("knows_repeats", [True, False], ids=["this platform", "an older one"])
+def test_a_link_is_found_where_it_is_there_and_nothing_is_linked(kit, fake, knows_repeats):
+    fake.knows_repeats = knows_repeats
+    assert kit.find_link(INSTALL, external_id="alice") is None
+    assert fake.linked == {}
+    link = kit.link(INSTALL, external_id="alice")
+    found = kit.find_link(INSTALL, external_id="alice")
+    assert (found.user_id, found.link_id, found.is_repeat) == (link.user_id, link.link_id, True)
+    assert kit.find_link(INSTALL, external_id="bob") is None
+    assert fake.linked == {INSTALL: "alice"}
+    assert fake.bodies[0] == {"external_id": "alice", "repeat_only": True}
+
+
 def test_what_a_device_proved_goes_along(kit, fake):
     kit.link(INSTALL, external_id="alice", attestation=Attested("none", reason="missing"))
     assert fake.bodies == [{"external_id": "alice", "attestation": {"level": "none", "reason": "missing"}}]

@@ -9,6 +9,8 @@ import pytest
 from starlette.applications import Starlette
 
 from unbroken.backend import AsyncPlatform, InvalidConfig, LinkEndpoint
+from unbroken.backend.errors import PlatformUnreachable
+from unbroken.domain.errors import Unauthenticated
 
 INSTALL = "a1" * 12
 API_KEY = "unb_key_0123456789abcdef0123456789abcdef"
@@ -127,13 +129,26 @@ def test_an_account_that_is_no_string_is_a_bug_and_links_nothing(link, fake, acc
     assert fake.requests == []
 
 
-def test_an_authenticate_that_raises_links_nothing(link, fake):
+@pytest.mark.parametrize(
+    "error",
+    [OSError("no session store"), PlatformUnreachable("no session store"), Unauthenticated("no session store")],
+    ids=["its own", "of the kit", "of the platform"],
+)
+def test_what_authenticate_raises_is_the_hosts_to_handle_and_links_nothing(link, fake, error):
+    def authenticate(request):
+        raise error
+
+    with pytest.raises(type(error), match="no session store"):
+        link({"install_id": INSTALL}, authenticate=authenticate)
+    assert fake.requests == []
+
+
+def test_nobody_is_asked_who_is_signed_in_for_what_is_no_call(ask):
     def authenticate(request):
         raise OSError("no session store")
 
-    with pytest.raises(OSError, match="no session store"):
-        link({"install_id": INSTALL}, authenticate=authenticate)
-    assert fake.requests == []
+    assert ask("PUT", "/linking/install", authenticate=authenticate).status_code == 405
+    assert ask("POST", "/linking/installs", authenticate=authenticate).status_code == 404
 
 
 @pytest.mark.parametrize(

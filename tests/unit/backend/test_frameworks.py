@@ -194,6 +194,22 @@ def test_the_limit_is_on_unless_it_is_switched_off(open_app):
     assert {free("GET", "/auth-code").status_code for _ in range(21)} == {200}
 
 
+def test_challenges_have_a_limit_of_their_own(open_app, clock):
+    asked = {"params": {"install_id": INSTALL}}
+    proving = {"attestation": policy(), "app_id": APP_ID}
+    ask = open_app(limit=None, **proving)
+    replies = [ask("GET", "/challenge", **asked) for _ in range(21)]
+    assert [reply.status_code for reply in replies] == [200] * 20 + [429]
+    assert replies[-1].headers["Retry-After"] == "300"
+    assert ask("GET", "/challenge", session="bobs-session", **asked).status_code == 200
+    clock.advance_to(NOW_MS + 300_000)
+    assert ask("GET", "/challenge", **asked).status_code == 200
+    few = open_app(challenge_limit=Pace(burst=1), **proving)
+    assert [few("GET", "/challenge", **asked).status_code for _ in range(2)] == [200, 429]
+    free = open_app(limit=None, challenge_limit=None, **proving)
+    assert {free("GET", "/challenge", **asked).status_code for _ in range(30)} == {200}
+
+
 def test_a_shared_limit_is_asked_with_the_account(open_app, framework):
     asked = []
 
@@ -220,7 +236,7 @@ def test_what_is_for_asyncio_is_refused_where_a_framework_blocks(open_app):
     class Awaited:
         wait_ms = later
 
-    for settings in ({"authenticate": later}, {"limit": Awaited()}):
+    for settings in ({"authenticate": later}, {"limit": Awaited()}, {"challenge_limit": Awaited()}):
         with pytest.raises(InvalidConfig, match="plain function"):
             open_app(**settings)
 

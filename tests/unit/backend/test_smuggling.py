@@ -10,6 +10,7 @@ import json
 import httpx
 import pytest
 from tests.unit.backend.conftest import FakePlatform
+from tests.unit.backend.devices import APP_ID, policy, prove
 from tests.unit.backend.frameworks import FRAMEWORKS, serving
 
 INSTALL = "a1" * 12
@@ -103,7 +104,7 @@ def by_session(request):
 class Host:
     """A customer's server that is asked many times, and the platform that it is told to ask."""
 
-    def __init__(self, framework):
+    def __init__(self, framework, **settings):
         self.fake = FakePlatform()
         self._serving = serving(
             framework,
@@ -112,6 +113,7 @@ class Host:
             api_key=API_KEY,
             options=self.fake.options(transport=httpx.MockTransport(self._handle)),
             limit=None,
+            **settings,
         )
         self._url = self._serving.__enter__()
 
@@ -123,6 +125,13 @@ class Host:
         self.fake = FakePlatform()
         with httpx.Client(base_url=self._url, trust_env=False) as client:
             return client.request(method, path, headers=headers, content=content)
+
+    def challenge(self):
+        """One for alice and her install."""
+        with httpx.Client(base_url=self._url, trust_env=False) as client:
+            query = {"install_id": INSTALL, "account": "victim"}
+            reply = client.get("/linking/challenge", params=query, headers=dict([COOKIE, ("X-User", "victim")]))
+        return reply.raise_for_status().json()["challenge"]
 
     def close(self):
         self._serving.__exit__(None, None, None)
@@ -157,3 +166,39 @@ def test_an_account_in_the_body_is_refused_so_that_whoever_sent_it_hears_of_it(h
     assert (reply.status_code, reply.json()["errorCode"]) == (400, "INVALID_REQUEST")
     assert reply.json()["errors"][0]["path"] == name
     assert host.fake.requests == []
+
+
+# The same where devices must prove themselves: alice's phone does
+
+
+@pytest.fixture(scope="module", params=["starlette", "flask"])
+def proven(request):
+    host = Host(request.param, attestation=policy(), app_id=APP_ID, challenge_limit=None)
+    yield host
+    host.close()
+
+
+def with_proof(proof, method, path, headers, content):
+    """The attempt, with a proof as its first member."""
+    if content.startswith(b"{"):
+        content = b'{"attestation": %b, %b' % (json.dumps(proof).encode(), content[1:])
+    return method, path, headers, content
+
+
+@pytest.mark.parametrize("request_", ATTEMPTS.values(), ids=ATTEMPTS.keys())
+def test_no_proof_links_another_account_than_its_session(proven, request_):
+    request_ = with_proof(prove(proven.challenge(), INSTALL), *request_)
+    reply = proven.attempt(*request_)
+    fake = proven.fake
+    assert fake.accounts_named() <= {"alice"}
+    assert fake.linked.keys() <= {INSTALL}
+    assert (reply.status_code == 200) == bool(fake.accounts_named())
+    assert "victim" not in [name for body in fake.bodies for name in body.values()]
+    assert all(body["attestation"]["level"] == "app_attest" for body in fake.bodies if "attestation" in body)
+
+
+@pytest.mark.parametrize(("session", "status", "named"), [("alices", 200, {"alice"}), ("victims", 403, set())])
+def test_a_proof_is_of_the_account_that_the_challenge_was_for(proven, session, status, named):
+    proof = prove(proven.challenge(), INSTALL)
+    reply = proven.attempt(*with_proof(proof, *post(headers=[JSON, ("Cookie", f"session={session}")])))
+    assert (reply.status_code, proven.fake.accounts_named()) == (status, named)

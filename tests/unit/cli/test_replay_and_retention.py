@@ -10,11 +10,11 @@ from tests.unit.flow.test_replay import late_history
 from typer.testing import CliRunner
 
 from unbroken.cli import program
+from unbroken.randomness import SystemRandomness
 from unbroken.server import data_directory
 from unbroken.server.data_directory import DATABASE_FILE, Mode
-from unbroken.server.keys import KEYS_FILE, Keys, create_once
+from unbroken.server.keys import open_vault
 from unbroken.testing.in_process import InProcess
-from unbroken.wire import encode
 
 NO_ID = "0" * 24
 
@@ -25,7 +25,7 @@ class Shell:
     def __init__(self, data):
         self.data = data
         data_directory.prepare(data, Mode(lab=False))
-        create_once(data / KEYS_FILE, encode(Keys(b"p" * 32, b"s" * 32)))  # those of InProcess
+        open_vault(data, SystemRandomness(), is_new=True)
         self.app_id, self.user_id = asyncio.run(self._fill(data))
 
     async def _fill(self, data):

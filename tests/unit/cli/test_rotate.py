@@ -40,7 +40,7 @@ def data(tmp_path: Path) -> Path:
 
 def run(data: Path, *words: str) -> Any:
     done = CliRunner().invoke(program, [*words, "--data", str(data), "--json"])
-    assert done.exit_code == 0, done.stderr
+    assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
 

@@ -16,6 +16,7 @@ from unbroken.domain.ids import UserId
 from unbroken.flow import authenticate, codes, profile, register, rename, tokens
 from unbroken.flow.operate import Order
 from unbroken.flow.process import Worker
+from unbroken.flow.purge import purge
 from unbroken.flow.verify import Wanted, laws, verify
 from unbroken.flow.verify.finding import Rule
 from unbroken.sealing import KEY_BYTES, KeyRing
@@ -98,6 +99,7 @@ def test_what_an_earlier_version_wrote_is_sealed_when_the_database_is_opened(tmp
         assert await rows(opened) == before
         assert await timelines(platform, busy) == told
         await nothing_wrong(platform)
+        assert await opened.read(resealing.is_purged)
         for path in tmp_path.rglob("*"):
             assert b"ben@new" not in path.read_bytes()
 
@@ -190,6 +192,11 @@ def test_everything_comes_under_the_new_key_and_the_old_one_is_not_needed_any_mo
         await begun(store)
         assert await resealing.go_on(store) > 20
         assert (await under(store, 1), await under(store, 2)) == (set(), EVERYWHERE)
+        stale = KEY_RING.seal(1, platform.app.app_id, "ben@new").encode()
+        assert not await store.read(resealing.is_purged)
+        assert await purge(platform.context, rewrite_up_to_bytes=None)
+        assert await store.read(resealing.is_purged)
+        assert not any(stale in path.read_bytes() for path in tmp_path.rglob("*"))
         store._keys = NEW
         await nothing_wrong(platform)
         assert await timelines(platform, busy) == told

@@ -17,6 +17,7 @@ from unbroken.domain.errors import Refusal
 from unbroken.flow import administer, authenticate, codes, erase, export, link, profile, register, rename, tokens
 from unbroken.flow.operate import Order
 from unbroken.flow.repeat import Repeatable
+from unbroken.flow.traces import Names, search
 from unbroken.flow.verify import Rule, Wanted, verify
 from unbroken.store.contract import CallRefused
 from unbroken.store.data_map import TABLES, Kind
@@ -144,8 +145,12 @@ def test_an_erased_person_leaves_no_sealed_text_either(tmp_path):
     async def story(platform: InProcess) -> None:
         await planted(platform)
         user_id = (await profile.profile_by_external_id(platform.context, platform.key, ANNA)).id
+        found = await erase.names(platform.context, platform.key, user_id)
+        texts = [KEY_RING.seal(1, platform.app.app_id, text) for text in (ANNA, OLD)]
+        assert sorted(Names.of(found).canaries) == sorted(texts)
         await erase.erase(platform.context, platform.key, user_id, dry_run=False)
-        sealed = [KEY_RING.seal(1, platform.app.app_id, text).encode() for text in (ANNA, OLD)]
+        assert await search(platform.context, tmp_path, Names.of(found)) == {}
+        sealed = [text.encode() for text in texts]
         assert [where for where, raw in cells(await dump(platform)) if any(text in raw for text in sealed)] == []
 
     on_a_platform(tmp_path, story)

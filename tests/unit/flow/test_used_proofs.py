@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from unbroken import wire
 from unbroken.cli import program
-from unbroken.domain.errors import AttestationReplayed, Refusal
+from unbroken.domain.errors import AttestationReplayed, NotFound, Refusal
 from unbroken.flow import administer, erase, explain, link, profile, register
 from unbroken.flow.authenticate import AppCaller, KeyCaller
 from unbroken.testing.in_process import InProcess
@@ -190,3 +190,27 @@ def test_the_command_line_tells_the_level(tmp_path):
 
     told = CliRunner().invoke(program, ["explain", asyncio.run(fill()), "--data", str(data)])
     assert "When it was linked, its device proved: app_attest." in told.stdout
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_whether_a_link_is_there_is_answered_without_computing_anything(story, monkeypatch, dry_run):
+    async def tell(platform):
+        phone, other = await platform.register(), await platform.register()
+        said = await linked(platform, phone, "anna", attested())
+        question = wire.Link("anna", repeat_only=True)
+
+        async def ask(install):
+            return await link.link(
+                platform.context, platform.key, install.install_id, question, dry_run=dry_run, same=None
+            )
+
+        monkeypatch.setattr("unbroken.flow.link.compute_within", None)
+        monkeypatch.setattr("unbroken.flow.link.look", None)
+        before = await everything(platform)
+        told = await ask(phone)
+        assert (told.id, told.link_id, told.is_repeat) == (said.id, said.link_id, dry_run)
+        with pytest.raises(NotFound, match="not linked to this account"):
+            await ask(other)
+        assert await everything(platform) == before
+
+    story(tell)

@@ -63,8 +63,8 @@ def test_an_app_and_a_key_are_made_as_scripts_expect(shell):
 def test_policies_are_one_object_and_change_by_name(shell, app_id):
     before = shell.json("app", "policy", app_id)
     assert set(before) == {
-        "linking", "used_install", "precedence", "takeover", "link_ticket", "late_window_days", "retention_days",
-        "link_burst", "placeholders",
+        "linking", "used_install", "precedence", "takeover", "link_ticket", "late_window_days",
+        "late_after_handover_hours", "retention_days", "link_burst", "placeholders",
     }  # fmt: skip
     after = shell.json("app", "policy", app_id, "linking=required", "late_window_days=7")
     assert after == before | {"linking": "required", "late_window_days": 7}

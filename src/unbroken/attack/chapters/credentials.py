@@ -148,9 +148,9 @@ def _broken_ones(world: World, ticket: str) -> list[Shown]:
 
 def _misplaced(world: World) -> list[Shown]:
     """A good credential where none is looked for."""
-    key = world.a.given.keys["all"]
+    key, exposed = world.a.given.keys["all"], world.a.given.keys["exposed"]
     return [
-        Shown("key-in-the-query", "a key that stands in logs of proxies", (), query=(("access_token", key),)),
+        Shown("key-in-the-query", "a key that stands in logs of proxies", (), query=(("access_token", exposed),)),
         Shown("key-in-a-cookie", "a key that a browser sends by itself", (("Cookie", f"Authorization=Bearer {key}"),)),
         Shown("key-in-x-api-key", "a key in another header", (("X-Api-Key", key),)),
         Shown("two-authorizations", "whichever of two the platform reads",

@@ -1,7 +1,9 @@
 """Requests whose end two servers see in two places (request smuggling), byte for byte over a socket of their own.
 
-Behind each stands a second request that asks whether the platform lives. If that is answered, what the first server
-took for a body was taken for a request by the second.
+Where a proxy stands in front, it may mend them; then what counts is that no other caller gets the hidden reply.
+
+Behind each stands a second request, for the document of the API. If that is answered, what the first server took for a
+body was taken for a request by the second.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from unbroken.attack.attack import Attack, Seen
-from unbroken.attack.exchange import NoReply, Reply, read_reply
+from unbroken.attack.exchange import NoReply, Reply, asking, read_reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from unbroken.attack.world import World
 
 _SILENCE_S: Final = 2.0
-_HIDDEN: Final = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-_ALIVE: Final = b'"alive"'
+_OTHERS: Final = 5
+_HIDDEN: Final = b"GET /schema/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+_ANSWERED: Final = b'"openapi":'
+_SMALL: Final = b"GET /sdk/install HTTP/1.1\r\nHost: x\r\n\r\n"
 _CHUNKED: Final = b"0\r\n\r\n" + _HIDDEN
 _POST: Final = b"POST /sdk/link HTTP/1.1\r\nHost: x\r\n"
 _GET: Final = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n"
@@ -125,7 +129,8 @@ async def attacks(world: World) -> AsyncIterator[Attack]:
 
 def _sent(world: World, name: str, content: bytes) -> Attack:
     async def run() -> Seen:
-        return judge(await replies_to(world, content))
+        replies = await replies_to(world, content)
+        return await _others(world) if world.caller.proxied else judge(replies)
 
     return Attack(
         f"framing/{name}", "a request of one's own on another caller's connection",
@@ -133,9 +138,21 @@ def _sent(world: World, name: str, content: bytes) -> Attack:
     )  # fmt: skip
 
 
+async def _others(world: World) -> Seen:
+    """Whether other callers get their own replies: a proxy may mend a request, but must not mix two callers up."""
+    asked = asking("GET", "/v2/users/me", world.me.device.bearer)
+    for _ in range(_OTHERS):
+        async with world.caller.host.connected() as (reader, writer):
+            writer.write(world.caller.host.encoded(asked))
+            reply = await read_reply(reader)
+        if reply is None or reply.status != 200 or world.me.device.user_id.encode() not in reply.body:
+            return Seen(False, f"another caller got {reply}")
+    return Seen(True, f"{_OTHERS} other callers got their own replies")
+
+
 def judge(replies: list[Reply]) -> Seen:
     """Whether nothing but refusals came, and no answer for the request that was hidden."""
-    hidden = any(_ALIVE in reply.body for reply in replies)
+    hidden = any(_ANSWERED in reply.body for reply in replies)
     good = all(400 <= reply.status < 500 or reply.status in {501, 505} for reply in replies)
     told = ", ".join(map(str, replies)) or "no reply"
     return Seen(
@@ -146,6 +163,7 @@ def judge(replies: list[Reply]) -> Seen:
 async def replies_to(world: World, content: bytes) -> list[Reply]:
     """Whatever comes back until the platform hangs up or falls silent. A broken-off reply is none."""
     replies: list[Reply] = []
+    content = addressed(world, content)
     async with world.caller.host.connected() as (reader, writer):
         writer.write(content)
         try:
@@ -157,14 +175,20 @@ async def replies_to(world: World, content: bytes) -> list[Reply]:
     return replies
 
 
+def addressed(world: World, content: bytes) -> bytes:
+    """For the host that is meant, below the prefix that it has there."""
+    host = world.caller.host
+    named = content.replace(b"Host: x\r\n", b"Host: %b\r\n" % host.authority.encode())
+    return named.replace(b" /", b" %b/" % host.prefix.encode()) if host.prefix else named
+
+
 def _trailer(world: World) -> Attack:
     """What comes after a body must not count as its head did."""
 
     async def run() -> Seen:
         trailer = f"Authorization: {world.a.key()}\r\n".encode()
-        target = world.caller.host.prefix.encode() + b"/users/auth-code"
         body = b'{"external_id":"trailer"}'
-        content = b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % target
+        content = b"POST /users/auth-code HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         content += b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailer)
         return judge(await replies_to(world, content))
 
@@ -175,7 +199,7 @@ def _pipelined(world: World) -> Attack:
     """Thousands of requests before the first reply."""
 
     async def run() -> Seen:
-        replies = await replies_to(world, _HIDDEN * 5_000)
+        replies = await replies_to(world, _SMALL * 5_000)
         return Seen(len(replies) < 5_000, f"{len(replies)} replies")
 
     return Attack("framing/pipelined", "memory for requests that wait", "a connection may send only so far ahead", run)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unbroken.attack.attack import Attack, Seen, Unjudged, judged
 from unbroken.attack.exchange import Reply, asking, with_query
 from unbroken.attack.world import REGISTER
+from unbroken.credentials import Kind, write_opaque
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -26,7 +27,7 @@ _DEFENCE: Final = "the reply is that for an id that never was, byte for byte but
 _CREDENTIAL: Final = re.compile(rb"unb_[a-z]+_[A-Za-z0-9_\-]+")
 _INSTANT: Final = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+(?:[+-]\d\d:\d\d|Z)")
 _REF: Final = re.compile(rb'"ref":"[0-9a-f-]{36}"')
-_OF_EACH_REPLY: Final = frozenset({"x-request-id", "date", "content-length"})
+_OF_EACH_REPLY: Final = frozenset({"x-request-id", "date"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "PUT /v3/installs/{install_id}/state": Row(),
     "DELETE /v3/installs/{install_id}": Row(),
     "DELETE /v3/users/{user_id}/items": Row(),
+    "POST /security/leaked-tokens": Row(told="the same answer to everything: whoever holds a secret may end it"),
     "GET /.well-known/unbroken-attack": _OWN,
     "GET /health/live": _OWN,
     "GET /health/ready": _OWN,
@@ -241,17 +243,15 @@ def _external_ids(world: World) -> list[Attack]:
 
 def _codes(world: World) -> list[Attack]:
     """What can be shown in a body: codes, tickets and hints of the other app."""
-    code = re.compile(rb"unb_code_[A-Za-z0-9_\-]+")
 
     async def redeemed() -> Seen:
         foreign = await world.b.mint(world.victim.external_id)
-        flipped = made_up_code(world)
+        made_up = write_opaque(Kind.AUTH_CODE, world.randomness.secret(12), world.randomness.secret(32))
         device = await world.a.register()
         replies = [
             await world.caller.send(asking("POST", "/sdk/link", device.bearer, {"authentication_code": text}))
-            for text in (foreign, flipped)
+            for text in (foreign, made_up)
         ]
-        assert not code.search(replies[0].body), "a refusal echoes no code"
         return mirrored(replies[0], replies[1], world.victim)
 
     async def restored() -> Seen:
@@ -297,10 +297,3 @@ def _others(world: World) -> list[Attack]:
         Attack("mirror/metrics/names-nobody", "who uses the platform", "metrics hold no ids", metrics),
         Attack("mirror/cursor/of-another-list", _WINS, "a cursor is a place in one's own list", cursor),
     ]
-
-
-def made_up_code(world: World) -> str:
-    """A code of the right form that was never minted."""
-    from unbroken.credentials import Kind, write_opaque  # noqa: PLC0415
-
-    return write_opaque(Kind.AUTH_CODE, world.randomness.secret(12), world.randomness.secret(32))

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from unbroken.attack.attack import Attack, Seen
+from unbroken.attack.attack import Attack, Seen, Unjudged
 from unbroken.attack.exchange import NoReply, asking, read_reply
 from unbroken.attack.world import REGISTER
 
@@ -72,6 +72,8 @@ async def at_once(world: World, requests: Sequence[Request]) -> list[Reply]:
     finally:
         for _, writer in lines:
             writer.close()
+    if any(reply is not None and reply.is_too_soon for reply in replies):
+        raise Unjudged("The platform limits so many calls at once.")
     if any(reply is None for reply in replies):
         raise NoReply("A racing request was not answered.")
     return [reply for reply in replies if reply is not None]

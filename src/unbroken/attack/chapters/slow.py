@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from unbroken.attack.attack import Attack, Seen
+from unbroken.attack.chapters.framing import addressed
 from unbroken.attack.exchange import asking
 
 if TYPE_CHECKING:
@@ -26,22 +27,22 @@ async def attacks(world: World) -> AsyncIterator[Attack]:
     head = _HEAD + authorization
     starts = {
         "silent": b"",
-        "half-a-line": b"GET /heal",
-        "half-a-head": b"GET /health/live HTTP/1.1\r\nHost: x\r\nX: 1",
-        "a-head-without-end": b"GET /health/live HTTP/1.1\r\nHost: x\r\n",
+        "half-a-line": b"GET /sdk/i",
+        "half-a-head": b"GET /sdk/install HTTP/1.1\r\nHost: x\r\nX: 1",
+        "a-head-without-end": b"GET /sdk/install HTTP/1.1\r\nHost: x\r\n",
         "half-a-body": head + b"Content-Length: 1000\r\n\r\n{",
         "half-a-body-of-nobody": b"POST /sdk/installs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
         "half-a-chunk": head + b"Transfer-Encoding: chunked\r\n\r\n100\r\n{",
         "no-last-chunk": head + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
         "waiting-for-100": head + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
-        "idle-after-a-reply": b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n",
-        "half-a-second-head": b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET /hea",
+        "idle-after-a-reply": b"GET /sdk/install HTTP/1.1\r\nHost: x\r\n\r\n",
+        "half-a-second-head": b"GET /sdk/install HTTP/1.1\r\nHost: x\r\n\r\nGET /sdk",
         "refused-half-a-body": b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
     }
     for name, start in starts.items():
         yield _held(world, name, start)
-    yield _held(world, "drip-of-a-head", b"GET /health/live HTTP/1.1\r\nHost: x\r\nX: ", drip=b"a")
-    yield _held(world, "drip-of-headers", b"GET /health/live HTTP/1.1\r\nHost: x\r\n", drip=b"X-A: b\r\n")
+    yield _held(world, "drip-of-a-head", b"GET /sdk/install HTTP/1.1\r\nHost: x\r\nX: ", drip=b"a")
+    yield _held(world, "drip-of-headers", b"GET /sdk/install HTTP/1.1\r\nHost: x\r\n", drip=b"X-A: b\r\n")
     yield _held(world, "drip-of-a-body", head + b"Content-Length: 1000000\r\n\r\n", drip=b" ")
     yield _held(world, "drip-of-chunks", head + b"Transfer-Encoding: chunked\r\n\r\n", drip=b"1\r\n \r\n")
     yield _unread(world)
@@ -63,7 +64,7 @@ def _held(world: World, name: str, start: bytes, drip: bytes = b"") -> Attack:
 async def _closed(world: World, start: bytes, drip: bytes) -> bool:
     """Whether the platform hung up before our patience ended."""
     async with world.caller.host.connected() as (reader, writer):
-        writer.write(start)
+        writer.write(addressed(world, start))
         dripping = asyncio.create_task(_drip(writer, drip)) if drip else None
         try:
             async with asyncio.timeout(world.patience_s):
@@ -92,7 +93,7 @@ def _unread(world: World) -> Attack:
         asked = _UNREAD * 40
         async with world.caller.host.connected() as (reader, writer):
             writer.transport.pause_reading()  # type: ignore[attr-defined]
-            writer.write(asked)
+            writer.write(addressed(world, asked))
             await asyncio.sleep(world.patience_s)
             writer.transport.resume_reading()  # type: ignore[attr-defined]
             taken = 0

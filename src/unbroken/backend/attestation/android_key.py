@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _EXTENSION: Final = ObjectIdentifier("1.3.6.1.4.1.11129.2.1.17")
 _CERTIFICATES_MIN: Final = 3
 _GENERATED: Final = 0
+_PATCH_LEVEL_MAX: Final = 999_912
 _LEVELS: Final = {SecurityLevel.TEE: Level.TEE, SecurityLevel.STRONGBOX: Level.STRONGBOX}
 
 
@@ -106,6 +107,8 @@ class AndroidKeyAttest:
         read = [certificates.read_certificate(certificate) for certificate in chain]
         self._require_genuine(read, now_ms)
         described = _described(read)
+        serials = [certificate.serial_number for certificate in read]
+        self._revocations.current(now_ms).require_valid(serials, now_ms)
         if not hmac.compare_digest(described.challenge, challenge):
             raise Refused(Reason.BINDING_MISMATCH, "the key was made for another challenge")
         level = self._require_hardware(described, read)
@@ -122,8 +125,6 @@ class AndroidKeyAttest:
             raise Refused(Reason.BROKEN_CHAIN, "the chain is too short, or has a root twice")
         certificates.require_chain(chain, root)
         _require_validity(chain, now_ms)
-        serials = [certificate.serial_number for certificate in chain]
-        self._revocations.current(now_ms).require_valid(serials, now_ms)
 
     def _require_hardware(self, described: KeyDescription, chain: Sequence[Certificate]) -> Level:
         level = _LEVELS.get(described.key_level, Level.SOFTWARE)
@@ -142,7 +143,7 @@ class AndroidKeyAttest:
         rules, patch_level = self._devices, described.patch_level
         if rules.is_boot_checked and not _is_boot_trusted(described.root_of_trust, rules.boot_keys):
             raise Refused(Reason.BOOT_NOT_VERIFIED, f"{described.root_of_trust}")
-        if rules.patch_level_min is not None and (patch_level is None or patch_level < rules.patch_level_min):
+        if rules.patch_level_min is not None and not _is_patched(patch_level, rules.patch_level_min):
             raise Refused(Reason.PATCH_LEVEL_TOO_OLD, f"patched {patch_level}")
 
     def _require_app(self, described: KeyDescription) -> None:
@@ -177,6 +178,11 @@ def _is_boot_trusted(root: RootOfTrust | None, boot_keys: AbstractSet[bytes]) ->
         return False
     is_listed = root.boot_state is BootState.SELF_SIGNED and root.boot_key in boot_keys
     return root.boot_state is BootState.VERIFIED or is_listed
+
+
+def _is_patched(patch_level: int | None, least: int) -> bool:
+    """Whether it is a year and a month, not before the least: a day behind them would be later than every month."""
+    return patch_level is not None and least <= patch_level <= _PATCH_LEVEL_MAX
 
 
 def _facts(described: KeyDescription) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +20,7 @@ from cryptography.x509 import ObjectIdentifier
 
 from unbroken.backend.attestation import cbor, certificates
 from unbroken.backend.attestation.anchors import APPLE_ROOT
+from unbroken.backend.attestation.counters import AttestedKey
 from unbroken.backend.attestation.evidence import AppAssertion, AppAttestation
 from unbroken.backend.attestation.proof import Level, Proof
 from unbroken.backend.attestation.refused import Reason, Refused
@@ -56,6 +57,14 @@ class Attested:
     digest: bytes
 
 
+class Asserted(NamedTuple):
+    """What an assertion says."""
+
+    app_id: str
+    counter: int
+    digest: bytes
+
+
 class AppAttest:
     """Verifies an attestation (`Kind.APP_ATTEST`).
 
@@ -84,7 +93,8 @@ class AppAttest:
         assert isinstance(evidence, AppAttestation)
         attested = self.attested(evidence.attestation, evidence.key_id, binding.digest, now_ms)
         if self._counters is not None:
-            self._counters.keep(attested.key_id, binding.install_id, attested.public_key)
+            key = AttestedKey(attested.public_key, attested.app_id, attested.is_production)
+            self._counters.keep(attested.key_id, binding.install_id, key)
         facts = {"app_id": attested.app_id, "key_id": attested.key_id.hex()}
         facts["environment"] = "production" if attested.is_production else "development"
         return Proof(Level.APP_ATTEST, attested.digest, attested.public_key, facts)
@@ -142,11 +152,13 @@ class AppAssert:
     Args:
         app_ids: as of `AppAttest`.
         counters: where `AppAttest` kept the key.
+        is_development_allowed: as of `AppAttest`; it may have kept keys for a test server in the same place.
     """
 
-    def __init__(self, app_ids: Iterable[str], counters: Counters) -> None:
+    def __init__(self, app_ids: Iterable[str], counters: Counters, *, is_development_allowed: bool = False) -> None:
         self._apps = _Apps(app_ids)
         self._counters = counters
+        self._is_development_allowed = is_development_allowed
 
     def verify(self, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:  # noqa: ARG002 - the challenge has the time
         """See `Verifier.verify`."""
@@ -154,14 +166,18 @@ class AppAssert:
         key = self._counters.find(evidence.key_id, binding.install_id)
         if key is None:
             raise Refused(Reason.KEY_UNKNOWN, "no key with that id was attested for this install")
-        counter, digest = self.asserted(evidence.assertion, key, binding.digest)
-        if not self._counters.advance(evidence.key_id, counter):
-            raise Refused(Reason.COUNTER_NOT_GREATER, f"counter {counter} came before")
-        facts = {"key_id": evidence.key_id.hex(), "counter": str(counter)}
-        return Proof(Level.APP_ATTEST, digest, key, facts)
+        if not key.is_production and not self._is_development_allowed:
+            raise Refused(Reason.WRONG_ENVIRONMENT, "the key was attested for a development build")
+        asserted = self.asserted(evidence.assertion, key.public_key, binding.digest)
+        if asserted.app_id != key.app_id:
+            raise Refused(Reason.WRONG_APP, f"the key was attested for {key.app_id}")
+        if not self._counters.advance(evidence.key_id, asserted.counter):
+            raise Refused(Reason.COUNTER_NOT_GREATER, f"counter {asserted.counter} came before")
+        facts = {"key_id": evidence.key_id.hex(), "counter": str(asserted.counter)}
+        return Proof(Level.APP_ATTEST, asserted.digest, key.public_key, facts)
 
-    def asserted(self, assertion: bytes, public_key: bytes, client_data_hash: bytes) -> tuple[int, bytes]:
-        """Counter and digest of an assertion by this key over that hash; the counter is not compared here.
+    def asserted(self, assertion: bytes, public_key: bytes, client_data_hash: bytes) -> Asserted:
+        """What an assertion by this key says over that hash; neither app nor counter are compared with the key's here.
 
         Raises:
             Refused: it is none.
@@ -170,10 +186,10 @@ class AppAssert:
         signature, data = _bytes_of(members["signature"]), _bytes_of(members["authenticatorData"])
         if len(data) != _ASSERTION_BYTES:
             raise Refused(Reason.MALFORMED, "authenticator data of another form")
-        self._apps.of(data[:32])
+        app_id = self._apps.of(data[:32])
         nonce = hashlib.sha256(data + client_data_hash).digest()
         _require_signature(public_key, signature, nonce)
-        return _counter_of(data), hashlib.sha256(public_key + nonce).digest()
+        return Asserted(app_id, _counter_of(data), hashlib.sha256(public_key + nonce).digest())
 
 
 class _Apps:

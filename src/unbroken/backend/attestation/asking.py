@@ -7,8 +7,12 @@ import httpx
 from unbroken.outgoing import NoReply, Reply, no_reply
 
 
+class Unreadable(NoReply):
+    """Something came back that is compressed or too large. It is not read to its end."""
+
+
 def ask(client: httpx.Client, request: httpx.Request, size_max_bytes: int) -> Reply | NoReply:
-    """Send once. A reply that is compressed or larger than that counts as none, and is not read to its end."""
+    """Send once."""
     request.headers["Accept-Encoding"] = "identity"
     try:
         response = client.send(request, stream=True)
@@ -22,10 +26,10 @@ def ask(client: httpx.Client, request: httpx.Request, size_max_bytes: int) -> Re
 
 def _bounded(response: httpx.Response, size_max_bytes: int) -> Reply | NoReply:
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        return NoReply("the reply is compressed without having been asked for")
+        return Unreadable("the reply is compressed without having been asked for")
     body = bytearray()
     for part in response.iter_raw():
         body += part
         if len(body) > size_max_bytes:
-            return NoReply(f"the reply has more than {size_max_bytes} bytes")
+            return Unreadable(f"the reply has more than {size_max_bytes} bytes")
     return Reply(response.status_code, bytes(body))

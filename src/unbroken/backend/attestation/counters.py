@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class AttestedKey:
+    """What was attested of a key: its later assertions count for no more.
+
+    Args:
+        public_key: in DER.
+        app_id: team id, dot, bundle id of the app that made it.
+        is_production: false for a build that runs from Xcode.
+    """
+
+    public_key: bytes = field(repr=False)
+    app_id: str
+    is_production: bool
 
 
 class Counters(Protocol):
@@ -12,18 +27,18 @@ class Counters(Protocol):
 
     As SQL, with `key_id` unique:
 
-        keep      INSERT INTO attested_keys (key_id, install_id, public_key, counter) VALUES (:k, :i, :p, 0)
-                  ON CONFLICT (key_id) DO NOTHING
-        find      SELECT public_key FROM attested_keys WHERE key_id = :k AND install_id = :i
+        keep      INSERT INTO attested_keys (key_id, install_id, public_key, app_id, is_production, counter)
+                  VALUES (:k, :i, :p, :a, :e, 0) ON CONFLICT (key_id) DO NOTHING
+        find      SELECT public_key, app_id, is_production FROM attested_keys WHERE key_id = :k AND install_id = :i
         advance   UPDATE attested_keys SET counter = :c WHERE key_id = :k AND counter < :c
     """
 
-    def keep(self, key_id: bytes, install_id: str, public_key: bytes) -> None:
+    def keep(self, key_id: bytes, install_id: str, key: AttestedKey) -> None:
         """Remember a key that was attested for an install; what is there already stays."""
         ...
 
-    def find(self, key_id: bytes, install_id: str) -> bytes | None:
-        """The public key (DER) with that id, if it was attested for that install."""
+    def find(self, key_id: bytes, install_id: str) -> AttestedKey | None:
+        """The key with that id, if it was attested for that install."""
         ...
 
     def advance(self, key_id: bytes, counter: int) -> bool:
@@ -34,7 +49,7 @@ class Counters(Protocol):
 @dataclass(slots=True)
 class _Kept:
     install_id: str
-    public_key: bytes
+    key: AttestedKey
     counter: int = 0
 
 
@@ -45,15 +60,15 @@ class MemoryCounters:
         self._kept: dict[bytes, _Kept] = {}
         self._lock = Lock()
 
-    def keep(self, key_id: bytes, install_id: str, public_key: bytes) -> None:
+    def keep(self, key_id: bytes, install_id: str, key: AttestedKey) -> None:
         """See `Counters`."""
         with self._lock:
-            self._kept.setdefault(key_id, _Kept(install_id, public_key))
+            self._kept.setdefault(key_id, _Kept(install_id, key))
 
-    def find(self, key_id: bytes, install_id: str) -> bytes | None:
+    def find(self, key_id: bytes, install_id: str) -> AttestedKey | None:
         """See `Counters`."""
         kept = self._kept.get(key_id)
-        return kept.public_key if kept is not None and kept.install_id == install_id else None
+        return kept.key if kept is not None and kept.install_id == install_id else None
 
     def advance(self, key_id: bytes, counter: int) -> bool:
         """See `Counters`."""

@@ -118,11 +118,9 @@ def _length_at(data: bytes, at: int) -> tuple[int, int]:
     if first < 0x80:
         return first, at
     size = first & 0x7F
-    if not 0 < size <= 3 or size > len(data) - at:
-        raise _unreadable("an indefinite, oversized or cut length")
     length = int.from_bytes(data[at : at + size], "big")
     if length < 0x80 or length >> 8 * (size - 1) == 0:
-        raise _unreadable("a length in more bytes than it needs")
+        raise _unreadable("a length that is indefinite, cut, or in more bytes than it needs")
     return length, at + size
 
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from unbroken import wire
-from unbroken.backend.attestation.asking import ask
+from unbroken.backend.attestation.asking import Unreadable, ask
 from unbroken.backend.attestation.jose import to_base64url
 from unbroken.backend.attestation.refused import Reason, Refused
 from unbroken.outgoing import NoReply, Reply, check_base_url, client_arguments
@@ -36,7 +36,9 @@ _SCOPE: Final = "https://www.googleapis.com/auth/playintegrity"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _STATEMENT_LIFE_S: Final = 600
 _RENEWED_BEFORE_MS: Final = 60_000
+_TRY_AGAIN_AFTER_MS: Final = 10_000
 _REPLY_MAX_BYTES: Final = 64 << 10
+_IN_OUTAGE: Final = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,8 @@ class GoogleDecoder:
         self._client = httpx.Client(**client_arguments("", ssl_context, timeout_s))
         self._access = ""
         self._access_ends_at_ms = 0
+        self._next_try_at_ms = 0
+        self._failure = Refused(Reason.DECODER_UNREACHABLE, "no access token was asked for yet")
         self._lock = Lock()
 
     def decode(self, token: str, now_ms: int) -> bytes:
@@ -145,29 +149,45 @@ class GoogleDecoder:
         self._client.close()
 
     def _access_token(self, now_ms: int) -> str:
-        with self._lock:
-            if now_ms >= self._access_ends_at_ms - _RENEWED_BEFORE_MS:
-                form = urlencode({"grant_type": _GRANT, "assertion": self._account.statement(now_ms)})
-                headers = {"Content-Type": "application/x-www-form-urlencoded"}
-                url = self._account.token_url
-                request = self._client.build_request("POST", url, content=form, headers=headers)
-                access = _read(self._ask(request), _Access)
-                self._access, self._access_ends_at_ms = access.access_token, now_ms + 1000 * access.expires_in
-            return self._access
+        """One thread asks for a token; others go on with one that still holds, or hear what the one heard."""
+        is_over = now_ms >= self._access_ends_at_ms
+        if now_ms >= self._next_try_at_ms and self._lock.acquire(blocking=is_over):
+            try:
+                if now_ms >= self._next_try_at_ms:
+                    self._renew(now_ms)
+            finally:
+                self._lock.release()
+        if now_ms >= self._access_ends_at_ms:
+            raise Refused(self._failure.code, self._failure.detail)
+        return self._access
+
+    def _renew(self, now_ms: int) -> None:
+        form = urlencode({"grant_type": _GRANT, "assertion": self._account.statement(now_ms)})
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        request = self._client.build_request("POST", self._account.token_url, content=form, headers=headers)
+        try:
+            access = _read(self._ask(request), _Access)
+        except Refused as failure:
+            self._failure, self._next_try_at_ms = failure, now_ms + _TRY_AGAIN_AFTER_MS
+            return
+        self._access, self._access_ends_at_ms = access.access_token, now_ms + 1000 * access.expires_in
+        self._next_try_at_ms = self._access_ends_at_ms - _RENEWED_BEFORE_MS
 
     def _ask(self, request: httpx.Request) -> Reply:
         heard = ask(self._client, request, _REPLY_MAX_BYTES)
         if isinstance(heard, NoReply):
-            raise Refused(Reason.DECODER_UNREACHABLE, heard.details)
+            is_there = isinstance(heard, Unreadable)
+            raise Refused(Reason.DECODER_REFUSED if is_there else Reason.DECODER_UNREACHABLE, heard.details)
         if heard.status == 200:
             return heard
-        self._access_ends_at_ms = 0 if heard.status == 401 else self._access_ends_at_ms
+        if heard.status == 401:
+            self._access_ends_at_ms = self._next_try_at_ms = 0
         raise Refused(_reason_of(heard.status), f"HTTP status {heard.status}")
 
 
 def _reason_of(status: int) -> Reason:
-    """A refusal can be had by whoever sends tokens; only what Google itself does not do counts as an outage."""
-    if status >= 500:
+    """A refusal, or a fault, can perhaps be had by whoever sends tokens; only that Google is not there is an outage."""
+    if status in _IN_OUTAGE:
         return Reason.DECODER_UNREACHABLE
     return Reason.DECODER_QUOTA_EXCEEDED if status == 429 else Reason.DECODER_REFUSED
 
@@ -176,4 +196,4 @@ def _read(reply: Reply, type_: type[T]) -> T:
     try:
         return wire.decode(reply.body, type_)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Refused(Reason.DECODER_UNREACHABLE, "a reply that is not Google's") from None
+        raise Refused(Reason.DECODER_REFUSED, "a reply that is not Google's") from None

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from unbroken import wire
 from unbroken.backend.attestation.refused import Reason, Refused
+from unbroken.backend.strict_json import read_strict_json
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -131,8 +132,8 @@ def _verified(token: str, key: bytes) -> Opened:
 
 def _require_algorithms(header: str, alg: str, enc: str | None) -> None:
     try:
-        said = wire.decode(from_base64url(header), _Header)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        said = wire.convert(read_strict_json(from_base64url(header)), _Header)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         raise _unreadable("a header is not one") from None
     if (said.alg, said.enc, said.zip, said.crit) != (alg, enc, None, None):
         raise Refused(Reason.ALGORITHM_NOT_ALLOWED, f"{said}"[:200])

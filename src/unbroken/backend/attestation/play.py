@@ -29,7 +29,7 @@ TOKEN_MAX_CHARACTERS: Final = 20_000
 """Google names no limit; tokens seen have 2 to 4 thousand."""
 
 _REMEMBERED_MS: Final = OLDEST_MS + NEWEST_MS
-_REMEMBERED_MAX: Final = 10_000
+_REMEMBERED_MAX: Final = 20_000
 
 
 class Decoder(Protocol):
@@ -77,7 +77,8 @@ class Standard:
     """Verifies the token of a standard request (`Kind.PLAY_STANDARD`), which is decoded once.
 
     What it held is remembered for some minutes, so that an app that heard no answer may send the same again. That it
-    counts once only is seen to where challenges are.
+    counts once only is seen to where challenges are. For each challenge one token is decoded and no other, as decoding
+    has a quota, and a device can make up tokens: nothing is known of their form.
 
     Args:
         rules: which verdicts count.
@@ -87,31 +88,33 @@ class Standard:
     def __init__(self, rules: PlayRules, decoder: Decoder) -> None:
         self._rules = rules
         self._decoder = decoder
-        self._sent: dict[bytes, _Sent] = {}
+        self._sent: dict[bytes, _Sent] = {}  # by token, and by what it was sent for
         self._lock = Lock()
 
     def verify(self, evidence: Evidence, binding: Binding, now_ms: int) -> Proof:
         """See `Verifier.verify`."""
         assert isinstance(evidence, PlayStandard)
         token = _sized(evidence.token)
-        verdict = read_verdict(self._payload(token, now_ms))
+        verdict = read_verdict(self._payload(token, binding.digest, now_ms))
         level = judge(verdict, verdict.request_details.request_hash, binding, self._rules, now_ms)
         return _proof(level, token.encode(), verdict)
 
-    def _payload(self, token: str, now_ms: int) -> bytes:
+    def _payload(self, token: str, bound_to: bytes, now_ms: int) -> bytes:
         digest = hashlib.sha256(token.encode()).digest()
         with self._lock:
             if (before := self._sent.get(digest)) is not None:
                 return _remembered(before)
+            if bound_to in self._sent:
+                raise Refused(Reason.TOKEN_REPEATED, "another token was sent to be decoded for this challenge")
             self._forget(now_ms)
-            sent = self._sent[digest] = _Sent(now_ms)
+            sent = self._sent[digest] = self._sent[bound_to] = _Sent(now_ms)
         sent.payload = self._decoder.decode(token, now_ms)
         return sent.payload
 
     def _forget(self, now_ms: int) -> None:
         """Drop what is too old to count, and the oldest where there are too many."""
-        for digest, sent in list(islice(self._sent.items(), 2)):  # two for each that comes: it shrinks again
-            if sent.at_ms < now_ms - _REMEMBERED_MS or len(self._sent) >= _REMEMBERED_MAX:
+        for digest, sent in list(islice(self._sent.items(), 4)):  # twice as many as come: it shrinks again
+            if sent.at_ms < now_ms - _REMEMBERED_MS or len(self._sent) + 2 > _REMEMBERED_MAX:
                 del self._sent[digest]
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Final
 
+from unbroken.backend.attestation.evidence import Kind
 from unbroken.backend.attestation.proof import Level
 from unbroken.backend.attestation.refused import Reason, Refused
 
@@ -17,14 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from unbroken.backend.attestation.binding import Binding
-    from unbroken.backend.attestation.evidence import Evidence, Kind
+    from unbroken.backend.attestation.evidence import Evidence
     from unbroken.backend.attestation.proof import Proof, Verifier
 
 _log: Final = logging.getLogger("unbroken.backend.attestation")
+_THREADS_MAX: Final = 16
+_AT_ONCE_MAX: Final = 256
 
 
 class Mode(StrEnum):
-    """What follows from a refused proof."""
+    """What follows from a refused proof, from the mildest to the strictest."""
 
     OFF = "off"
     """Nothing is verified."""
@@ -60,10 +65,13 @@ class Policy:
     Args:
         mode: for missing and unreadable evidence, and for every kind that `modes` does not name.
         verifiers: kinds without one are refused as `not_verifiable`.
-        modes: of single kinds.
+        modes: of single kinds, none of them stricter than `mode`: a device would send nothing in its place.
         is_lenient_in_outage: whether `enforce` lets an install without a proof go on (level `none`) while the service
             that must decode its proof cannot be reached. By default it does not. Whoever can cut this server off from
             that service gets in then.
+
+    Raises:
+        ValueError: no such mode or kind, or a kind that is stricter than the policy.
     """
 
     def __init__(
@@ -74,12 +82,20 @@ class Policy:
         modes: Mapping[Kind, Mode] | None = None,
         is_lenient_in_outage: bool = False,
     ) -> None:
-        self.mode = mode
-        self._verifiers = dict(verifiers or {})
-        self._modes = dict(modes or {})
+        self._mode = Mode(mode)  # a mode from a file of settings is a plain string, and "enforce" must enforce
+        self._verifiers = {Kind(kind): verifier for kind, verifier in (verifiers or {}).items()}
+        self._modes = {Kind(kind): Mode(mode) for kind, mode in (modes or {}).items()}
+        _require_none_stricter(self._modes, self._mode)
         self._is_lenient_in_outage = is_lenient_in_outage
         self._refused: Counter[tuple[Kind | None, Reason]] = Counter()
         self._lock = Lock()
+        self._threads = ThreadPoolExecutor(_THREADS_MAX, "attestation")
+        self._room = BoundedSemaphore(_AT_ONCE_MAX)
+
+    @property
+    def mode(self) -> Mode:
+        """Of missing and unreadable evidence."""
+        return self._mode
 
     def judge(self, evidence: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
         """Verify on this thread.
@@ -92,13 +108,24 @@ class Policy:
         try:
             given = _readable(evidence)
             proof = self._verifier_of(given.kind).verify(given, binding, now_ms)
+            return Judgement(is_allowed=True, level=proof.level, proof=proof)
         except Exception as error:  # noqa: BLE001 - fail closed under enforce, and do no harm under observe
             return self._without_proof(evidence, error)
-        return Judgement(is_allowed=True, level=proof.level, proof=proof)
 
     async def judge_async(self, evidence: Evidence | Refused | None, binding: Binding, now_ms: int) -> Judgement:
-        """The same on a thread, for hosts that run on asyncio."""
-        return await asyncio.to_thread(self.judge, evidence, binding, now_ms)
+        """The same for hosts that run on asyncio, on threads of its own: an outage takes none of the host's.
+
+        What comes while very many wait already is not verified: `verifier_failed`.
+        """
+        if _kind_of(evidence) is None or self._mode_of(evidence) is Mode.OFF:
+            return self.judge(evidence, binding, now_ms)
+        if not self._room.acquire(blocking=False):
+            return self._without_proof(evidence, Refused(Reason.VERIFIER_FAILED, "too many proofs at once"))
+        try:
+            loop, work = asyncio.get_running_loop(), copy_context()
+            return await loop.run_in_executor(self._threads, work.run, self.judge, evidence, binding, now_ms)
+        finally:
+            self._room.release()
 
     def refused(self) -> Mapping[tuple[Kind | None, Reason], int]:
         """How many installs came without a proof since the start, by kind (None: nothing readable was sent) and reason.
@@ -110,7 +137,7 @@ class Policy:
 
     def _mode_of(self, evidence: Evidence | Refused | None) -> Mode:
         kind = _kind_of(evidence)
-        return self.mode if kind is None else self._modes.get(kind, self.mode)
+        return self._mode if kind is None else self._modes.get(kind, self._mode)
 
     def _verifier_of(self, kind: Kind) -> Verifier:
         verifier = self._verifiers.get(kind)
@@ -131,6 +158,13 @@ class Policy:
 
 
 _UNJUDGED: Final = Judgement(is_allowed=True, level=Level.NONE)
+
+
+def _require_none_stricter(modes: Mapping[Kind, Mode], mode: Mode) -> None:
+    order = list(Mode)
+    for kind, own in modes.items():
+        if order.index(own) > order.index(mode):
+            raise ValueError(f"{kind} cannot have {own} while the policy has {mode}: a device would send nothing")
 
 
 def _readable(evidence: Evidence | Refused | None) -> Evidence:

@@ -34,7 +34,8 @@ class Proof:
         level: what it proves.
         digest: SHA-256 of the part that is signed, so that another form of the same proof has the same digest. Kept
             unique, it shows a proof that is used twice.
-        key: the attested public key (DER, SubjectPublicKeyInfo) whose later signatures are this install's; or empty.
+        key: the attested public key (DER, SubjectPublicKeyInfo), or empty. The kit does nothing with it: no later
+            call of the install is signed with it.
         facts: what else was read, for the record: patch level, boot state, key id, counter, labels.
     """
 

@@ -1,12 +1,13 @@
 """Google's list of attestation keys that are not to be trusted any more, with bounds of size and age.
 
-The list is one JSON object at `STATUS_URL`: `entries` has serial numbers in lower-case hexadecimal, each with a status,
-REVOKED or SUSPENDED. A key of either is refused, and so is every key while the list at hand is too old: whoever can cut
-this server off from the list must not gain from it.
+The list is one JSON object at `STATUS_URL`: `entries` has serial numbers in hexadecimal, which Google writes in lower
+case and without zeroes in front, each with a status, REVOKED or SUSPENDED. A key of either is refused, and so is every
+key while the list at hand is too old: whoever can cut this server off from the list must not gain from it.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
 from threading import Lock
@@ -23,13 +24,20 @@ from unbroken.outgoing import NoReply, check_base_url, client_arguments
 if TYPE_CHECKING:
     import ssl
 
+    from unbroken.outgoing import Reply
+
+_log: Final = logging.getLogger("unbroken.backend.attestation")
+
 STATUS_URL: Final = "https://android.googleapis.com/attestation/status"
 AGE_MAX_MS: Final = 24 * 3_600_000
+AHEAD_MAX_MS: Final = 300_000
+"""A call takes the time before it waits for a thread that fetches, and clocks are set back."""
+
 SIZE_MAX_BYTES: Final = 16 << 20
 
 _REFRESH_AFTER_MS: Final = 3_600_000
 _TRY_AGAIN_AFTER_MS: Final = 60_000
-_SERIAL: Final = re.compile(r"0|[1-9a-f][0-9a-f]{0,63}")
+_SERIAL: Final = re.compile(r"[0-9A-Fa-f]{1,64}")
 
 
 class _Entry(msgspec.Struct):
@@ -48,12 +56,12 @@ class RevocationList:
     fetched_at_ms: int
 
     def require_valid(self, serials: list[int], now_ms: int) -> None:
-        """Refuse where one of these certificates is on the list, or the list is too old, or from the future.
+        """Refuse where one of these certificates is on the list, or the list is too old, or too far ahead.
 
         Raises:
             Refused: `revoked` or `revocation_list_stale`.
         """
-        if not 0 <= now_ms - self.fetched_at_ms <= AGE_MAX_MS:
+        if not -AHEAD_MAX_MS <= now_ms - self.fetched_at_ms <= AGE_MAX_MS:
             raise Refused(Reason.REVOCATION_LIST_STALE, f"fetched at {self.fetched_at_ms}")
         for serial in serials:
             if f"{serial:x}" in self.serials:
@@ -75,7 +83,7 @@ def read_revocation_list(body: bytes, fetched_at_ms: int) -> RevocationList:
     for serial in entries:
         if not _SERIAL.fullmatch(serial):
             raise ValueError(f"{serial[:80]!r} is no serial number")
-    return RevocationList(frozenset(entries), fetched_at_ms)
+    return RevocationList(frozenset(f"{int(serial, 16):x}" for serial in entries), fetched_at_ms)
 
 
 class Revocations(Protocol):
@@ -144,9 +152,16 @@ class FetchedRevocations:
         arguments = client_arguments("", self._ssl_context, self._timeout_s)
         with httpx.Client(transport=self._transport, **arguments) as client:
             heard = ask(client, client.build_request("GET", self._url), SIZE_MAX_BYTES)
-        if isinstance(heard, NoReply) or heard.status != 200:
-            return None
         try:
-            return read_revocation_list(heard.body, now_ms)
-        except ValueError:
+            return read_revocation_list(_body_of(heard), now_ms)
+        except ValueError as error:
+            _log.warning("the list of revoked keys could not be fetched: %s", error)
             return None
+
+
+def _body_of(heard: Reply | NoReply) -> bytes:
+    if isinstance(heard, NoReply):
+        raise ValueError(heard.details)  # noqa: TRY004 - of a right type
+    if heard.status != 200:
+        raise ValueError(f"HTTP status {heard.status}")
+    return heard.body

@@ -15,6 +15,7 @@ from unbroken import wire
 from unbroken.backend.attestation.jose import from_base64url
 from unbroken.backend.attestation.proof import Level
 from unbroken.backend.attestation.refused import Reason, Refused
+from unbroken.backend.strict_json import read_strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 OLDEST_MS: Final = 300_000
 NEWEST_MS: Final = 30_000
+
+_DIGEST_BYTES: Final = 32
 
 _LEVELS: Final = {
     "MEETS_STRONG_INTEGRITY": Level.PLAY_STRONG,
@@ -46,6 +49,9 @@ class PlayRules:
         is_licence_required: whether the account must have got the app from Google Play.
         version_min: the oldest version code. None takes any.
         are_test_responses_allowed: whether verdicts count that the Play Console was told to give to testers.
+
+    Raises:
+        ValueError: a rule that no app, or any app, would meet.
     """
 
     packages: AbstractSet[str]
@@ -57,6 +63,13 @@ class PlayRules:
     are_test_responses_allowed: bool = False
 
     def __post_init__(self) -> None:
+        packages: object = self.packages
+        if isinstance(packages, str):
+            raise ValueError("packages are a set of names; parts of one name would do")  # noqa: TRY004 - of a setting
+        object.__setattr__(self, "packages", frozenset(self.packages))
+        object.__setattr__(self, "signers", frozenset(self.signers))
+        if not all(isinstance(signer, bytes) and len(signer) == _DIGEST_BYTES for signer in self.signers):
+            raise ValueError("a signer is the SHA-256 of a certificate: 32 bytes")
         if self.level_min not in _RANKS:
             raise ValueError(f"{self.level_min} is no level of Play Integrity")
 
@@ -114,8 +127,8 @@ class Verdict(_Part, frozen=True):
 def read_verdict(payload: bytes) -> Verdict:
     """The payload of a token; raises `Refused`, `malformed`."""
     try:
-        return wire.decode(payload, Verdict)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return wire.convert(read_strict_json(payload), Verdict)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise Refused(Reason.MALFORMED, f"verdict: {error}") from None
 
 
@@ -135,6 +148,9 @@ def judge(verdict: Verdict, bound_to: str | None, binding: Binding, rules: PlayR
     level = _level_of(verdict.device_integrity, rules)
     if rules.is_licence_required and verdict.account_details.app_licensing_verdict != "LICENSED":
         raise Refused(Reason.NOT_LICENSED, verdict.account_details.app_licensing_verdict)
+    version = _number(verdict.app_integrity.version_code)
+    if rules.version_min is not None and (version is None or version < rules.version_min):
+        raise Refused(Reason.VERSION_TOO_OLD, f"version {version}")
     return level
 
 
@@ -151,6 +167,7 @@ def _require_request(request: Request, bound_to: str | None, binding: Binding, r
 
 
 def _require_app(app: App, rules: PlayRules) -> None:
+    """The verdict before the name: Google leaves the name out where it did not evaluate the app."""
     recognized = {"PLAY_RECOGNIZED"} | ({"UNRECOGNIZED_VERSION"} if rules.is_side_loading_allowed else set())
     if app.app_recognition_verdict not in recognized:
         raise Refused(Reason.APP_NOT_RECOGNIZED, app.app_recognition_verdict)
@@ -159,9 +176,6 @@ def _require_app(app: App, rules: PlayRules) -> None:
     signers = {from_base64url(digest.rstrip("=")) for digest in app.certificate_sha256_digest}
     if not signers or not signers <= rules.signers:
         raise Refused(Reason.WRONG_SIGNER, " ".join(app.certificate_sha256_digest))
-    version = _number(app.version_code)
-    if rules.version_min is not None and (version is None or version < rules.version_min):
-        raise Refused(Reason.VERSION_TOO_OLD, f"version {version}")
 
 
 def _level_of(device: Device, rules: PlayRules) -> Level:

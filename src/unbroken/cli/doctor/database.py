@@ -35,14 +35,18 @@ async def ask_database(context: Context) -> list[Finding]:
 
 
 async def _erasures(context: Context) -> list[Finding]:
+    from unbroken.store import resealing  # noqa: PLC0415
+
+    advice = "Up to 256 MiB a server writes it anew within the hour; a larger one in a quiet hour: unbroken purge"
     waiting = await context.store.read(tombstones.unpurged)
-    if not waiting:
-        return []
-    sentence = (
-        f"The file may hold stale copies of the ids of {len(waiting)} erasures. Up to 256 MiB a server writes"
-        " it anew within the hour; a larger one in a quiet hour: unbroken purge"
-    )
-    return [warning("erasures", sentence)]
+    findings = []
+    if waiting:
+        sentence = f"The file may hold stale copies of the ids of {len(waiting)} erasures. {advice}"
+        findings.append(warning("erasures", sentence))
+    if not await context.store.read(resealing.is_purged):
+        sentence = f"The file may hold external ids under the key from before, or in clear. {advice}"
+        findings.append(warning("external ids", sentence))
+    return findings
 
 
 async def _timelines(context: Context) -> list[Finding]:

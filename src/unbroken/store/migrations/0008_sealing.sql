@@ -15,7 +15,8 @@ CREATE TABLE sealing (
     old_key_no BIGINT,
     done_app BYTEA,
     done_id TEXT,
+    is_purged BOOLEAN NOT NULL, -- no file holds any more what was under another key, or in clear
     CONSTRAINT sealing_key PRIMARY KEY (only_row),
     CONSTRAINT sealing_is_one CHECK (only_row = 1)
 );
-INSERT INTO sealing (only_row, key_no) VALUES (1, 0);
+INSERT INTO sealing (only_row, key_no, is_purged) VALUES (1, 0, TRUE);

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 from cryptography import x509
 
-from unbroken.backend.attestation import Level, Reason, Refused
+from unbroken.backend.attestation import Level, Reason, Refused, der
 from unbroken.backend.attestation.android_key import AndroidKeyAttest, DeviceRules
 from unbroken.backend.attestation.key_description import BootState, SecurityLevel
 from unbroken.backend.attestation.revocation import RevocationList
@@ -57,6 +57,13 @@ def description(**said):
 
 def chain_of(hardware="remote", extension=None, **said):
     return HARDWARE[hardware].make_key(description(**said) if extension is None else extension)[1]
+
+
+def application(*, members=2, package_members=2, package=b"com.example.app"):
+    """An application id with other members than it has."""
+    named = sequence([octets(package), integer(1), integer(2)][:package_members])
+    parts = [sequence([named], der.SET), sequence([octets(SIGNER)], der.SET), integer(3)][:members]
+    return {"has_application": False, "software_extra": tagged(709, octets(sequence(parts)))}
 
 
 def judge(hardware="remote", *, rules=None, revocations=None, **said):
@@ -147,6 +154,8 @@ def test_rules_can_take_more(rules, said):
         ),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 202609, "rules": {"patch_level_min": 202610}}),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": None, "rules": {"patch_level_min": 202610}}),
+        (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 20200105, "rules": {"patch_level_min": 202610}}),
+        (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 999_913, "rules": {"patch_level_min": 202610}}),
         (Reason.WRONG_APP, "remote", {"packages": ["com.example.other"]}),
         (Reason.WRONG_APP, "remote", {"packages": [PACKAGE, "com.example.other"]}),
         (Reason.WRONG_APP, "remote", {"packages": []}),
@@ -166,8 +175,12 @@ def test_rules_can_take_more(rules, said):
         (Reason.MALFORMED, "remote", {"hardware_extra": integer(0)}),
         (Reason.MALFORMED, "remote", {"hardware_extra": element(0x82, b"")}),
         (Reason.MALFORMED, "remote", {"software_extra": b"\xbf"}),
+        (Reason.MALFORMED, "remote", {"has_application": False, "software_extra": element(0x9E, integer(0))}),
+        (Reason.MALFORMED, "remote", application(members=3)),
+        (Reason.MALFORMED, "remote", application(package_members=3)),
+        (Reason.MALFORMED, "remote", application(package_members=1)),
+        (Reason.MALFORMED, "remote", application(package=b"\xff")),
         (Reason.MALFORMED, "remote", {"has_application": False, "software_extra": tagged(709, octets(b""))}),
-        (Reason.MALFORMED, "remote", {"packages": ["\udcff"]}),
         (Reason.MALFORMED, "remote", {"extension": b""}),
         (Reason.MALFORMED, "remote", {"extension": sequence([])}),
         (Reason.MALFORMED, "remote", {"extension": sequence(8 * [integer(1)])}),
@@ -176,16 +189,9 @@ def test_rules_can_take_more(rules, said):
     ids=lambda value: None if isinstance(value, Reason) else str(value)[:50],
 )
 def test_a_chain_with_one_fault_is_refused_for_it(reason, hardware, fault):
-    if fault.get("packages") == ["\udcff"]:
-        fault = {"packages": [], "has_application": False, "software_extra": application_named(b"\xff")}
     with pytest.raises(Refused) as caught:
         judge(hardware, **fault)
     assert caught.value.code == reason
-
-
-def application_named(package):
-    packages = sequence([sequence([octets(package), integer(1)])], 0x31)
-    return tagged(709, octets(sequence([packages, sequence([octets(SIGNER)], 0x31)])))
 
 
 def test_a_genuine_key_that_signs_a_forged_certificate_proves_nothing():
@@ -198,6 +204,15 @@ def test_a_genuine_key_that_signs_a_forged_certificate_proves_nothing():
         {KEY_DESCRIPTION: description()},
     )
     assert refusal([encoded(forged), *chain]) == Reason.EXTENSION_MISPLACED
+    revoked = Listed(genuine.certificate.serial_number)
+    assert refusal([encoded(forged), *chain], revocations=revoked) == Reason.EXTENSION_MISPLACED
+
+
+@pytest.mark.parametrize("fault", [{"challenge": bytes(32)}, {"is_locked": False}, {"packages": []}], ids=str)
+def test_a_revoked_key_is_refused_for_that_before_anything_it_says(fault):
+    chain = chain_of(**fault)
+    revoked = Listed(x509.load_der_x509_certificate(chain[1]).serial_number)
+    assert refusal(chain, revocations=revoked) == Reason.REVOKED
 
 
 def test_a_genuine_key_that_signs_a_certificate_without_a_description_proves_nothing():
@@ -205,6 +220,10 @@ def test_a_genuine_key_that_signs_a_certificate_without_a_description_proves_not
     genuine = Authority(key, x509.load_der_x509_certificate(chain[0]))
     other = genuine.issue(name(COMMON_NAME="x"), new_key().public_key(), Life(0, YEAR_MS))
     assert refusal([encoded(other), *chain]) == Reason.EXTENSION_MISPLACED
+
+
+def test_an_application_id_of_the_right_form_is_read():
+    assert judge(**application()).level == Level.TEE
 
 
 def test_a_chain_without_a_description_proves_nothing():

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from unbroken.backend.attestation import Binding, Level, Reason, Refused
-from unbroken.backend.attestation.app_attest import DEVELOPMENT, AppAssert, AppAttest
-from unbroken.backend.attestation.counters import MemoryCounters
+from unbroken.backend.attestation.app_attest import DEVELOPMENT, PRODUCTION, AppAssert, AppAttest
+from unbroken.backend.attestation.counters import AttestedKey, MemoryCounters
 from unbroken.backend.attestation.evidence import AppAssertion, AppAttestation
 from unbroken.testing.attestation.apple import AppAttestKey, Apple, Claims
 from unbroken.testing.attestation.encoding import cbor
@@ -151,12 +151,13 @@ def test_a_cut_attestation_is_malformed(cut):
 class Enrolled:
     """A device whose key was attested for the binding's install."""
 
-    def __init__(self):
+    def __init__(self, environment=PRODUCTION):
         self.counters = MemoryCounters()
         self.device = AppAttestKey(APPLE)
-        claims = Claims(app_id=APP_ID, client_data_hash=BINDING.digest)
+        claims = Claims(app_id=APP_ID, client_data_hash=BINDING.digest, environment=environment)
         evidence = AppAttestation(self.device.key_id, self.device.attest(claims, NOW_MS))
-        self.proof = verifier(counters=self.counters).verify(evidence, BINDING, NOW_MS)
+        attesting = verifier(counters=self.counters, is_development_allowed=environment != PRODUCTION)
+        self.proof = attesting.verify(evidence, BINDING, NOW_MS)
         self.verifier = AppAssert([APP_ID], self.counters)
 
     def judge(self, *, binding=BINDING, app_id=APP_ID, hash_=None, counter=None, device=None, key_id=None):
@@ -216,6 +217,24 @@ def test_an_assertion_of_another_form_is_malformed(enrolled, members):
     assert caught.value.code == Reason.MALFORMED
 
 
+def test_an_assertion_is_of_the_app_that_its_key_was_attested_for(enrolled):
+    other = "A1B2C3D4E5.com.example.other"
+    enrolled.verifier = AppAssert([APP_ID, other], enrolled.counters)
+    with pytest.raises(Refused) as caught:
+        enrolled.judge(app_id=other)
+    assert caught.value.code == Reason.WRONG_APP
+    assert enrolled.judge().level == Level.APP_ATTEST
+
+
+def test_a_key_of_a_development_build_counts_only_where_it_may():
+    enrolled = Enrolled(DEVELOPMENT)
+    with pytest.raises(Refused) as caught:
+        enrolled.judge()
+    assert caught.value.code == Reason.WRONG_ENVIRONMENT
+    enrolled.verifier = AppAssert([APP_ID], enrolled.counters, is_development_allowed=True)
+    assert enrolled.judge().level == Level.APP_ATTEST
+
+
 def test_a_counter_must_grow_and_may_skip(enrolled):
     assert enrolled.judge(counter=7).facts["counter"] == "7"
     for counter in (7, 6, 1):
@@ -241,8 +260,9 @@ def test_of_sixteen_that_send_one_assertion_at_once_one_is_accepted(enrolled):
 
 def test_a_key_stays_with_the_install_it_was_attested_for_first():
     counters = MemoryCounters()
-    counters.keep(b"id", "first", b"key")
+    key, other = (AttestedKey(der, APP_ID, is_production=True) for der in (b"key", b"another key"))
+    counters.keep(b"id", "first", key)
     counters.advance(b"id", 5)
-    counters.keep(b"id", "second", b"another key")
-    assert (counters.find(b"id", "first"), counters.find(b"id", "second")) == (b"key", None)
+    counters.keep(b"id", "second", other)
+    assert (counters.find(b"id", "first"), counters.find(b"id", "second")) == (key, None)
     assert not counters.advance(b"id", 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -107,6 +108,41 @@ def test_threads_share_one_access_token(google):
     assert len(google.server.statements) == 1
 
 
+def test_a_refused_access_token_is_asked_for_once_in_ten_seconds_by_whomever(google):
+    asked = []
+    google.server.answer = lambda path, *_: asked.append(path) or (503, b"{}")
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = threads.map(lambda _: code_of(google.decoder.decode, "token", NOW_MS), range(8))
+        assert set(outcomes) == {Reason.DECODER_UNREACHABLE}
+    assert code_of(google.decoder.decode, "token", NOW_MS + 9_999) == Reason.DECODER_UNREACHABLE
+    assert asked == [TOKEN_PATH]
+    del google.server.answer
+    assert google.decoder.decode(google.token(), NOW_MS + 10_000)
+
+
+def test_while_one_thread_renews_the_access_token_the_others_use_the_old_one(google):
+    begun, may_end, answer = threading.Event(), threading.Event(), google.server.answer
+    google.decoder.decode(google.token(), NOW_MS)
+    renewed_at_ms = NOW_MS + 3_540_000
+
+    def slow(path, *more):
+        if path == TOKEN_PATH:
+            begun.set()
+            may_end.wait(20)
+        return answer(path, *more)
+
+    google.server.answer = slow
+    with ThreadPoolExecutor(2) as threads:
+        renewing = threads.submit(google.decoder.decode, google.token(), renewed_at_ms)
+        assert begun.wait(20)
+        other = threads.submit(google.decoder.decode, google.token(), renewed_at_ms)
+        try:
+            assert other.result(5)
+        finally:
+            may_end.set()
+        assert renewing.result(20)
+
+
 def test_an_access_token_that_google_does_not_know_any_more_is_had_anew(google):
     google.decoder.decode(google.token(), NOW_MS)
     google.server.statuses[DECODE_PATH] = 401
@@ -124,8 +160,11 @@ def test_an_access_token_that_google_does_not_know_any_more_is_had_anew(google):
         (403, Reason.DECODER_REFUSED),
         (302, Reason.DECODER_REFUSED),
         (429, Reason.DECODER_QUOTA_EXCEEDED),
-        (500, Reason.DECODER_UNREACHABLE),
+        (500, Reason.DECODER_REFUSED),
+        (501, Reason.DECODER_REFUSED),
+        (502, Reason.DECODER_UNREACHABLE),
         (503, Reason.DECODER_UNREACHABLE),
+        (504, Reason.DECODER_UNREACHABLE),
     ],
 )
 def test_what_google_answers_otherwise_has_its_reason(google, path, status, reason):
@@ -134,9 +173,9 @@ def test_what_google_answers_otherwise_has_its_reason(google, path, status, reas
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"<html>", b"\xff", b'{"access_token": 1}', b" " * 70_000])
-def test_a_reply_that_is_not_googles_counts_as_none(google, body):
+def test_a_reply_that_cannot_be_read_is_no_outage(google, body):
     google.server.answer = lambda *_: (200, body)
-    assert code_of(google.decoder.decode, google.token(), NOW_MS) == Reason.DECODER_UNREACHABLE
+    assert code_of(google.decoder.decode, google.token(), NOW_MS) == Reason.DECODER_REFUSED
 
 
 def test_a_token_that_google_does_not_know_is_refused(google):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -218,9 +219,40 @@ def test_an_encrypted_something_else_is_malformed(content):
     assert code_of(Classic(rules(), PLAY.keys).verify, evidence, BINDING, NOW_MS) == Reason.MALFORMED
 
 
-@pytest.mark.parametrize("payload", [b"", b"[]", b"null", b"\xff", b"[" * 5_000, b'{"requestDetails": 1}'])
+TWICE = json.dumps(said())[:-1] + ', "deviceIntegrity": {"deviceRecognitionVerdict": ["MEETS_STRONG_INTEGRITY"]}}'
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"[]", b"null", b"\xff", b"[" * 5_000, b'{"requestDetails": 1}', TWICE.encode()], ids=range(7)
+)
 def test_a_signed_something_else_is_malformed(payload):
     assert code_of(classic, payload) == Reason.MALFORMED
+
+
+def test_a_header_that_names_a_member_twice_is_malformed():
+    _, *parts = PLAY.classic_token(said()).split(".")
+    header = to_base64url(b'{"alg": "dir", "alg": "A256KW", "enc": "A256GCM"}')
+    evidence = PlayClassic(".".join([header, *parts]))
+    assert code_of(Classic(rules(), PLAY.keys).verify, evidence, BINDING, NOW_MS) == Reason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("reason", "faults"),
+    [
+        (Reason.WRONG_APP, {"requestDetails__requestPackageName": "x", "requestDetails__nonce": "x"}),
+        (Reason.BINDING_MISMATCH, {"requestDetails__nonce": "x", "requestDetails__timestampMillis": "0"}),
+        (Reason.TOO_OLD, {"requestDetails__timestampMillis": "0", "appIntegrity": {}}),
+        (Reason.APP_NOT_RECOGNIZED, {"appIntegrity": {"appRecognitionVerdict": "UNEVALUATED"}, "deviceIntegrity": {}}),
+        (Reason.WRONG_APP, {"appIntegrity__packageName": "x", "appIntegrity__certificateSha256Digest": []}),
+        (Reason.WRONG_SIGNER, {"appIntegrity__certificateSha256Digest": [], "deviceIntegrity": {}}),
+        (Reason.DEVICE_NOT_RECOGNIZED, {"deviceIntegrity": {}, "appIntegrity__versionCode": "1"}),
+        (Reason.NOT_LICENSED, {"accountDetails": {}, "appIntegrity__versionCode": "1"}),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_of_two_faults_the_first_in_order_is_told(reason, faults):
+    strict = rules(is_licence_required=True, version_min=42)
+    assert code_of(classic, said(**faults), policy=strict) == reason
 
 
 def resized(token, change):
@@ -301,6 +333,23 @@ def test_a_token_that_is_sent_again_is_judged_again_and_not_decoded_again():
     assert decoder.asked == ["token"]
 
 
+@pytest.mark.parametrize("payload", [said("requestHash"), Reason.DECODER_REFUSED], ids=["decoded", "refused"])
+def test_for_one_challenge_one_token_is_decoded(payload):
+    decoder = Answering(payload)
+    verifier = Standard(rules(), decoder)
+    for n in range(20):
+        with suppress(Refused):
+            verifier.verify(PlayStandard(f"made-up-{n}"), BINDING, NOW_MS)
+    assert decoder.asked == ["made-up-0"]
+    assert code_of(verifier.verify, PlayStandard("made-up-1"), BINDING, NOW_MS) == Reason.TOKEN_REPEATED
+    code_of(verifier.verify, PlayStandard("made-up-1"), nth_binding(1), NOW_MS)
+    assert decoder.asked == ["made-up-0", "made-up-1"]
+
+
+def nth_binding(n):
+    return Binding("a" * 24, "b" * 24, b"", n.to_bytes(32))
+
+
 @pytest.mark.parametrize("reason", [Reason.DECODER_UNREACHABLE, Reason.DECODER_REFUSED])
 def test_a_token_that_could_not_be_decoded_is_not_sent_again(reason):
     decoder = Answering(reason)
@@ -329,18 +378,18 @@ def test_of_sixteen_that_send_one_token_at_once_one_has_it_decoded():
 def test_what_is_remembered_of_tokens_is_bounded_in_time():
     verifier = Standard(rules(), Answering(Reason.DECODER_REFUSED))
     for n in range(100):
-        code_of(verifier.verify, PlayStandard(f"token{n}"), BINDING, NOW_MS + n * 60_000)
-    assert len(verifier._sent) == 6
+        code_of(verifier.verify, PlayStandard(f"token{n}"), nth_binding(n), NOW_MS + n * 60_000)
+    assert len(verifier._sent) == 12
 
 
 def test_what_is_remembered_of_tokens_is_bounded_in_number(monkeypatch):
-    monkeypatch.setattr("unbroken.backend.attestation.play._REMEMBERED_MAX", 5)
+    monkeypatch.setattr("unbroken.backend.attestation.play._REMEMBERED_MAX", 10)
     verifier = Standard(rules(), Answering(Reason.DECODER_REFUSED))
     for n in range(20):
-        code_of(verifier.verify, PlayStandard(f"token{n}"), BINDING, NOW_MS)
-    assert code_of(verifier.verify, PlayStandard("token19"), BINDING, NOW_MS) == Reason.TOKEN_REPEATED
-    assert code_of(verifier.verify, PlayStandard("token0"), BINDING, NOW_MS) == Reason.DECODER_REFUSED
-    assert len(verifier._sent) == 5
+        code_of(verifier.verify, PlayStandard(f"token{n}"), nth_binding(n), NOW_MS)
+    assert code_of(verifier.verify, PlayStandard("token19"), nth_binding(19), NOW_MS) == Reason.TOKEN_REPEATED
+    assert code_of(verifier.verify, PlayStandard("token0"), nth_binding(0), NOW_MS) == Reason.DECODER_REFUSED
+    assert len(verifier._sent) == 10
 
 
 # Keys and rules
@@ -368,6 +417,28 @@ def test_response_keys_are_read_as_the_console_shows_them():
 def test_keys_that_are_none_are_refused_at_once(decryption, verification):
     with pytest.raises(ValueError, match=r"."):
         ResponseKeys.of_console(decryption, verification)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"packages": PACKAGE},
+        {"signers": {SIGNER.hex()}},
+        {"signers": {SIGNER[:20]}},
+        {"signers": SIGNER},
+    ],
+    ids=["one name", "hex", "SHA-1", "one digest"],
+)
+def test_rules_that_other_apps_or_none_would_meet_are_refused_at_once(changed):
+    with pytest.raises(ValueError, match=r"packages are|a signer is"):
+        rules(**changed)
+
+
+def test_rules_stay_what_they_were_made():
+    packages = {PACKAGE}
+    made = rules(packages=packages, signers=[SIGNER])
+    packages.add("com.example.other")
+    assert (made.packages, made.signers) == (frozenset({PACKAGE}), frozenset({SIGNER}))
 
 
 def test_a_level_that_play_does_not_have_is_refused_at_once():

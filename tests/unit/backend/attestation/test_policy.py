@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -145,7 +146,8 @@ def test_without_a_proof_only_enforce_refuses(lab, reason, send, mode, caplog):
     assert (result.level, result.proof) == (Level.NONE, None)
     assert result.reason == (None if mode is Mode.OFF else reason)
     assert list(policy.refused().values()) == ([] if mode is Mode.OFF else [1])
-    assert len(caplog.records) == (0 if mode is Mode.OFF else 1)
+    told = [message for message in caplog.messages if message.startswith("no proof of an install: ")]
+    assert len(told) == (0 if mode is Mode.OFF else 1)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -155,17 +157,93 @@ def test_asyncio_gets_the_same(lab, mode):
     assert judged(lab.policy(mode), token, is_async=True) == judged(lab.policy(mode), token)
 
 
+def test_a_mode_that_a_setting_names_is_that_mode(lab):
+    enforcing = Policy("enforce", {"android_key": lab.verifiers()[Kind.ANDROID_KEY]})
+    assert enforcing.mode is Mode.ENFORCE
+    assert not judged(enforcing, None).is_allowed
+    assert not judged(enforcing, lab.android(is_rooted=True).android_key(BINDING)).is_allowed
+    assert judged(enforcing, lab.android().android_key(BINDING)).level is Level.TEE
+    assert judged(Policy("off"), None).reason is None
+    observed = Policy("enforce", lab.verifiers(), modes={"play_classic": "observe"})
+    assert judged(observed, lab.android(is_rooted=True).play_classic(BINDING)).is_allowed
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("Enforce",),
+        ("",),
+        (None,),
+        (True,),
+        ("enforce", {"safetynet": None}),
+        ("enforce", {}, {"safetynet": "off"}),
+        ("enforce", {}, {"android_key": "on"}),
+        (Mode.OBSERVE, {}, {Kind.ANDROID_KEY: Mode.ENFORCE}),
+        (Mode.OFF, {}, {Kind.ANDROID_KEY: Mode.OBSERVE}),
+    ],
+    ids=str,
+)
+def test_a_policy_that_would_not_do_what_it_says_is_refused_at_once(settings):
+    mode, verifiers, modes = (*settings, None, None)[:3]
+    with pytest.raises(ValueError, match=r"is not a valid|cannot have"):
+        Policy(mode, verifiers, modes=modes)
+
+
+def test_a_policy_does_not_change_its_mode():
+    with pytest.raises(AttributeError):
+        Policy(Mode.ENFORCE).mode = Mode.OFF
+
+
 class Broken:
     def verify(self, evidence, binding, now_ms):
         raise ZeroDivisionError
 
 
+class Forgetful:
+    def verify(self, evidence, binding, now_ms):
+        return None
+
+
+@pytest.mark.parametrize("verifier", [Broken(), Forgetful()])
 @pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.ENFORCE])
-def test_a_verifier_that_fails_closes_under_enforce_and_harms_nobody_under_observe(mode, caplog):
-    policy = Policy(mode, {Kind.APP_ATTEST: Broken()})
+def test_a_verifier_that_fails_closes_under_enforce_and_harms_nobody_under_observe(mode, verifier, caplog):
+    policy = Policy(mode, {Kind.APP_ATTEST: verifier})
     result = policy.judge(AppAttestation(bytes(32), b"x"), BINDING, NOW_MS)
     assert (result.is_allowed, result.reason) == (mode is Mode.OBSERVE, Reason.VERIFIER_FAILED)
     assert caplog.records[0].exc_info
+
+
+class Waiting:
+    """Waits as a verifier does whose service is silent."""
+
+    def __init__(self):
+        self.may_end = threading.Event()
+
+    def verify(self, evidence, binding, now_ms):
+        assert self.may_end.wait(20)
+        raise Refused(Reason.DECODER_UNREACHABLE)
+
+
+def test_verifiers_that_wait_take_no_thread_of_the_host_and_only_so_many_wait():
+    verifier = Waiting()
+    policy = Policy(Mode.ENFORCE, {Kind.APP_ATTEST: verifier})
+
+    async def run():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(4))
+        sent = (AppAttestation(bytes(32), b"x"), BINDING, NOW_MS)
+        waiting = [asyncio.ensure_future(policy.judge_async(*sent)) for _ in range(256)]
+        await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(asyncio.to_thread(int), 5)
+            beyond = await asyncio.wait_for(policy.judge_async(*sent), 5)
+            assert (await asyncio.wait_for(policy.judge_async(None, *sent[1:]), 5)).reason is Reason.MISSING
+        finally:
+            verifier.may_end.set()
+        return beyond, await asyncio.gather(*waiting)
+
+    beyond, waited = asyncio.run(run())
+    assert (beyond.is_allowed, beyond.reason) == (False, Reason.VERIFIER_FAILED)
+    assert {judgement.reason for judgement in waited} == {Reason.DECODER_UNREACHABLE}
 
 
 def test_a_strangers_words_cannot_begin_a_line_of_the_log(caplog):
@@ -190,9 +268,11 @@ def test_an_outage_lets_go_on_only_where_that_was_said(lab):
     for value in (None, lab.android(is_rooted=True).play_classic(BINDING)):
         assert not judged(lenient, value).is_allowed
     lab.google.statuses[DECODE_PATH] = 429
-    assert not judged(lenient, lab.android().play_standard(BINDING)).is_allowed
+    result = judged(lab.policy(is_lenient_in_outage=True), lab.android().play_standard(BINDING))
+    assert (result.is_allowed, result.reason) == (False, Reason.DECODER_QUOTA_EXCEEDED)
     lab.google.statuses.clear()
-    assert not judged(lenient, {"kind": "play_standard", "token": "a.b"}).is_allowed
+    result = judged(lab.policy(is_lenient_in_outage=True), {"kind": "play_standard", "token": "a.b"})
+    assert (result.is_allowed, result.reason) == (False, Reason.DECODER_REFUSED)
 
 
 def test_a_kind_may_have_a_mode_of_its_own(lab):

@@ -50,6 +50,9 @@ def test_cbor_reads(data, value):
         ("9fff", "an indefinite array"),
         ("bfff", "an indefinite map"),
         ("1c", "a reserved length"),
+        ("1c" + 16 * "ff", "the same, with bytes behind it"),
+        ("5f" + 128 * "ff", "an indefinite length, with bytes behind it"),
+        ("1affffff", "a cut head"),
         ("42ff", "cut bytes"),
         ("61ff", "text that is not UTF-8"),
         ("c0657768656e21", "a tag"),
@@ -59,7 +62,7 @@ def test_cbor_reads(data, value):
         ("fb3ff0000000000000", "a float"),
         ("a2010201ff", "a cut map"),
         ("a201020103", "a key twice"),
-        ("a14101f6", "a key of bytes"),
+        ("a1410100", "a key of bytes"),
         ("a18001", "a key that is an array"),
         ("8181818181", "cut, and too deep"),
         ("818181818100", "five levels"),
@@ -101,6 +104,10 @@ def test_der_reads_integers(data, value):
         ("02800000", "an indefinite length"),
         ("02810100", "a length in more bytes than it needs"),
         ("0282000100", "the same"),
+        ("02820080" + 128 * "01", "the same, of a length that needs one byte"),
+        ("0281", "a cut length"),
+        ("028201", "the same"),
+        ("0283010000", "more than there is"),
         ("0284000000010000", "a length of four bytes"),
         ("02ff", "a reserved length"),
         ("0301ff", "another tag"),
@@ -122,12 +129,17 @@ def test_der_refuses_booleans_that_are_neither(data):
 
 @pytest.mark.parametrize(
     "data",
-    ["bf1e00", "bf8000", "bf801f00", "bfffffffff7f00", "bf", "bf85"],
-    ids=["below 31", "zero", "leading zero", "too large", "cut", "cut later"],
+    ["bf1e00", "bf8000", "bf801f00", "bfffffffff7f00", "bfffffffff00", "bf", "bf85"],
+    ids=["below 31", "zero", "leading zero", "too large", "too large, cut", "cut", "cut later"],
 )
 def test_der_refuses_high_tag_numbers_that_are_not_the_shortest(data):
     with pytest.raises(Refused):
         der.read_element(bytes.fromhex(data))
+
+
+def test_der_refuses_a_member_that_reaches_beyond_its_sequence():
+    with pytest.raises(Refused):
+        der.members_of(der.read_element(bytes.fromhex("3003020500")))
 
 
 @pytest.mark.parametrize("number", [1, 30, 31, 127, 128, 702, 16_383, 16_384, 2**21 - 1])
