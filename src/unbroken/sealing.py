@@ -69,6 +69,11 @@ class KeyRing:
         """The greatest number among the keys."""
         return max(self._keys)
 
+    def forget(self) -> None:
+        """Keep no text in memory that was sealed or opened: somebody was erased."""
+        self.seal.cache_clear()
+        self.open.cache_clear()
+
     def _mark(self, number: int) -> bytes:
         """By which a key is known without being told, 16 bytes.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unbroken.flow.context import Context
-    from unbroken.server.rotation import Peppered
+    from unbroken.server.rotation import Peppered, Rotated
 
 program = typer.Typer(help="Put a new key in the place of one of the platform's own.", no_args_is_help=True)
 
@@ -81,18 +81,32 @@ def _say_copy(what: str, data: Path) -> None:
 
 
 @program.command("external-ids")
-def external_ids(*, copied: Copied = False, data: Data = DATA_DEFAULT, json: Json = False) -> None:
+def external_ids(
+    *,
+    copied: Copied = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Take the earlier keys out of keys.json, if nothing needs them.")
+    ] = False,
+    data: Data = DATA_DEFAULT,
+    json: Json = False,
+) -> None:
     """Seal every external id under a new key, while servers work on.
 
     On PostgreSQL the first call only adds the key to keys.json: copy the file to every server, then call again with
-    --copied. Whatever ends the command early, call it again. The old key leaves keys.json at the end.
+    --copied. Whatever ends the command early, call it again. The old key stays in keys.json, for a database that is
+    brought back from before, until --finish.
     """
-    from unbroken.server import settings  # noqa: PLC0415 - each command starts as fast as it can
-    from unbroken.server.rotation import rotate_external_ids  # noqa: PLC0415
+    from unbroken.server import rotation, settings  # noqa: PLC0415 - each command starts as fast as it can
 
     with errors_as_sentences(json=json):
         is_shared = bool(settings.load(data=data).database_url)
-        done = run(data, lambda context: rotate_external_ids(context, data, is_shared=is_shared, is_copied=copied))
+
+        async def step(context: Context) -> Rotated:
+            if finish:
+                return await rotation.finish_external_ids(context, data)
+            return await rotation.rotate_external_ids(context, data, is_shared=is_shared, is_copied=copied)
+
+        done = run(data, step)
         if json:
             print_json(
                 {
@@ -104,6 +118,8 @@ def external_ids(*, copied: Copied = False, data: Data = DATA_DEFAULT, json: Jso
             )
         elif done.is_to_copy:
             _say_copy(f"Key {done.key_no}", data)
+        elif finish:
+            typer.echo("The earlier keys are out of keys.json; a backup from before needs the file from before.")
         else:
             typer.echo(f"External ids are sealed under key {done.key_no}: {done.resealed} texts were sealed anew.")
-            typer.echo("The old key is out of keys.json; a backup from before needs the file from before.")
+            typer.echo("The earlier key stays in keys.json until --finish.")

@@ -225,7 +225,7 @@ async def create_key(
 
     Raises:
         InvalidRequest: no scope, or a life that is not 1 to 365 days.
-        Conflict: the app has ten keys that are in force.
+        Conflict: the app has ten keys that are in force and have no successor.
         NotFound.
     """
     _check_name(name)
@@ -256,11 +256,11 @@ async def add_key(context: Context, tx: Transaction, key: Key, made: CreatedKey)
     """Write a new key.
 
     Raises:
-        Conflict: the app has ten keys that are in force.
+        Conflict: the app has ten keys that are in force and have no successor.
     """
     in_force = [one for one in await access.keys_of_app(tx, key.app_id) if is_in_force(one, key.created_at)]
-    if len(in_force) >= KEYS_MAX:
-        raise Conflict(f"The app has {KEYS_MAX} keys that are in force; revoke one first.")
+    if sum(one.successor is None for one in in_force) >= KEYS_MAX:
+        raise Conflict(f"The app has {KEYS_MAX} keys that are in force and have no successor; revoke one first.")
     await access.add_key(tx, key, context.vault.digest(made.api_key))
 
 

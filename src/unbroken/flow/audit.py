@@ -47,6 +47,9 @@ class What(StrEnum):
     USER_IMPORTED = "user imported"
     TIMELINE_SWITCHED = "timeline switched"
     ROWS_REPAIRED = "rows repaired"
+    SEALING_BEGUN = "sealing under another key begun"
+    SEALING_ENDED = "sealing under another key ended"
+    SEALING_KEYS_DROPPED = "earlier sealing keys dropped"
     DEAD_LETTER_DROPPED = "dead letter dropped"
 
 

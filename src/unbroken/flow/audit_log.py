@@ -170,10 +170,14 @@ def _documents(text: bytes) -> Iterable[dict[str, Any]]:
         return [receipts.members_of(text)]
     except receipts.NotGenuine:
         pass
-    try:
-        return [receipts.members_of(line) for line in text.splitlines() if line.strip()]
-    except receipts.NotGenuine:
-        raise InvalidRequest("The file holds something that is no JSON.") from None
+    documents = []
+    for line in filter(bytes.strip, text.splitlines(keepends=True)):
+        try:
+            documents.append(receipts.members_of(line))
+        except receipts.NotGenuine:
+            if not documents or line.endswith(b"\n"):  # else half a line, behind whole ones
+                raise InvalidRequest("The file holds something that is no JSON.") from None
+    return documents
 
 
 # Reading it

@@ -12,6 +12,7 @@ from unbroken.flow.administer import (
     OPERATOR,
     CreatedKey,
     add_key,
+    end_key,
     existing_key,
     is_in_force,
     make_key,
@@ -39,7 +40,7 @@ async def rotate_key(
 
     Raises:
         InvalidRequest: an overlap that is not 0 to 30 days, or a life that is not 1 to 365.
-        Conflict: the key has ended or has a successor already, or the app has ten keys that are in force.
+        Conflict: the key has ended or has a successor already, or the app has ten others without one.
         NotFound.
     """
     _refuse_beyond("overlap_days", overlap_days, 0, OVERLAP_MAX_DAYS)
@@ -50,12 +51,14 @@ async def rotate_key(
     async def rotate(tx: Transaction) -> None:
         old = await existing_key(tx, key_id)
         _refuse_ended(old, now_ms)
-        await add_key(context, tx, Key(made.key_id, old.app_id, old.name, old.scopes, now_ms, made.expires_at_ms), made)
         ends_at = min(old.expires_at, now_ms + overlap_days * DAY_MS)
         await access.rotate_key(tx, key_id, now_ms, made.key_id, max(ends_at, old.created_at + 1))
+        await add_key(context, tx, Key(made.key_id, old.app_id, old.name, old.scopes, now_ms, made.expires_at_ms), made)
         await timelines.add_change_of_apps(tx, context.clock.now_ms())
         keys = {"key": key_id.hex(), "successor": made.key_id.hex()}
         audit.note(context, tx, Event(What.KEY_ROTATED, OPERATOR, old.app_id, more=keys))
+        if overlap_days == 0:
+            await end_key(context, tx, old, OPERATOR)  # as only a revocation stops calls that are under way
 
     await context.store.write(rotate)
     return made

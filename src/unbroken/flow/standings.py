@@ -158,6 +158,8 @@ class _Changes:
 
     async def __call__(self, tx: Transaction) -> tuple[list[timelines.Change], frozenset[AppId] | None]:
         changes = await timelines.changes_after(tx, self._seq, self._since_ms)
+        if tx.keys is not None and any(change.standing == timelines.ERASED for change in changes):
+            tx.keys.forget()
         is_of_apps = any(change.install_id is None for change in changes)
         return changes, await _stopped_apps(tx) if is_of_apps else None
 

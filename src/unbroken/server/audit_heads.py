@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -84,12 +85,12 @@ class AuditHeads:
         log.info("audit head", entries=found.entries, hash=found.hash)
 
     def _said_before(self) -> Published | None:
-        """The last line of the file, if there is one of this platform's."""
+        """The last line of the file that is this platform's, if there is one."""
         lines = self._file.read_bytes().splitlines() if self._file.exists() else []
-        try:
-            return audit_log.read_heads(self._context, lines[-1])[0] if lines else None
-        except InvalidRequest:  # half a line, of a disk that was full, or somebody else's
-            return None
+        for line in filter(bytes.strip, reversed(lines)):
+            with suppress(InvalidRequest):  # half a line, of a disk that was full, or somebody else's
+                return audit_log.read_heads(self._context, line)[0]
+        return None
 
 
 def _append(path: Path, line: bytes) -> None:

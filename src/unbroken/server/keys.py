@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hmac
 import os
@@ -66,9 +67,7 @@ def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> V
         pepper, signing_key, receipt_key = (randomness.secret(_KEY_BYTES) for _ in range(3))
         made = Keys(pepper, signing_key, receipt_key, {1: randomness.secret(SEALING_KEY_BYTES)})
         create_once(path, msgspec.json.encode(made))
-    if is_readable_by_others(path):
-        raise CannotStart(f"Others can read {path}, which holds the platform's keys. Run: chmod 600 {path}")
-    keys = _read(path)
+    keys = _read_for_owner_only(path)
     _refuse_short(path, keys)
     if not keys.receipt_key:
         keys = _with_receipt_key(path, randomness)
@@ -87,7 +86,7 @@ class _Watched:
         try:
             found = self._path.stat()
             if self._seen != (found.st_mtime_ns, found.st_ino):
-                self._peppers = peppers_of(_read(self._path))
+                self._peppers = peppers_of(_read_for_owner_only(self._path))
                 self._seen = (found.st_mtime_ns, found.st_ino)
         except (OSError, CannotStart):
             pass  # what was read last holds, until there is a file again
@@ -103,20 +102,23 @@ def open_key_ring(data: Path) -> KeyRing:
     """The keys of external ids, of a data directory whose vault was opened. Of keys that come later it learns itself.
 
     Raises:
-        CannotStart: the file is damaged.
+        CannotStart: the file is damaged, or others can read it.
     """
     path = data / KEYS_FILE
 
+    def known() -> Mapping[int, bytes]:
+        keys = external_id_keys_of(_read_for_owner_only(path))
+        if any(len(key) != SEALING_KEY_BYTES for key in keys.values()):
+            raise CannotStart(f"A key in {path} is not {SEALING_KEY_BYTES} bytes long. Restore the file from a backup.")
+        return keys
+
     def reread() -> Mapping[int, bytes]:
         try:
-            return external_id_keys_of(_read(path))
+            return known()
         except (OSError, CannotStart):
             return {}  # whoever needs the key is told that it is not there
 
-    keys = external_id_keys_of(_read(path))
-    if any(len(key) != SEALING_KEY_BYTES for key in keys.values()):
-        raise CannotStart(f"A key in {path} is not {SEALING_KEY_BYTES} bytes long. Restore the file from a backup.")
-    return KeyRing(keys, reread)
+    return KeyRing(known(), reread)
 
 
 def external_id_keys_of(keys: Keys) -> dict[int, bytes]:
@@ -131,6 +133,12 @@ def _read(path: Path) -> Keys:
         raise CannotStart(
             f"{path} is damaged. Restore it from a backup: without it no stored secret can be checked."
         ) from error
+
+
+def _read_for_owner_only(path: Path) -> Keys:
+    if is_readable_by_others(path):
+        raise CannotStart(f"Others can read {path}, which holds the platform's keys. Run: chmod 600 {path}")
+    return _read(path)
 
 
 def _with_receipt_key(path: Path, randomness: Randomness) -> Keys:
@@ -249,7 +257,9 @@ def are_guessable(path: Path) -> bool:
         CannotStart: the file is damaged, or a key is too short.
     """
     keys = _read(path)
-    found = [key for key in (keys.pepper, keys.signing_key, keys.receipt_key) if key]
+    later = [key for key in keys.secret_peppers.values() if key != keys.pepper]  # which is the first of them
+    every = (keys.pepper, keys.signing_key, keys.receipt_key, *keys.external_id_keys.values(), *later)
+    found = [key for key in every if key]
     _refuse_short(path, keys)
     return len(set(found)) < len(found) or any(len(set(key)) < _DIFFERENT_BYTES_MIN for key in found)
 
@@ -280,11 +290,20 @@ def _draft(path: Path, content: bytes) -> Path:
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.write(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        _refuse_other_than(content, draft)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     return draft
+
+
+def _refuse_other_than(content: bytes, draft: Path) -> None:
+    if draft.read_bytes() != content:
+        raise OSError(errno.EIO, "It does not hold what was written to it", str(draft))
 
 
 def _sync_directory(directory: Path) -> None:

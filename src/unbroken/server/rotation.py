@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from unbroken.domain.errors import Conflict
+from unbroken.flow import audit
+from unbroken.flow.administer import OPERATOR
+from unbroken.flow.audit import Event, What
 from unbroken.flow.pace import Pace
 from unbroken.server import keys
 from unbroken.store import earlier_peppers, resealing, sealed
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unbroken.flow.context import Context
+    from unbroken.store.contract import Transaction
 
 _SHARE = 0.5
 
@@ -92,8 +98,35 @@ async def rotate_external_ids(context: Context, data: Path, *, is_shared: bool, 
         number = keys.add_external_id_key(data, context.randomness, state.key_no)
         if is_shared and not is_copied:
             return Rotated(number, is_to_copy=True)
-        await context.store.write(lambda tx: resealing.begin(tx, number))
+        await context.store.write(lambda tx: _begin(context, tx, number))
     pace = Pace(_SHARE)
     pace.begin()
-    resealed = await resealing.go_on(context.store.behind(), pace.rest)
-    return Rotated(number, is_to_copy=False, resealed=resealed, dropped=tuple(keys.drop_external_id_keys(data, number)))
+    ended = partial(_note, context, What.SEALING_ENDED)
+    resealed = await resealing.go_on(context.store.behind(), pace.rest, ended)
+    return Rotated(number, is_to_copy=False, resealed=resealed)
+
+
+async def _begin(context: Context, tx: Transaction, number: int) -> None:
+    if await resealing.begin(tx, number):
+        _note(context, What.SEALING_BEGUN, tx, number)
+
+
+async def finish_external_ids(context: Context, data: Path) -> Rotated:
+    """Take the earlier keys out of keys.json: nothing in the database needs them, but a backup from before would.
+
+    Raises:
+        Conflict: something in the database may need them.
+    """
+    number = await context.store.read_long(resealing.not_needed)
+    if number is None:
+        raise Conflict("Something is sealed under an earlier key yet. Run: unbroken rotate external-ids")
+
+    async def note(tx: Transaction) -> None:
+        _note(context, What.SEALING_KEYS_DROPPED, tx, number)
+
+    await context.store.write(note)
+    return Rotated(number, is_to_copy=False, dropped=tuple(keys.drop_external_id_keys(data, number)))
+
+
+def _note(context: Context, what: What, tx: Transaction, number: int) -> None:
+    audit.note(context, tx, Event(what, OPERATOR, more={"key_no": number}))

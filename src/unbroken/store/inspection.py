@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import AppId, InstallId, UserId
-from unbroken.store.sealed import as_found, seal
+from unbroken.store.sealed import Damaged, as_found, seal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,10 +168,7 @@ _ENDS: Final = (
     "SELECT i.registered_at, (SELECT min(from_ms) FROM spans WHERE install_id = $1),"
     " (SELECT count(*) FROM spans WHERE install_id = $1 AND to_ms IS NULL) FROM installs i WHERE i.install_id = $1"
 )
-_CARRIERS_OF: Final = (
-    "SELECT c.user_id FROM users u JOIN carriers c ON c.app_id = u.app_id AND c.sealed_id = u.sealed_id"
-    " WHERE u.user_id = $1 AND c.user_id <> u.user_id AND u.redirect IS NULL"
-)
+_NAMED: Final = "SELECT app_id, sealed_id FROM users WHERE user_id = $1 AND redirect IS NULL"
 
 
 async def overlaps(tx: Transaction, user_id: UserId) -> list[Row]:
@@ -191,9 +188,16 @@ async def ends(tx: Transaction, install_id: InstallId) -> Row:
     return row
 
 
-async def other_carriers(tx: Transaction, user_id: UserId) -> list[Row]:
-    """Who else carries the external id of a user (law 1)."""
-    return await tx.all(_CARRIERS_OF, user_id)
+async def other_carrier(tx: Transaction, user_id: UserId) -> Any:
+    """Who else carries the external id of a user, or None (law 1)."""
+    row = await tx.one(_NAMED, user_id)
+    if row is None:
+        return None
+    external_id = await as_found(tx, *row, is_searched=False)  # perhaps under another key than in `carriers`
+    if external_id is None or isinstance(external_id, Damaged):
+        return None
+    found = await carrier(tx, AppId(row[0]), external_id)
+    return None if found == user_id else found
 
 
 # Payloads and timelines

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import AppId, ExternalId, InstallId
 from unbroken.store.identity import INSTALL, SPAN, USER, install_of, span_of, user_of
-from unbroken.store.sealed import seal
+from unbroken.store.sealed import other_seal, seal
 
 if TYPE_CHECKING:
     from unbroken.domain.install import Install
@@ -35,7 +35,8 @@ _OF_INSTALL: Final = (
     f" {_OPEN_SPAN} WHERE i.install_id = $1"
 )
 _OF_PERSON: Final = (
-    "SELECT (SELECT count(*) FROM installs l WHERE l.user_id = u.user_id AND l.sealed_id = $2 AND l.linked_at > $3),"
+    "SELECT (SELECT count(*) FROM installs l WHERE l.user_id = u.user_id AND l.sealed_id IN ($2, $4)"
+    " AND l.linked_at > $3),"
     f" {_of('u', USER)}, {_COLUMNS} FROM carriers c JOIN users u ON u.user_id = c.user_id"
     f" LEFT JOIN installs i ON i.install_id = u.holder {_OPEN_SPAN} WHERE c.app_id = $1 AND c.sealed_id = $2"
 )
@@ -90,7 +91,8 @@ async def of_install(tx: Transaction, install_id: InstallId) -> OfInstall | None
 async def of_person(tx: Transaction, app_id: AppId, external_id: ExternalId, since_ms: int) -> OfPerson | None:
     """The user that carries an external id, as it is: it may redirect. None where nobody does."""
     await tx.hold(app_id + external_id.encode())
-    row = await tx.one(_OF_PERSON, app_id, await seal(tx, app_id, external_id), since_ms)
+    sealed = await seal(tx, app_id, external_id)
+    row = await tx.one(_OF_PERSON, app_id, sealed, since_ms, await other_seal(tx, app_id, external_id, sealed))
     if row is None:
         return None
     user = user_of(tx, app_id, row[_USER_AT:_INSTALL_AT])

@@ -49,6 +49,9 @@ _TEXTS: Final = (
     "SELECT DISTINCT sealed_id FROM {table} WHERE app_id = $1 AND sealed_id > $2 AND sealed_id < $3"
     " ORDER BY sealed_id LIMIT $4"
 )
+_ELSEWHERE: Final = (
+    "SELECT {owner}, {column} FROM {table} WHERE length({column}) > 0 AND substr({column}, 1, $2) <> $1 LIMIT $3"
+)
 _PUT: Final = "UPDATE {table} SET sealed_id = $3 WHERE app_id = $1 AND sealed_id = $2"
 _UNLESS_THERE: Final = " AND NOT EXISTS (SELECT 1 FROM carriers WHERE app_id = $1 AND sealed_id = $3)"
 """No row can be, but a damaged one would be in the way of all others for ever."""
@@ -66,6 +69,11 @@ class _Swept:
     key: tuple[str, ...]
     owner: str
     column: str
+
+    @property
+    def elsewhere(self) -> str:
+        """Some rows that hold something which begins otherwise."""
+        return _ELSEWHERE.format(table=self.name, owner=self.owner, column=self.column)
 
     @property
     def page(self) -> str:
@@ -87,6 +95,7 @@ _SWEPT: Final = (
     _Swept("users", ("user_id",), "app_id", "sealed_id"),
     _Swept("idempotency", ("caller", "idempotency_key"), "caller", "reply"),
 )
+_EVERY: Final = (*(_Swept(table, (), "app_id", "sealed_id") for table in _SEARCHED), *_SWEPT)
 
 
 # The whole
@@ -125,30 +134,52 @@ async def begin(tx: Transaction, number: int) -> bool:
     return True
 
 
-async def go_on(store: Store, rest: Callable[[], Awaitable[None]] | None = None) -> int:
-    """Do what is left to do.
+async def go_on(
+    store: Store,
+    rest: Callable[[], Awaitable[None]] | None = None,
+    note: Callable[[Transaction, int], None] | None = None,
+) -> int:
+    """Do what is left to do; of the rotation that is under way now, not of one that begins after another has ended it.
 
     Args:
         rest: awaited between two transactions.
+        note: called with the key's number in the transaction that ends it.
 
     Returns:
         How many texts were sealed anew.
     """
+    number = (await store.write(read)).key_no
     count = 0
     while (done := await store.write(_next_batch)) is not None:
         count += done
         if rest is not None:
             await rest()
     for table in _SWEPT:
-        count += await _sweep(store, table, rest)
-    await store.write(_end)
+        count += await _sweep(store, table, number, rest)
+    await store.write(lambda tx: _end(tx, number, note))
     return count
 
 
-async def _end(tx: Transaction) -> None:
+async def _end(tx: Transaction, number: int, note: Callable[[Transaction, int], None] | None) -> None:
     state = await read(tx)
-    if state.done_app == _BEYOND:
+    if (state.key_no, state.done_app) == (number, _BEYOND):
         await tx.run(_END)
+        if note is not None:
+            note(tx, number)
+
+
+async def not_needed(tx: Transaction) -> int | None:
+    """The number of the key in force, if every earlier one opens nothing any more; None if one may."""
+    state = await in_force(tx)
+    if state.old_key_no is not None:
+        return None
+    begin = begins(state.key_no)
+    for table in _EVERY:
+        wanted = begin.encode() if table.column == "reply" else begin
+        rows = await tx.all(table.elsewhere, wanted, len(begin), BATCH)
+        if len(rows) == BATCH or any(_row_anew(ring(tx), state, table, row) is not None for row in rows):
+            return None  # of rows that no key opens, and no key could help, there are few
+    return state.key_no
 
 
 async def is_purged(tx: Transaction) -> bool:
@@ -200,11 +231,11 @@ def _range(number: int) -> tuple[str, str]:
 # What is not
 
 
-async def _sweep(store: Store, table: _Swept, rest: Callable[[], Awaitable[None]] | None) -> int:
+async def _sweep(store: Store, table: _Swept, number: int, rest: Callable[[], Awaitable[None]] | None) -> int:
     after: tuple[Value, ...] | None = ()
     count = 0
     while after is not None:
-        done, after = await store.write(_page(table, after))
+        done, after = await store.write(_page(table, number, after))
         count += done
         if rest is not None:
             await rest()
@@ -212,7 +243,7 @@ async def _sweep(store: Store, table: _Swept, rest: Callable[[], Awaitable[None]
 
 
 def _page(
-    table: _Swept, after: tuple[Value, ...]
+    table: _Swept, number: int, after: tuple[Value, ...]
 ) -> Callable[[Transaction], Awaitable[tuple[int, tuple[Value, ...] | None]]]:
     """Seal some rows of a table anew; how many were, and the key to go on from."""
     width = len(table.key)
@@ -222,7 +253,7 @@ def _page(
 
     async def page(tx: Transaction) -> tuple[int, tuple[Value, ...] | None]:
         state = await in_force(tx)
-        if state.old_key_no is None:  # another process has done it all
+        if state.old_key_no is None or state.key_no != number:  # another process has done it all
             return 0, None
         rows = await tx.all(statement, *after)
         anew = [(_row_anew(ring(tx), state, table, row), row[:width]) for row in rows]

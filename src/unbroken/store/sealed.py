@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from unbroken.domain.ids import ExternalId
-from unbroken.sealing import KeyMissing, KeyRing, NotSealed
+from unbroken.sealing import KeyMissing, KeyRing, NotSealed, begins
 from unbroken.store.contract import CallRefused, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -136,6 +136,19 @@ async def seal(tx: Transaction, app_id: bytes, external_id: str) -> str:
     return ring(tx).seal(state.key_no, app_id, external_id)
 
 
+async def other_seal(tx: Transaction, app_id: bytes, external_id: str, sealed: str) -> str:
+    """What else may stand for it in the tables that are not searched, while one key takes the place of another.
+
+    Args:
+        sealed: what `seal` said, and what this says too at all other times.
+    """
+    state = await in_force(tx)
+    if state.old_key_no is None:
+        return sealed
+    other = state.old_key_no if sealed.startswith(begins(state.key_no)) else state.key_no
+    return ring(tx).seal(other, app_id, external_id)
+
+
 async def seal_if_any(tx: Transaction, app_id: bytes, external_id: str | None) -> str | None:
     """The same, where there may be none."""
     return None if external_id is None else await seal(tx, app_id, external_id)
@@ -244,8 +257,8 @@ def _unavailable(missing: KeyMissing) -> KeyNotHere:
 
 
 _NO_KEY: Final = (
-    "External ids are sealed under key {number}, which keys.json of this process does not have. Copy keys.json from the"
-    " data directory in which `unbroken rotate external-ids` was run; nothing needs to be started again."
+    "External ids are sealed under key {number}, which keys.json of this process does not have. Copy keys.json (mode"
+    " 0600) from the data directory in which `unbroken rotate external-ids` was run; nothing needs to be started again."
 )
 _OTHER_KEY: Final = (
     "External ids are sealed under another key {number} than that in keys.json of this process. Copy keys.json from the"

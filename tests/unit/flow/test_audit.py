@@ -133,7 +133,17 @@ def test_a_head_that_was_changed_or_is_of_something_else_is_refused(tmp_path):
         good = wire.encode(head)
         assert audit_log.read_heads(platform.context, good + b"\n" + good + b"\n") == [head, head]
         assert audit_log.read_heads(platform.context, json.dumps(json.loads(good), indent=2).encode()) == [head]
-        for bad in (good.replace(b'"entries":', b'"entries":1'), wire.encode(receipt), b"[]", b"x", b'{"of":1}'):
+        assert audit_log.read_heads(platform.context, good + b"\n" + good[:40]) == [head], "half a line at the end"
+        half = good[:40] + b"\n"
+        for bad in (
+            half + good,
+            good + b"\n" + half,
+            good.replace(b'"entries":', b'"entries":1'),
+            wire.encode(receipt),
+            b"[]",
+            b"x",
+            b'{"of":1}',
+        ):
             with pytest.raises(InvalidRequest):
                 audit_log.read_heads(platform.context, bad)
 

@@ -164,6 +164,19 @@ def test_another_process_refuses_late_uploads_at_once_and_knows_no_id(tmp_path):
     in_platform(tmp_path, story)
 
 
+def test_no_process_holds_an_external_id_in_memory_once_it_has_learned_of_an_erasure(tmp_path):
+    async def story(platform):
+        user_id, _ = await person(platform, "anna")
+        keys = platform.context.store._keys
+        assert keys.seal.cache_info().currsize > 0
+        await end(platform, user_id)
+        await asyncio.sleep(0)
+        await platform.context.standings.refresh(platform.context)
+        assert (keys.seal.cache_info().currsize, keys.open.cache_info().currsize) == (0, 0)
+
+    in_platform(tmp_path, story)
+
+
 def test_an_upload_that_was_on_its_way_is_dropped_and_purged(tmp_path):
     async def story(platform):
         user_id, phones = await person(platform, "anna")

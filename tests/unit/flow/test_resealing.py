@@ -12,11 +12,13 @@ from tests.unit.flow.earlier import SEALED, as_version_7_left_it
 
 from unbroken import wire
 from unbroken.domain.errors import Refusal
+from unbroken.domain.ids import UserId
 from unbroken.flow import authenticate, codes, profile, register, rename, tokens
 from unbroken.flow.operate import Order
 from unbroken.flow.process import Worker
 from unbroken.flow.purge import purge
-from unbroken.flow.verify import Wanted, verify
+from unbroken.flow.verify import Wanted, laws, verify
+from unbroken.flow.verify.finding import Rule
 from unbroken.sealing import KEY_BYTES, KeyRing
 from unbroken.store import resealing, sealed
 from unbroken.store.contract import StoreUnavailable
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOTH = KeyRing({1: b"e" * KEY_BYTES, 2: b"n" * KEY_BYTES})
+THREE = KeyRing({number: key * KEY_BYTES for number, key in ((1, b"e"), (2, b"n"), (3, b"t"))})
 NEW = KeyRing({2: b"n" * KEY_BYTES})
 
 
@@ -292,6 +295,89 @@ def test_two_that_rotate_at_once_do_the_work_of_one(tmp_path, monkeypatch):
         await asyncio.gather(resealing.go_on(store), resealing.go_on(store))
         assert (await store.read(sealed.read)).old_key_no is None
         assert await under(store, 1) == set()
+
+    on_a_platform(tmp_path, story)
+
+
+def test_links_of_a_day_are_counted_and_two_carriers_noticed_on_every_step_of_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(resealing, "BATCH", 2)
+
+    async def story(platform: InProcess) -> None:
+        await platform.set_policy(link_burst="2")
+        users = [(await platform.link(await platform.register(), "anna")).id for _ in range(2)]
+        store, steps = platform.context.store, []
+
+        async def rest() -> None:
+            steps.append((await store.read(sealed.read)).done_app)
+            with pytest.raises(Refusal) as refused:
+                await platform.link(await platform.register(), "anna")
+            assert refused.value.code == "LINK_BURST"
+
+            async def misled(tx: Any) -> list[Any]:
+                await tx.run("UPDATE carriers SET user_id = $1", b"x" * 12)
+                found = await laws.of_user(tx, UserId(bytes.fromhex(users[0])))
+                await tx.run("UPDATE carriers SET user_id = $1", bytes.fromhex(users[0]))
+                return found
+
+            assert [found.rule for found in await store.write(misled)] == [Rule.LAW_1]
+
+        await begun(store)
+        await resealing.go_on(store, rest)
+        assert len(steps) > 7
+
+    on_a_platform(tmp_path, story)
+
+
+def test_one_that_paused_ends_no_rotation_but_its_own_and_nothing_is_left_behind(tmp_path, monkeypatch):
+    """One is at its last table when another ends the rotation, and a third is in the middle of the next one."""
+    monkeypatch.setattr(resealing, "BATCH", 2)
+
+    async def story(platform: InProcess) -> None:
+        for number in range(5):
+            await platform.link(await platform.register(), f"person {number}")
+        store = platform.context.store
+        await begun(store, THREE)
+        paused, goes_on, is_searched_done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def pause_at_the_last() -> None:
+            if await has_swept(store, 2):
+                paused.set()
+                await goes_on.wait()
+
+        async def wait_for_the_first() -> None:
+            if (await store.read(sealed.read)).done_app > b"\xfe":
+                goes_on.set()
+                is_searched_done.set()
+                await first
+
+        first = asyncio.ensure_future(resealing.go_on(store, pause_at_the_last))
+        await paused.wait()
+        await resealing.go_on(store)
+        assert await store.write(lambda tx: resealing.begin(tx, 3))
+        third = asyncio.ensure_future(resealing.go_on(store, wait_for_the_first))
+        await third
+        assert is_searched_done.is_set()
+        assert (await under(store, 1), await under(store, 2)) == (set(), set())
+        assert await store.read_long(resealing.not_needed) == 3
+
+    async def has_swept(store: Any, number: int) -> bool:
+        rows = await store.read(lambda tx: tx.all("SELECT sealed_id FROM installs WHERE sealed_id IS NOT NULL"))
+        return all(text.startswith(f"s{number}.") for (text,) in rows)
+
+    on_a_platform(tmp_path, story)
+
+
+def test_earlier_keys_are_needed_while_anything_opens_with_one_and_not_for_what_no_key_opens(tmp_path):
+    async def story(platform: InProcess) -> None:
+        await platform.link(await platform.register(), "anna")
+        store = platform.context.store
+        await begun(store)
+        assert await store.read_long(resealing.not_needed) is None
+        await resealing.go_on(store)
+        assert await store.read_long(resealing.not_needed) == 2
+        for text, told in (("s1.x", 2), (KEY_RING.seal(1, platform.app.app_id, "anna"), None)):
+            await store.write(lambda tx, text=text: tx.run("UPDATE users SET sealed_id = $1", text))
+            assert await store.read_long(resealing.not_needed) == told
 
     on_a_platform(tmp_path, story)
 

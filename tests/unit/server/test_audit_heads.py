@@ -65,6 +65,22 @@ def test_a_log_that_was_cut_is_told_of_by_the_server_that_ran_and_by_the_next_on
     world(step)
 
 
+def test_a_cut_is_told_of_by_the_next_server_though_half_a_line_or_an_empty_one_stands_behind_the_last_head(
+    world, tmp_path, log_output
+):
+    async def step(opened):
+        for _ in range(3):
+            await opened.app()
+        await heads_of(opened, tmp_path).publish()
+        await cut(opened, 1)
+        with (tmp_path / HEADS_FILE).open("a") as file:
+            file.write('\n{"of": "unbro')
+        await heads_of(opened, tmp_path).publish()
+        assert log_output.getvalue().count("AUDIT_CUT") == 1
+
+    world(step)
+
+
 def test_half_a_line_makes_way(world, tmp_path):
     async def step(opened):
         (tmp_path / HEADS_FILE).write_text('{"of": "unbro')

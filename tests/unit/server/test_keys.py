@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import resource
 import stat
 
 import pytest
 
 from unbroken.randomness import SystemRandomness
+from unbroken.sealing import KEY_BYTES, KeyMissing
 from unbroken.server import keys
 from unbroken.server.keys import KEYS_FILE, create_once
 from unbroken.server.trouble import CannotStart
@@ -68,3 +71,48 @@ def test_an_older_file_gets_the_key_it_lacks_once_and_keeps_the_others(tmp_path)
     assert open_vault(tmp_path, SystemRandomness()) == upgraded
     assert stat.S_IMODE((tmp_path / KEYS_FILE).stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == [KEYS_FILE]
+
+
+def test_a_disk_that_takes_half_of_the_keys_leaves_the_file_as_it_was(tmp_path):
+    open_vault(tmp_path, SystemRandomness())
+    before = (tmp_path / KEYS_FILE).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            keys.add_pepper(tmp_path, SystemRandomness())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / KEYS_FILE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [KEYS_FILE]
+
+
+def test_a_file_that_others_can_read_by_now_gives_a_running_server_no_new_key(tmp_path):
+    vault = open_vault(tmp_path, SystemRandomness())
+    ring = keys.open_key_ring(tmp_path)
+    (tmp_path / KEYS_FILE).chmod(0o644)
+    keys.add_external_id_key(tmp_path, SystemRandomness(), 1)
+    keys.add_pepper(tmp_path, SystemRandomness())
+    (tmp_path / KEYS_FILE).chmod(0o644)
+    with pytest.raises(KeyMissing):
+        ring.seal(2, b"app", "anna")
+    assert list(vault.peppers().keys) == [1]
+    (tmp_path / KEYS_FILE).chmod(0o600)
+    assert ring.seal(2, b"app", "anna").startswith("s2.")
+    assert list(vault.peppers().keys) == [1, 2]
+
+
+def test_a_key_that_was_made_up_or_stands_in_two_places_is_known_whichever_it_is(tmp_path):
+    open_vault(tmp_path, SystemRandomness())
+    keys.add_pepper(tmp_path, SystemRandomness())
+    path = tmp_path / KEYS_FILE
+    assert not keys.are_guessable(path)
+    kept = json.loads(path.read_bytes())
+    known = kept["external_id_keys"]["1"]
+    for changes in (
+        {"external_id_keys": {"1": base64.b64encode(b"a" * KEY_BYTES).decode()}},
+        {"external_id_keys": {"1": known, "2": known}},
+        {"secret_peppers": {"2": kept["signing_key"]}},
+    ):
+        path.write_text(json.dumps(kept | changes))
+        assert keys.are_guessable(path)

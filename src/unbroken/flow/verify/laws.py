@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 async def of_user(tx: Transaction, user_id: UserId) -> list[Finding]:
     """Laws 1 and 2 of one user."""
-    findings = [
-        Finding(Rule.LAW_1, "users", key_of(user_id, "external_id"), shown(other), shown(user_id))
-        for (other,) in await inspection.other_carriers(tx, user_id)
-    ]
+    findings = []
+    if (other := await inspection.other_carrier(tx, user_id)) is not None:
+        findings.append(Finding(Rule.LAW_1, "users", key_of(user_id, "external_id"), shown(other), shown(user_id)))
     for install_id, from_ms, before in await inspection.overlaps(tx, user_id):
         other = f"active while {shown(before)} is"
         findings.append(Finding(Rule.LAW_2, "spans", key_of(install_id, from_ms), other, "one at every instant"))

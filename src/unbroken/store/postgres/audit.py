@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.store.audit import EMPTY, LAST, Head, chained
+from unbroken.store.contract import StoreUnavailable
 from unbroken.store.postgres.group import Refused, named
 from unbroken.store.postgres.trouble import may_pass
 
@@ -44,12 +45,16 @@ class AuditEnd:
             return False
         try:
             if self._head is None or self._is_shared or not await self._add(connection, self._head, noted):
-                head = await _end(connection)
-                self._is_shared = self._head is not None and head != self._head
-                await self._add(connection, head, noted)
+                await self._add_where_it_ends(connection, noted)
         except Exception as error:  # noqa: BLE001 - named for the waiters
             raise Refused(named(error), may_pass=may_pass(error), is_of_one=True) from None
         return True
+
+    async def _add_where_it_ends(self, connection: Any, noted: Sequence[Noted]) -> None:
+        head = await _end(connection)
+        self._is_shared = self._head is not None and head != self._head
+        if not await self._add(connection, head, noted):
+            raise StoreUnavailable("Somebody who does not hold the writers' lock adds to the audit log. Try again.")
 
     async def _add(self, connection: Any, head: Head, noted: Sequence[Noted]) -> bool:
         entries = list(chained(head, noted))
