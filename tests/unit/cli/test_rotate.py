@@ -45,9 +45,9 @@ def run(data: Path, *words: str) -> Any:
 
 
 def wrong_rows(data: Path) -> list[Any]:
-    """What verify finds, but for the audit log, which was written under other keys than those in the directory."""
     done = CliRunner().invoke(program, ["verify", "--data", str(data), "--json"])
-    return [found for found in json.loads(done.stdout)["findings"] if found["table"] != "audit"]
+    found: list[Any] = json.loads(done.stdout)["findings"]
+    return found
 
 
 def keys_in(data: Path) -> Keys:
