@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.model.api import PHONE, Api, App, Connection, create_app, random_uuid
-
-from unbroken.testing.process import PlatformProcess
+from tests.end_to_end.servers import one_or_two
+from tests.model.api import PHONE, Api, App, Connection, random_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from tests.model.api import Reply
 
     from unbroken.testing.postgres import Schemas
+    from unbroken.testing.process import PlatformProcess
 
 RACERS = 16
 
@@ -45,16 +44,8 @@ def test_two_hundred_codes_raced_through_two_servers_have_one_winner_each(tmp_pa
 
 
 def race(tmp_path: Path, codes: int, database_url: str | None = None) -> None:
-    """On one server; on two with data directories of their own where they share a database."""
     with ThreadPoolExecutor(RACERS) as pool, ExitStack() as held:
-        servers = [PlatformProcess(tmp_path / "data", lab=False, database_url=database_url)]
-        app = create_app(held.enter_context(servers[0]), "raced", link_burst="100000")
-        if database_url is not None:
-            (tmp_path / "other").mkdir()
-            for name in ("keys.json", "mode.json"):
-                shutil.copy(tmp_path / "data" / name, tmp_path / "other" / name)
-            servers.append(PlatformProcess(tmp_path / "other", lab=False, database_url=database_url))
-            held.enter_context(servers[1])
+        servers, app = held.enter_context(one_or_two(tmp_path, database_url, link_burst="100000"))
         urls = [servers[place % len(servers)].base_url for place in range(RACERS)]
         apis = [Api(held.enter_context(closing(Connection(url))), lab=False) for url in urls]
         for number in range(codes):

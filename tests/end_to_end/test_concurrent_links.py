@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -10,9 +9,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.model.api import PHONE, TABLET, Api, App, Connection, Reply, create_app
-
-from unbroken.testing.process import PlatformProcess
+from tests.end_to_end.servers import one_or_two
+from tests.model.api import PHONE, TABLET, Api, App, Connection, Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,16 +41,8 @@ def test_two_servers_two_hundred_times(tmp_path: Path, schemas: Schemas) -> None
 
 
 def link_at_once(tmp_path: Path, times: int, database_url: str | None = None) -> None:
-    """On one server; on two with data directories of their own where they share a database."""
     with ThreadPoolExecutor(INSTALLS) as pool, ExitStack() as held:
-        servers = [PlatformProcess(tmp_path / "data", lab=False, database_url=database_url)]
-        app = create_app(held.enter_context(servers[0]), "at once")
-        if database_url is not None:
-            (tmp_path / "other").mkdir()
-            for name in ("keys.json", "mode.json"):
-                shutil.copy(tmp_path / "data" / name, tmp_path / "other" / name)
-            servers.append(PlatformProcess(tmp_path / "other", lab=False, database_url=database_url))
-            held.enter_context(servers[1])
+        servers, app = held.enter_context(one_or_two(tmp_path, database_url))
         urls = [servers[place % len(servers)].base_url for place in range(INSTALLS)]
         connections = [held.enter_context(closing(Connection(url))) for url in urls]
         for time in range(times):

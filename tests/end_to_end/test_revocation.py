@@ -7,13 +7,13 @@ the revocation was acknowledged.
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from tests.end_to_end.servers import one_or_two
 from tests.model.api import PHONE, Api, App, Connection, create_app
 
 from unbroken.testing.process import PlatformProcess
@@ -81,14 +81,7 @@ def test_a_thousand_bodies_change_nothing_on_two_servers(tmp_path: Path, schemas
 
 def revoke_under_way(tmp_path: Path, rounds: int, database_url: str | None = None) -> None:
     with ExitStack() as held:
-        servers = [PlatformProcess(tmp_path / "data", lab=False, database_url=database_url)]
-        app = create_app(held.enter_context(servers[0]), "app", link_burst="100000")
-        if database_url is not None:
-            (tmp_path / "other").mkdir()
-            for name in ("keys.json", "mode.json"):
-                shutil.copy(tmp_path / "data" / name, tmp_path / "other" / name)
-            servers.append(PlatformProcess(tmp_path / "other", lab=False, database_url=database_url))
-            held.enter_context(servers[1])
+        servers, app = held.enter_context(one_or_two(tmp_path, database_url, link_burst="100000"))
         api = Api(held.enter_context(closing(Connection(servers[0].base_url))), lab=False)
         for _ in range(rounds):
             one_round(servers, api, app)
