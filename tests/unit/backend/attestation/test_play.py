@@ -196,7 +196,7 @@ JWE = {"alg": "A256KW", "enc": "A256GCM"}
         (Reason.NOT_DECRYPTED, {"keys": OTHER_PLAY.keys}),
         (Reason.BAD_SIGNATURE, {"signing": new_key()}),
     ],
-    ids=lambda value: str(value)[:60],
+    ids=lambda value: str(value) if isinstance(value, Reason) else None,  # keys differ from run to run
 )
 def test_a_token_with_one_fault_is_refused_for_it(reason, token):
     if "signing" in token:
