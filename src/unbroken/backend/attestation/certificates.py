@@ -111,7 +111,7 @@ def require_not_over(certificate: x509.Certificate, now_ms: int) -> None:
 def _verify(certificate: x509.Certificate, key_der: bytes) -> None:
     key = load_der_public_key(key_der)
     method, hash_ = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
-    if not isinstance(hash_, _HASHES) or not _says_one_algorithm(certificate):
+    if not isinstance(hash_, _HASHES) or not _has_one_form(certificate):
         raise ValueError("a signature algorithm that is not taken")
     signed, signature = certificate.tbs_certificate_bytes, certificate.signature
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(method, ec.ECDSA):
@@ -122,12 +122,16 @@ def _verify(certificate: x509.Certificate, key_der: bytes) -> None:
         raise ValueError("a signature of another kind than the issuer's key")
 
 
-def _says_one_algorithm(certificate: x509.Certificate) -> bool:
-    """Whether the algorithm beside the signature is the one that is signed (RFC 5280, 4.1.1.2)."""
+def _has_one_form(certificate: x509.Certificate) -> bool:
+    """Whether what nobody signs is as it must be.
+
+    The algorithm is the one that is signed (RFC 5280, 4.1.1.2), and the signature is whole bytes: cryptography passes
+    over how many of its bits are said to be unused.
+    """
     whole = der.members_of(der.read_element(certificate.public_bytes(Encoding.DER)))
     signed = der.members_of(whole[0])
     version_and_serial = 2 if signed[0].identifier == der.CONTEXT else 1
-    return whole[1] == signed[version_and_serial]
+    return whole[1] == signed[version_and_serial] and whole[2].content[:1] == b"\x00"
 
 
 def _instant(now_ms: int) -> datetime:

@@ -69,6 +69,20 @@ def test_a_certificate_says_its_algorithm_twice_and_alike():
     assert caught.value.code == Reason.BAD_SIGNATURE
 
 
+def test_a_signature_uses_all_its_bits():
+    """Found by fuzzing: one that ends in a zero bit could say that the bit is not there, and was taken."""
+    ends_in_zero = (signed_by(P256, hashes.SHA256()) for _ in range(1_000))
+    genuine = next(certificate for certificate in ends_in_zero if certificate.signature[-1] & 1 == 0)
+    require_signed_by_itself(genuine)
+    data = genuine.public_bytes(Encoding.DER)
+    at = len(data) - len(genuine.signature) - 1
+    changed = certificates.read_certificate(data[:at] + b"\x01" + data[at + 1 :])
+    assert changed.signature == genuine.signature
+    with pytest.raises(Refused) as caught:
+        require_signed_by_itself(changed)
+    assert caught.value.code == Reason.BAD_SIGNATURE
+
+
 def test_another_key_signed_nothing():
     other = certificates.public_key_of(signed_by(RSA, hashes.SHA256()))
     with pytest.raises(Refused) as caught:
