@@ -97,6 +97,7 @@ async def go_on(place, user_id):
         assert await opened[1].store.read(seal.find) == SEAL
         await counts_on(ours, theirs)
         if report.rounds:
+            await opened[1].store.use_keys(KEY_RING)
             assert (await verify(platform_on(opened[1].store), Wanted(), share=1)).findings == []
     finally:
         for movable in opened:
