@@ -49,7 +49,7 @@ def area_under_curve(some, others):
 
 
 def test_the_area_tells_what_differs_from_what_does_not():
-    assert area_under_curve([1, 2, 3, 4], [1.5, 2.5, 0.5, 4.5]) == 0.5
+    assert area_under_curve([1, 4], [2, 3]) == 0.5
     assert area_under_curve([5, 6], [1, 2]) == 1.0
 
 

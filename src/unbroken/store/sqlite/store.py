@@ -16,6 +16,7 @@ from unbroken.store.sealed import Keyed
 from unbroken.store.sql import positional
 from unbroken.store.sqlite.connection import OLDEST, connect, make_file, refusal, trouble
 from unbroken.store.sqlite.transaction import SqliteTransaction
+from unbroken.store.sqlite.turn import Turn
 from unbroken.store.sqlite.writer import Writer
 from unbroken.store.whereabouts import name_missing_table, refuse_elsewhere
 
@@ -299,15 +300,19 @@ def _bring_up_to_date(connection: sqlite3.Connection, known: Sequence[migrate.Mi
     What is lacking is asked anew each time, as another process may do the same. The last of the transactions finds
     that nothing is: it is taken even so, because it tells now whether the file can be written.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    refuse_elsewhere(_tables(connection), str(path))
-    connection.execute(migrate.VERSION_TABLE)
-    connection.execute("DELETE FROM schema_migrations WHERE FALSE")  # BEGIN alone is content with a read-only file
-    while lacking := migrate.pending(known, _applied(connection)):
-        _apply(connection, lacking[0])
+    turn = Turn(connection)
+    try:
+        turn.begin(connection.cursor())
+        refuse_elsewhere(_tables(connection), str(path))
+        connection.execute(migrate.VERSION_TABLE)
+        connection.execute("DELETE FROM schema_migrations WHERE FALSE")  # BEGIN alone is content with a read-only file
+        while lacking := migrate.pending(known, _applied(connection)):
+            _apply(connection, lacking[0])
+            connection.execute("COMMIT")
+            turn.begin(connection.cursor())
         connection.execute("COMMIT")
-        connection.execute("BEGIN IMMEDIATE")
-    connection.execute("COMMIT")
+    finally:
+        turn.give_back()
 
 
 def _apply(connection: sqlite3.Connection, migration: migrate.Migration) -> None:

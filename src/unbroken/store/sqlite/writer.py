@@ -20,6 +20,7 @@ from unbroken.store.contract import Call, StoreUnavailable
 from unbroken.store.sql import positional
 from unbroken.store.sqlite.connection import trouble
 from unbroken.store.sqlite.transaction import SqliteTransaction
+from unbroken.store.sqlite.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -106,11 +107,12 @@ class Writer:
             return
         self._tell(_settle, [(self._opened, None, None)])
         cursor = connection.cursor()
+        turn = Turn(connection)
         try:
             while jobs := self._waiting():
                 for is_outside, some in groupby(jobs, key=lambda job: isinstance(job[0], _Outside)):
                     alike = list(some)
-                    self._tell(_settle, _outside(connection, alike) if is_outside else _Group(cursor, alike).run())
+                    self._tell(_settle, _outside(turn, alike) if is_outside else _Group(cursor, turn, alike).run())
         finally:
             cursor.close()  # a statement that an error still holds on to would keep the file open
             connection.close()
@@ -145,14 +147,15 @@ def _settle(outcomes: Sequence[_Outcome]) -> None:
             waiter.set_exception(error)
 
 
-def _outside(connection: sqlite3.Connection, jobs: Iterable[_Job]) -> list[_Outcome]:
+def _outside(turn: Turn, jobs: Iterable[_Job]) -> list[_Outcome]:
     outcomes: list[_Outcome] = []
     for job, waiter in jobs:
         assert isinstance(job, _Outside)
         if waiter.cancelled():
             continue
         try:
-            outcomes.append((waiter, job.work(connection), None))
+            with turn.by_sqlite() as connection:
+                outcomes.append((waiter, job.work(connection), None))
         except BaseException as error:  # noqa: BLE001 - the waiter gets it
             told = _caused(trouble(error), error) if isinstance(error, sqlite3.Error) else error
             outcomes.append((waiter, None, told))
@@ -162,8 +165,9 @@ def _outside(connection: sqlite3.Connection, jobs: Iterable[_Job]) -> list[_Outc
 class _Group:
     """Calls that share one transaction."""
 
-    def __init__(self, cursor: sqlite3.Cursor, jobs: Sequence[_Job]) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, turn: Turn, jobs: Sequence[_Job]) -> None:
         self._cursor = cursor
+        self._turn = turn
         self._connection = cursor.connection
         self._jobs = jobs
         self._noted: list[Noted] = []
@@ -186,7 +190,7 @@ class _Group:
         ((call, waiter),) = self._calls()
         if waiter.cancelled():
             return []
-        self._cursor.execute("BEGIN IMMEDIATE")
+        self._turn.begin(self._cursor)
         transaction = SqliteTransaction(self._cursor)
         answer = transaction.run_call(call)
         self._noted = transaction.noted
@@ -194,7 +198,7 @@ class _Group:
         return [(waiter, answer, None)]
 
     def _together(self) -> list[_Outcome]:
-        self._cursor.execute("BEGIN IMMEDIATE")
+        self._turn.begin(self._cursor)
         outcomes = []
         for call, waiter in self._calls():
             if waiter.cancelled():
@@ -202,7 +206,7 @@ class _Group:
             outcomes.append(self._in_savepoint(call, waiter))
             if not self._connection.in_transaction:
                 # a full disk or the like: SQLite took back the whole group, also those it had answered
-                return [outcome for job in self._jobs for outcome in _Group(self._cursor, [job]).run()]
+                return [outcome for job in self._jobs for outcome in _Group(self._cursor, self._turn, [job]).run()]
         self._commit()
         return outcomes
 
