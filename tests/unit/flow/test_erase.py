@@ -542,6 +542,28 @@ def test_after_any_history_everybody_else_is_as_before(tmp_path_factory, steps, 
     in_platform(directory, story)
 
 
+def test_an_undo_of_somebody_elses_link_keeps_no_id_that_it_gave_the_erased(tmp_path):
+    steps = [
+        ("link", 1, "berta"), ("undo", 0), ("link", 3, "berta"), ("undo", 1), ("disable", 3), ("undo", 2),
+        ("link", 3, "anna"), ("undo", 3),
+    ]  # fmt: skip
+
+    async def story(platform):
+        phones = [await platform.register(PHONE) for _ in range(PHONES)]
+        undoable = []
+        for step in steps:
+            await act(platform, phones, undoable, step)
+        install_id = phones[3].caller.install_id
+        install = await platform.context.store.read(
+            lambda tx: identity.read_install(tx, platform.app.app_id, install_id)
+        )
+        found = await erase.names(platform.context, platform.key, install.user.hex())
+        await end(platform, install.user.hex())
+        assert await search(platform.context, tmp_path, Names(found.ids, [])) == {}
+
+    in_platform(tmp_path, story)
+
+
 async def external_id_of(platform, install_id: str) -> str | None:
     known = InstallId(bytes.fromhex(install_id))
     row = await platform.context.store.read(lambda tx: identity.read_install(tx, platform.app.app_id, known))

@@ -49,7 +49,7 @@ def forget(facts: Sequence[Fact], installs: Collection[InstallId], external_ids:
     before, owners = labelled(folded), _owners(facts, folded.about)
     gone = _gone(facts, owners, installs, external_ids)
     first = _without(facts, gone, owners, before)
-    if _others(first[1], installs) == _others(before, installs):
+    if _others(first[1], installs) == _others(before, installs) and not _is_named(facts, gone, before, installs):
         return Forgotten(gone, first[0])
     # The undone links of others decide about ids as well: then these go too, and everybody is known by what is told.
     gone = sorted({fact.fact_id: fact for fact in [*gone, *_undone(facts)]}.values(), key=lambda fact: fact.position)
@@ -111,6 +111,14 @@ def _owners(facts: Sequence[Fact], about: Mapping[FactId, UserId]) -> dict[FactI
     """Of each live fact that names a user, an install of that user: whom it is about as the fold has it."""
     registered = {fact.said.user_id: fact.said.install_id for fact in facts if isinstance(fact.said, Registered)}
     return {fact_id: registered[user_id] for fact_id, user_id in about.items()}
+
+
+def _is_named(facts: Sequence[Fact], gone: Sequence[Fact], before: People, installs: Collection[InstallId]) -> bool:
+    """Whether an undo of somebody else's link, which would stay, gave this person the id by which it is known."""
+    known_as = {before.installs[install_id].own_user for install_id in installs if install_id in before.installs}
+    hidden = {fact.fact_id for fact in gone}
+    undos = [fact.said for fact in facts if isinstance(fact.said, Unlinked) and fact.fact_id not in hidden]
+    return any(undo.fresh_user in known_as for undo in undos)
 
 
 def _undone(facts: Sequence[Fact]) -> list[Fact]:
