@@ -24,7 +24,7 @@ from unbroken.flow.zones import day_start_ms, zone_of
 from unbroken.store import days, identity, payloads, timelines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
@@ -116,15 +116,14 @@ async def _told_at_once(tx: Transaction, caller: Reader, user_id: str, first_day
 
 def _served(told: _Told, wanted: Wanted, after: tuple[int, str] | tuple[()] | None) -> EventPage:
     found = [event for chunk in told.chunks for event in encoding.unpack_chunk(chunk)]
-    touching = [e for e in found if _touches(e, told.from_ms, told.to_ms) and (wanted.all_types or not e.is_hidden)]
-    return _page(touching, after, wanted.limit, told.labels)
+    return _page(_wanted(found, told.from_ms, told.to_ms, wanted), after, wanted.limit, told.labels)
 
 
 async def _as_of(tx: Transaction, caller: Reader, user_id: str, wanted: Wanted, as_of: int) -> EventPage:
     found, labels = await timeline_as_of(tx, caller, user_id, as_of)
     zone = await _zone_of(tx, await person(tx, caller, user_id))
     from_ms, to_ms = _window(wanted.first_day or _FIRST_DAY, wanted.last_day or _LAST_DAY, zone)
-    touching = [e for e in found if _touches(e, from_ms, to_ms) and (wanted.all_types or not e.is_hidden)]
+    touching = _wanted(found, from_ms, to_ms, wanted)
     return _page(touching, read_cursor(wanted.cursor, int, str), wanted.limit, labels)
 
 
@@ -135,6 +134,10 @@ def _window(first_day: date, last_day: date, zone: tzinfo) -> tuple[int, int]:
     end = datetime.combine(min(last_day, _LAST_DAY) + timedelta(days=1), midnight, zone)
     from_ms = 0 if first_day <= _FIRST_DAY else day_start_ms(start)
     return from_ms, max(day_start_ms(end), from_ms + 1)
+
+
+def _wanted(found: Iterable[Encoded], from_ms: int, to_ms: int, wanted: Wanted) -> list[Encoded]:
+    return [e for e in found if _touches(e, from_ms, to_ms) and (wanted.all_types or not e.is_hidden)]
 
 
 def _touches(event: Encoded, from_ms: int, to_ms: int) -> bool:

@@ -26,7 +26,7 @@ from unbroken.domain.standing import REASONS, STATES, Standing, standing_of
 from unbroken.flow import audit
 from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
-from unbroken.store import access, identity, tombstones
+from unbroken.store import access, tombstones
 
 if TYPE_CHECKING:
     from unbroken.domain.install import Install
@@ -222,8 +222,3 @@ def _subject(caller: CredentialCaller) -> InstallId:
     opaque = read_opaque(caller.token)
     assert opaque is not None
     return InstallId(opaque.subject)
-
-
-async def install_row(tx: Transaction, caller: InstallCaller) -> Install | None:
-    """The install that called, or None where it was erased."""
-    return await identity.read_install(tx, caller.app_id, caller.install_id)

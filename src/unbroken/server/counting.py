@@ -8,8 +8,9 @@ Never counted are callers on this machine, and anything in a lab (http-api.md, c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from unbroken.domain.errors import Refusal
 from unbroken.domain.rate import Limit, Rate
 from unbroken.flow.authenticate import AppCaller, CredentialCaller, InstallCaller, KeyCaller
 from unbroken.flow.limits import Limits
@@ -17,13 +18,14 @@ from unbroken.server.addresses import Addresses, networks
 from unbroken.server.route import Credential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from unbroken.domain.errors import Refusal
     from unbroken.flow.limits import Counter
     from unbroken.server.reply import Scope
     from unbroken.server.route import Caller, Route
     from unbroken.server.settings import Settings
+
+C = TypeVar("C", bound="Caller")
 
 _SETTINGS: Final = {
     Limit.KEY: "limit_key",
@@ -62,6 +64,21 @@ class Counting:
     def address_of(self, scope: Scope) -> bytes | None:
         """What `admit` and `refused` take; None: the request is not counted."""
         return self._addresses.of(scope)
+
+    async def counted(self, address: bytes | None, route: Route, admitting: Awaitable[C]) -> C:
+        """Who calls, and the request counted: also one that is refused.
+
+        Raises:
+            RateLimited: one of its limits is used up.
+            Refusal: that of `admitting`.
+        """
+        try:
+            caller = await admitting
+        except Refusal as refusal:
+            self.refused(address, refusal)
+            raise
+        self.admit(address, caller, route)
+        return caller
 
     def admit(self, address: bytes | None, caller: Caller, route: Route) -> None:
         """Count a request whose caller is known.

@@ -95,15 +95,8 @@ class Dispatch:
         return _reply(route, answer)
 
     async def _counted(self, route: Route, headers: Mapping[bytes, bytes], address: bytes | None) -> Caller:
-        if self._counting is None:
-            return await self._admit(route, headers)
-        try:
-            caller = await self._admit(route, headers)
-        except Refusal as refusal:
-            self._counting.refused(address, refusal)
-            raise
-        self._counting.admit(address, caller, route)
-        return caller
+        admitting = self._admit(route, headers)
+        return await (admitting if self._counting is None else self._counting.counted(address, route, admitting))
 
     async def _admit(self, route: Route, headers: Mapping[bytes, bytes]) -> Caller:
         return await authenticate(self._context, route, headers.get(b"authorization"))

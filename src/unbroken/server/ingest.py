@@ -115,15 +115,8 @@ async def _caller(context: Context, authorization: bytes) -> InstallCaller:
 async def _counted_caller(
     context: Context, authorization: bytes, address: bytes | None, counting: Counting | None
 ) -> InstallCaller:
-    if counting is None or address is None:
-        return await _caller(context, authorization)
-    try:
-        caller = await _caller(context, authorization)
-    except errors.Refusal as refusal:
-        counting.refused(address, refusal)
-        raise
-    counting.admit(address, caller, ROUTE)
-    return caller
+    admitting = _caller(context, authorization)
+    return await (admitting if counting is None or address is None else counting.counted(address, ROUTE, admitting))
 
 
 def _unpack(sent: bytes, encoding: bytes) -> tuple[bytes, bytes | None]:

@@ -86,15 +86,6 @@ async def load_user(tx: Transaction, people: People, app_id: AppId, user_id: Use
     return user
 
 
-async def load_carrier(tx: Transaction, people: People, app_id: AppId, external_id: ExternalId) -> User | None:
-    """The user that carries an external id, as `load_user` loads it."""
-    carrier = await carrier_of(tx, app_id, external_id)
-    if carrier is None:
-        return None
-    people.carriers[external_id] = carrier
-    return await load_user(tx, people, app_id, carrier)
-
-
 async def load_installs_of(tx: Transaction, people: People, app_id: AppId, user_id: UserId) -> None:
     """All installs of a user, with their open spans; needed where one of several may follow."""
     for install in await read_installs_of(tx, app_id, user_id):
