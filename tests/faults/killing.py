@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.faults.place import Place
 
     from unbroken.randomness import Randomness
-    from unbroken.store.contract import Store
+    from unbroken.store.contract import Store, Transaction
 
 VAULT = Vault(pepper=b"p" * 32, signing_key=b"s" * 32)
 NOW_MS = START_MS + 10 * 86_400_000
@@ -64,6 +64,10 @@ async def operator(context: Context) -> KeyCaller:
     return KeyCaller(app, NO_KEY, frozenset(Scope), "operator")
 
 
+async def nothing(_: Transaction) -> None:
+    """A transaction without a statement."""
+
+
 async def run(place: Place, doing: Doing, kill_at: int, counts: Counts, randomness: Randomness | None) -> None:
     seen, is_begun = 0, False
 
@@ -78,6 +82,7 @@ async def run(place: Place, doing: Doing, kill_at: int, counts: Counts, randomne
     count_on_postgres(count)
     context = await open_context(place, randomness)
     caller = await operator(context)
+    await context.store.write(nothing)  # only then has the thread that writes said what it says once
     is_begun = True
     await doing(context, caller)
 

@@ -69,7 +69,7 @@ async def outcome(place, user_id, names, old, new):
 
 
 def test_killed_at_some_statements_the_person_is_there_or_gone(place):
-    check(place, every=1 if place.engine == SQLITE else 23)
+    check(place, every=3 if place.engine == SQLITE else 23)
 
 
 @pytest.mark.prove
