@@ -15,7 +15,7 @@ from tests.unit.flow.test_archive import anna, exported, lines, same_person
 
 from unbroken.domain.errors import NotFound
 from unbroken.flow import profile
-from unbroken.store import access
+from unbroken.store import apps
 from unbroken.testing.in_process import InProcess
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def target(place_of_module):
 async def again(target: Target, place: Place) -> list[bytes]:
     """What an export says once the worker is done."""
     async with InProcess(place.directory, seed=11) as platform:
-        app = await platform.context.store.read(lambda tx: access.app_by_id(tx, bytes.fromhex(target.app_id)))
+        app = await platform.context.store.read(lambda tx: apps.app_by_id(tx, bytes.fromhex(target.app_id)))
         platform.key = type(platform.key)(app, platform.key.key_id, platform.key.scopes, platform.key.name)
         await platform.settle()
         try:

@@ -14,7 +14,7 @@ from unbroken.domain.ids import InstallId, UserId
 from unbroken.flow.process import Worker
 from unbroken.log.contract import Record
 from unbroken.log.embedded import EmbeddedLog
-from unbroken.store import timelines
+from unbroken.store import due_timelines
 from unbroken.store.migrate import load, packaged
 from unbroken.store.postgres import PostgresStore
 from unbroken.store.postgres.connection import Limits
@@ -111,7 +111,7 @@ async def test_a_worker_elsewhere_processes_what_an_api_leaves_it_without_having
         await api.upload(phone, [{"kind": "location", "t": START_MS, "lat": 1.0, "lon": 2.0, "acc": 10}])
         await until_it_is(api, "SELECT count(*) FROM timelines", 1)
         who = InstallId(bytes.fromhex(phone.install_id)), UserId(bytes.fromhex(phone.own_user_id))
-        await api.context.store.write(lambda tx: timelines.mark_due(tx, *who, 0))
+        await api.context.store.write(lambda tx: due_timelines.mark_due(tx, *who, 0))
         await until_it_is(api, "SELECT count(*) FROM due", 0)
         worker.stop()
         await working

@@ -16,7 +16,7 @@ from unbroken.domain.ids import AppId, KeyId
 
 if TYPE_CHECKING:
     from unbroken.flow.administer import CreatedKey
-    from unbroken.store.access import Key
+    from unbroken.store.api_keys import Key
 
 program = typer.Typer(help="API keys: what the customer's server calls with.", no_args_is_help=True)
 

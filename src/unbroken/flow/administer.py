@@ -14,8 +14,8 @@ from unbroken.domain.ledger.facts import FactKind
 from unbroken.flow import audit
 from unbroken.flow.audit import Event, What
 from unbroken.flow.retention import refuse_policy
-from unbroken.store import access, ledger, timelines
-from unbroken.store.access import Key
+from unbroken.store import api_keys, apps, ledger, standing_changes
+from unbroken.store.api_keys import Key
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def create_app(context: Context, name: str) -> CreatedApp:
     app = App(app_id, name, is_disabled=False, policy=Policy())
 
     async def add(tx: Transaction) -> None:
-        await access.add_app(tx, app, context.vault.digest(secret), now_ms)
+        await apps.add_app(tx, app, context.vault.digest(secret), now_ms)
         audit.note(context, tx, Event(What.APP_CREATED, OPERATOR, app_id))
 
     await context.store.write(add)
@@ -76,7 +76,7 @@ async def create_app(context: Context, name: str) -> CreatedApp:
 
 async def list_apps(context: Context) -> list[App]:
     """Every app, oldest first."""
-    return await context.store.read(access.apps)
+    return await context.store.read(apps.every_app)
 
 
 async def app_by_id(context: Context, app_id: AppId) -> App:
@@ -97,16 +97,16 @@ async def set_app_disabled(context: Context, app_id: AppId, disabled: bool) -> A
 
     async def change(tx: Transaction) -> App:
         app = await _existing(tx, app_id)
-        await access.set_app_disabled(tx, app_id, is_disabled=disabled)
+        await apps.set_app_disabled(tx, app_id, is_disabled=disabled)
         audit.note(context, tx, Event(What.APP_STOPPED if disabled else What.APP_STARTED, OPERATOR, app_id))
-        await timelines.add_change_of_apps(tx, context.clock.now_ms())
+        await standing_changes.add_change_of_apps(tx, context.clock.now_ms())
         return replace(app, is_disabled=disabled)
 
     return await context.store.write(change)
 
 
 async def _existing(tx: Transaction, app_id: AppId) -> App:
-    app = await access.app_by_id(tx, app_id)
+    app = await apps.app_by_id(tx, app_id)
     if app is None:
         raise NotFound(f"There is no app {app_id.hex()}.")
     return app
@@ -144,9 +144,9 @@ async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]
         policy = policy_with(app.policy, changes)
         await refuse_policy(tx, app_id, app.policy, policy, context.clock.now_ms())
         if policy != app.policy:
-            await access.set_policy(tx, app_id, policy)
+            await apps.set_policy(tx, app_id, policy)
             await _record_policy(context, tx, app, policy)
-            await timelines.add_change_of_apps(tx, context.clock.now_ms())
+            await standing_changes.add_change_of_apps(tx, context.clock.now_ms())
         return policy
 
     return await context.store.write(change)
@@ -258,10 +258,10 @@ async def add_key(context: Context, tx: Transaction, key: Key, made: CreatedKey)
     Raises:
         Conflict: the app has ten keys that are in force and have no successor.
     """
-    in_force = [one for one in await access.keys_of_app(tx, key.app_id) if is_in_force(one, key.created_at)]
+    in_force = [one for one in await api_keys.keys_of_app(tx, key.app_id) if is_in_force(one, key.created_at)]
     if sum(one.successor is None for one in in_force) >= KEYS_MAX:
         raise Conflict(f"The app has {KEYS_MAX} keys that are in force and have no successor; revoke one first.")
-    await access.add_key(tx, key, context.vault.digest(made.api_key))
+    await api_keys.add_key(tx, key, context.vault.digest(made.api_key))
 
 
 def is_in_force(key: Key, now_ms: int) -> bool:
@@ -278,7 +278,7 @@ async def list_keys(context: Context, app_id: AppId) -> list[Key]:
 
     async def load(tx: Transaction) -> list[Key]:
         await _existing(tx, app_id)
-        return await access.keys_of_app(tx, app_id)
+        return await api_keys.keys_of_app(tx, app_id)
 
     return await context.store.read(load)
 
@@ -304,7 +304,7 @@ async def existing_key(tx: Transaction, key_id: KeyId) -> Key:
     Raises:
         NotFound.
     """
-    found = await access.key_by_id(tx, key_id)
+    found = await api_keys.key_by_id(tx, key_id)
     if found is None:
         raise NotFound(f"There is no key {key_id.hex()}.")
     return found[0]
@@ -312,9 +312,9 @@ async def existing_key(tx: Transaction, key_id: KeyId) -> Key:
 
 async def end_key(context: Context, tx: Transaction, key: Key, actor: str) -> bool:
     """Revoke a key in this transaction; whether it was not yet."""
-    if not await access.revoke_key(tx, key.key_id, context.wall.now_ms()):
+    if not await api_keys.revoke_key(tx, key.key_id, context.wall.now_ms()):
         return False
-    await timelines.add_change_of_apps(tx, context.clock.now_ms())
+    await standing_changes.add_change_of_apps(tx, context.clock.now_ms())
     audit.note(context, tx, Event(What.KEY_REVOKED, actor, key.app_id, more={"key": key.key_id.hex()}))
     return True
 

@@ -31,7 +31,7 @@ from unbroken.flow.take import keep_with_rivals, upload_of
 from unbroken.flow.unseal import Numbered, read, refused
 from unbroken.flow.uploads import compress, take
 from unbroken.log.contract import Record
-from unbroken.store import access, adoption, identity, payloads, timelines
+from unbroken.store import adoption, apps, identity, payloads, timelines
 from unbroken.store.contract import StoreError
 from unbroken.store.timelines import EventRow
 
@@ -121,7 +121,7 @@ class _Run:
             return app
         if app is not None:
             raise InvalidRequest("The archives are of different apps: import them one after the other.")
-        found = await self.context.store.read(lambda tx: access.app_by_id(tx, wanted))
+        found = await self.context.store.read(lambda tx: apps.app_by_id(tx, wanted))
         if found is None:
             raise NotFound(f"There is no app {wanted.hex()}.", hint="Name the app to import into: --app APP_ID.")
         return found

@@ -16,7 +16,7 @@ from unbroken import credentials
 from unbroken.credentials import NAMES, Kind, is_one_of
 from unbroken.domain.errors import AppDisabled, ForbiddenCredential, Unauthenticated
 from unbroken.domain.ids import ID_BYTES, AppId, InstallId, KeyId, parse_id
-from unbroken.store import access
+from unbroken.store import api_keys, apps
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ async def app_by_secret(context: Context, app_id: str, secret: str) -> AppCaller
 
     async def load(tx: Transaction) -> tuple[App | None, bytes | None]:
         app_id = AppId(known_id)
-        return await access.app_by_id(tx, app_id), await access.app_secret_digest(tx, app_id)
+        return await apps.app_by_id(tx, app_id), await apps.app_secret_digest(tx, app_id)
 
     app, kept = await context.store.read(load)
     if app is None or kept is None or not is_one_of(kept, digest):
         raise Unauthenticated("The app id or the app secret is wrong.")
     if kept != digest:
-        await _keep_anew(context, lambda tx: access.keep_app_secret(tx, app.app_id, kept, digest))
+        await _keep_anew(context, lambda tx: apps.keep_app_secret(tx, app.app_id, kept, digest))
     caller = AppCaller(_running(app))
     admitted[digest] = Admitted(caller, now_ms, now_ms + _USE_NOTED_EVERY_MS)
     return caller
@@ -172,9 +172,9 @@ async def _key(context: Context, token: str) -> KeyCaller:
     if isinstance(caller, KeyCaller):
         return caller
 
-    async def load(tx: Transaction) -> tuple[access.Key, bytes, App] | None:
-        found = await access.key_by_id(tx, KeyId(opaque.subject))
-        app = await access.app_by_id(tx, found[0].app_id) if found else None
+    async def load(tx: Transaction) -> tuple[api_keys.Key, bytes, App] | None:
+        found = await api_keys.key_by_id(tx, KeyId(opaque.subject))
+        app = await apps.app_by_id(tx, found[0].app_id) if found else None
         return (*found, app) if found and app else None
 
     found = await context.store.read(load)
@@ -183,14 +183,14 @@ async def _key(context: Context, token: str) -> KeyCaller:
     key, kept, app = found
     _refuse_ended(key, now_ms)
     if kept != digest:
-        await _keep_anew(context, lambda tx: access.keep_key(tx, key.key_id, kept, digest))
+        await _keep_anew(context, lambda tx: api_keys.keep_key(tx, key.key_id, kept, digest))
     used_at = await _note_use(context, key, now_ms)
     caller = KeyCaller(_running(app), key.key_id, key.scopes, key.name, key.rotated_at, key.expires_at)
     admitted[digest] = Admitted(caller, now_ms, min(used_at + _USE_NOTED_EVERY_MS, key.expires_at))
     return caller
 
 
-async def still_admitted(tx: Transaction, caller: KeyCaller) -> access.InForce:
+async def still_admitted(tx: Transaction, caller: KeyCaller) -> apps.InForce:
     """The app of a key, in the transaction of a change: nothing is changed by a key after its revocation was durable.
 
     A call may have been let in long before, as its body came late, or the database took its time.
@@ -198,7 +198,7 @@ async def still_admitted(tx: Transaction, caller: KeyCaller) -> access.InForce:
     Raises:
         Unauthenticated, AppDisabled.
     """
-    found = await access.in_force(tx, caller.app.app_id, caller.key_id)
+    found = await apps.in_force(tx, caller.app.app_id, caller.key_id)
     assert found is not None, "apps are not deleted"
     if found.is_revoked:
         raise Unauthenticated(_REVOKED)
@@ -224,7 +224,7 @@ def _known(admitted: dict[bytes, Admitted], digest: bytes, now_ms: int) -> AppCa
     return found.caller if found is not None and found.from_ms <= now_ms < found.until_ms else None
 
 
-def _refuse_ended(key: access.Key, now_ms: int) -> None:
+def _refuse_ended(key: api_keys.Key, now_ms: int) -> None:
     if key.revoked_at is not None:
         raise Unauthenticated(_REVOKED).of(key.app_id)
     if key.expires_at <= now_ms:
@@ -238,7 +238,7 @@ async def _keep_anew(context: Context, keep: Callable[[Transaction], Awaitable[N
             await context.store.write(keep)
 
 
-async def _note_use(context: Context, key: access.Key, now_ms: int) -> int:
+async def _note_use(context: Context, key: api_keys.Key, now_ms: int) -> int:
     """At most once a minute, so that a busy key costs nothing; not where nothing can be written: a read goes on.
 
     Returns:
@@ -248,7 +248,7 @@ async def _note_use(context: Context, key: access.Key, now_ms: int) -> int:
         return min(key.last_used_at, now_ms)
     with suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout(_USE_NOTED_WITHIN_S):
-            await context.store.write(lambda tx: access.use_key(tx, key.key_id, now_ms))
+            await context.store.write(lambda tx: api_keys.use_key(tx, key.key_id, now_ms))
     return now_ms
 
 

@@ -33,8 +33,8 @@ from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.repeat import refuse_another_body
 from unbroken.flow.tokens import app_of, load_living, own_state_of
-from unbroken.store import access, identity, traces
-from unbroken.store.access import Code
+from unbroken.store import auth_codes, identity, traces
+from unbroken.store.auth_codes import Code
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
@@ -101,8 +101,8 @@ async def _write_code(
     minted = Code(caller.app.app_id, external_id, now_ms + AUTH_CODE_LIFE_MS, None, caller.actor)
     calls = [f"{caller.key_id.hex()}:{one.hex()}" for one in context.vault.digest(key).every] if key is not None else []
     for minted_for in calls:
-        await access.void_minted(tx, caller.app.app_id, minted_for)
-    await access.add_code(tx, context.vault.digest(text), minted, calls[0] if calls else None)
+        await auth_codes.void_minted(tx, caller.app.app_id, minted_for)
+    await auth_codes.add_code(tx, context.vault.digest(text), minted, calls[0] if calls else None)
     audit.note(context, tx, Event(What.CODE_MINTED, caller.actor, minted.app_id, external_id=external_id))
     return wire.AuthCode(text, wire.iso(minted.expires_at))
 
@@ -130,7 +130,7 @@ async def find(context: Context, tx: Transaction, text: str | None) -> Found | N
 async def look_up(context: Context, tx: Transaction, text: str) -> Found | None:
     """The code that `text` is, if there is such a one."""
     for digest in context.vault.digest(text).every:
-        code = await access.code(tx, digest)
+        code = await auth_codes.code(tx, digest)
         if code is not None:
             return Found(digest, code)
     return None
@@ -194,7 +194,7 @@ async def link_with(recording: Recording, found: Found, install_id: InstallId, *
 
 
 async def _spend(recording: Recording, found: Found, install_id: InstallId) -> None:
-    await access.redeem(recording.tx, found.digest, install_id)
+    await auth_codes.redeem(recording.tx, found.digest, install_id)
     code, actor = found.code, f"install:{install_id.hex()}"
     spent = Event(What.CODE_REDEEMED, actor, code.app_id, install_id, external_id=code.external_id)
     audit.note(recording.context, recording.tx, spent)
@@ -209,7 +209,7 @@ async def note_reuse(context: Context, text: str, install_id: InstallId | None =
     async def note(tx: Transaction) -> None:
         found = await look_up(context, tx, text)
         redeemed_by = None if found is None else found.code.redeemed_by
-        if found is None or redeemed_by is None or not await access.mark_code_reused(tx, found.digest):
+        if found is None or redeemed_by is None or not await auth_codes.mark_code_reused(tx, found.digest):
             return
         code, actor = found.code, "app" if install_id is None else f"install:{install_id.hex()}"
         first = {"redeemed_by": audit.name_of(context, redeemed_by)}

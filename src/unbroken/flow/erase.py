@@ -20,7 +20,7 @@ from unbroken.flow.person_facts import facts_of_installs
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.receipts import signed
 from unbroken.flow.whose import person, writer
-from unbroken.store import erasure, ledger, timelines, tombstones
+from unbroken.store import erasure, ledger, standing_changes, tombstones
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ async def _erase(erasing: Erasing, found: erasure.Found) -> wire.Receipt:
     deleted = await erasure.delete(tx, app_id, found)
     deleted["waiting uploads"] = sum(map(len, waiting))
     for install_id in found.installs:
-        await timelines.add_erased(tx, digest(install_id), now_ms)
+        await standing_changes.add_erased(tx, digest(install_id), now_ms)
     fields = {"users": [digest(user_id).hex() for user_id in found.users]}
     fact_id = erasing.new_fact_id(now_ms)
     await erasing.record(Entry(fact_id, now_ms, FactKind.ERASED, erasing.actor, fields=fields), found.users[0])

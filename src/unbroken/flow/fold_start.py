@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from unbroken.domain.ids import UserId
     from unbroken.domain.timeline.state import State
     from unbroken.store.contract import Transaction
+    from unbroken.store.due_timelines import Due
     from unbroken.store.retention import Floor
-    from unbroken.store.timelines import Due, Head
+    from unbroken.store.timelines import Head
 
 T = TypeVar("T")
 

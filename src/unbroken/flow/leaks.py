@@ -17,7 +17,7 @@ from unbroken.flow import audit, codes
 from unbroken.flow.administer import end_key
 from unbroken.flow.audit import Event, What
 from unbroken.flow.tokens import new_credential
-from unbroken.store import access
+from unbroken.store import api_keys, apps, auth_codes, install_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,16 +95,16 @@ async def _is_ours(context: Context, tx: Transaction, found: Opaque) -> bool:
     digest = context.vault.digest(found.text)
     match found.kind:
         case Kind.API_KEY:
-            key = await access.key_by_id(tx, KeyId(found.subject))
+            key = await api_keys.key_by_id(tx, KeyId(found.subject))
             return key is not None and is_one_of(key[1], digest) and key[0].revoked_at is None
         case Kind.AUTH_CODE:
             code = await codes.look_up(context, tx, found.text)
             return code is not None and code.code.redeemed_by is None
         case Kind.INSTALL:
-            current = await access.current_credential(tx, InstallId(found.subject))
+            current = await install_credentials.current_credential(tx, InstallId(found.subject))
             return current is not None and is_one_of(current.digest, digest)
         case _:
-            kept = await access.app_secret_digest(tx, AppId(found.subject))
+            kept = await apps.app_secret_digest(tx, AppId(found.subject))
             return kept is not None and is_one_of(kept, digest)
 
 
@@ -114,7 +114,7 @@ async def _void(context: Context, tx: Transaction, found: Opaque) -> Leaked | No
     subject = found.subject.hex()
     match found.kind:
         case Kind.API_KEY:
-            key = await access.key_by_id(tx, KeyId(found.subject))
+            key = await api_keys.key_by_id(tx, KeyId(found.subject))
             assert key is not None
             await end_key(context, tx, key[0], _FINDER)
         case Kind.AUTH_CODE:
@@ -128,7 +128,7 @@ async def _void(context: Context, tx: Transaction, found: Opaque) -> Leaked | No
 async def _void_code(context: Context, tx: Transaction, text: str) -> None:
     found = await codes.look_up(context, tx, text)
     assert found is not None
-    await access.void_code(tx, found.digest)
+    await auth_codes.void_code(tx, found.digest)
     of, external_id = found.code.app_id, found.code.external_id
     event = Event(What.CREDENTIAL_LEAKED, _FINDER, of, external_id=external_id, more={"kind": "code"})
     audit.note(context, tx, event)
@@ -136,9 +136,9 @@ async def _void_code(context: Context, tx: Transaction, text: str) -> None:
 
 async def _void_credential(context: Context, tx: Transaction, install_id: InstallId) -> None:
     """Another one takes its place, which nobody is given."""
-    current = await access.current_credential(tx, install_id)
+    current = await install_credentials.current_credential(tx, install_id)
     assert current is not None
     nobodys = context.vault.digest(new_credential(context, install_id))
-    await access.replace_credential(tx, install_id, current.digest, nobodys, None)
+    await install_credentials.replace_credential(tx, install_id, current.digest, nobodys, None)
     event = Event(What.CREDENTIAL_LEAKED, _FINDER, current.app_id, install_id, more={"kind": "install credential"})
     audit.note(context, tx, event)

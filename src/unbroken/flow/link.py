@@ -21,7 +21,7 @@ from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
-from unbroken.store import reach, timelines, tombstones, used_proofs
+from unbroken.store import due_timelines, reach, tombstones, used_proofs
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
@@ -103,7 +103,7 @@ class _Asked:
             await recording.load_installs_of(user_id)  # both looks are at the same installs
         before, rewritten = await look(tx, recording.app_id, people.installs), {}
         await self._record(recording, install_id, is_pristine, FactId(self.context.randomness.secret(12)))
-        for due in await timelines.due_of(tx, sorted(users)):
+        for due in await due_timelines.due_of(tx, sorted(users)):
             rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)
         return summary_of(before, await look(tx, recording.app_id, people.installs), rewritten)
 

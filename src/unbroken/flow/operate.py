@@ -18,7 +18,7 @@ from unbroken.flow.recording import Recording
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
 from unbroken.flow.whose import person
-from unbroken.store import timelines
+from unbroken.store import due_timelines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -138,7 +138,7 @@ async def _record(
         fact_id = FactId(recording.new_id("fact"))
         await recording.record(said, fact_id, named=[named], touched=[people.users[user_id].touched_at])
         await recording.save()
-        for due in await timelines.due_of(tx, [user_id]):
+        for due in await due_timelines.due_of(tx, [user_id]):
             rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)
     after = await look(tx, recording.app_id, people.installs)
     return _answer(recording, install, user_id, summary_of(before, after, rewritten))

@@ -17,8 +17,8 @@ from unbroken.flow.setting_aside import set_aside
 from unbroken.flow.take import Taker
 from unbroken.flow.tidy import tidy
 from unbroken.flow.timeline import compute
+from unbroken.store import due_timelines
 from unbroken.store import set_aside as aside
-from unbroken.store import timelines
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from unbroken.domain.ids import UserId
     from unbroken.flow.context import Context
     from unbroken.store.dead_letters import DeadLetter
-    from unbroken.store.timelines import Due
+    from unbroken.store.due_timelines import Due
 
 _TIMELINES_AT_ONCE: Final = 8
 _LOOKED_AT_ONCE: Final = 128
@@ -196,7 +196,7 @@ class Worker:
 
     async def _page(self) -> list[Due]:
         now_ms, after = self._context.wall.now_ms(), self._looked_until
-        return await self._context.store.read(lambda tx: timelines.due(tx, now_ms, after, _LOOKED_AT_ONCE))
+        return await self._context.store.read(lambda tx: due_timelines.due(tx, now_ms, after, _LOOKED_AT_ONCE))
 
     async def _compute_one(self, due: Due) -> None:
         """Compute a timeline; one that fails must not keep all others waiting."""

@@ -18,7 +18,7 @@ from unbroken.domain.standing import Standing, standing_of
 from unbroken.flow import audit
 from unbroken.flow.authenticate import NO_KEY, still_admitted
 from unbroken.flow.facts import fields_of
-from unbroken.store import access, identity, ledger, reach, saving, timelines
+from unbroken.store import apps, due_timelines, identity, ledger, reach, saving, standing_changes
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Recording:
         Whoever calls was let in by an earlier read. A policy that was changed since stands before his fact in the
         ledger, so the fact must be decided under it ("policies are those in force at that point").
         """
-        found = await access.in_force(tx, app_id, NO_KEY)
+        found = await apps.in_force(tx, app_id, NO_KEY)
         assert found is not None
         return cls(context, tx, found.app, actor, reason, found.policy_since)
 
@@ -219,15 +219,15 @@ class Recording:
     async def _tell_and_mark(self, install_id: InstallId) -> None:
         standing = self._standing(install_id)
         if standing is not self._stood[install_id]:
-            await timelines.add_change(self.tx, install_id, standing.value, self.context.clock.now_ms())
+            await standing_changes.add_change(self.tx, install_id, standing.value, self.context.clock.now_ms())
         install = self.people.installs[install_id]
         if install_id in self._unused:
             return  # there is nothing to make a timeline of
         if install_id in self.people.voided:
-            await timelines.mark_due(self.tx, install_id, install.user, install.registered_at)
-            await timelines.mark_due(self.tx, install_id, install.own_user, install.registered_at)
+            await due_timelines.mark_due(self.tx, install_id, install.user, install.registered_at)
+            await due_timelines.mark_due(self.tx, install_id, install.own_user, install.registered_at)
         elif (from_ms := self._differs_from(install_id)) is not None:
-            await timelines.mark_due(self.tx, install_id, install.user, from_ms)
+            await due_timelines.mark_due(self.tx, install_id, install.user, from_ms)
 
     def _differs_from(self, install_id: InstallId) -> int | None:
         """Since when the install stood otherwise than before, or None where it did not."""

@@ -19,7 +19,7 @@ from unbroken.flow import audit, codes
 from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
 from unbroken.flow.tokens import new_credential, user_token
-from unbroken.store import access, saving
+from unbroken.store import apps, install_credentials, saving
 
 if TYPE_CHECKING:
     from unbroken.credentials import Digest
@@ -88,8 +88,8 @@ def _check_key(key: str | None) -> None:
 
 async def _earlier(tx: Transaction, caller: AppCaller | None, digest: Digest) -> tuple[App, InstallId] | None:
     """What the key registered before, and in which app: it holds as long as that install lives, a code does not."""
-    app_id = await access.registered_in(tx, digest) if caller is None else caller.app.app_id
-    install_id = None if app_id is None else await access.registration(tx, app_id, digest)
+    app_id = await install_credentials.registered_in(tx, digest) if caller is None else caller.app.app_id
+    install_id = None if app_id is None else await install_credentials.registration(tx, app_id, digest)
     if app_id is None or install_id is None:
         return None
     return await _running(tx, app_id), install_id
@@ -101,7 +101,7 @@ async def _app_of(tx: Transaction, found: codes.Found | None) -> App:
 
 
 async def _running(tx: Transaction, app_id: AppId) -> App:
-    app = await access.app_by_id(tx, app_id)
+    app = await apps.app_by_id(tx, app_id)
     if app is None or app.is_disabled:
         raise AppDisabled
     return app
@@ -113,10 +113,10 @@ async def _again(
     """The same install with a fresh credential; the one it had is spent."""
     recording = await Recording.of_app(context, tx, app.app_id, actor="app")
     await recording.load_install(install_id)
-    current = await access.current_credential(tx, install_id)
+    current = await install_credentials.current_credential(tx, install_id)
     assert current is not None
     credential = new_credential(context, install_id)
-    await access.replace_credential(tx, install_id, current.digest, context.vault.digest(credential), key)
+    await install_credentials.replace_credential(tx, install_id, current.digest, context.vault.digest(credential), key)
     renewed = Event(What.CREDENTIAL_RENEWED, f"install:{install_id.hex()}", app.app_id, install_id)
     audit.note(context, tx, renewed)
     return _reply(recording, install_id, credential)
@@ -138,7 +138,7 @@ async def _create(recording: Recording, asked: _Asked, found: codes.Found | None
         credential_key=asked.key,
     )
     if asked.key_digest is not None:
-        await access.add_registration(recording.tx, recording.app_id, asked.key_digest, install_id)
+        await install_credentials.add_registration(recording.tx, recording.app_id, asked.key_digest, install_id)
     await recording.save()
     return _reply(recording, install_id, credential)
 

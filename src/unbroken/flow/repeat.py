@@ -14,8 +14,8 @@ import msgspec
 from unbroken import wire
 from unbroken.domain import errors
 from unbroken.domain.errors import IdempotencyKeyReused, Refusal
-from unbroken.store import access
-from unbroken.store.access import Kept
+from unbroken.store import idempotency
+from unbroken.store.idempotency import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -112,7 +112,7 @@ def _as_kept(context: Context, same: Repeatable) -> list[Repeatable]:
 async def _find(context: Context, tx: Transaction, forms: list[Repeatable]) -> tuple[Kept, Repeatable] | None:
     since_ms = context.clock.now_ms() - KEPT_MS
     for same in forms:
-        kept = await access.kept_answer(tx, same.caller, same.key, since_ms)
+        kept = await idempotency.kept_answer(tx, same.caller, same.key, since_ms)
         if kept is not None:
             return kept, same
     return None
@@ -127,7 +127,7 @@ def _answer(kept: Kept, same: Repeatable, reply: type[T]) -> T:
 
 
 async def _keep(context: Context, tx: Transaction, same: Repeatable, kept: Kept, user_id: UserId | None) -> None:
-    await access.keep_answer(tx, same.caller, same.key, kept, context.clock.now_ms(), user_id)
+    await idempotency.keep_answer(tx, same.caller, same.key, kept, context.clock.now_ms(), user_id)
 
 
 async def _keep_refusal(context: Context, forms: list[Repeatable], refusal: Refusal) -> None:

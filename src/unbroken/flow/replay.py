@@ -28,7 +28,7 @@ from unbroken.flow.pace import Pace
 from unbroken.flow.replay_user import inputs, look, record, side_of, told_of
 from unbroken.flow.timeline import compute
 from unbroken.flow.timeline_rows import put
-from unbroken.store import access, identity, timelines
+from unbroken.store import apps, due_timelines, identity
 from unbroken.store import replay as rows
 from unbroken.store.contract import StoreError
 from unbroken.store.replay import Replayed, Run
@@ -128,7 +128,7 @@ async def _begin(context: Context, wanted: Wanted) -> _Runner:
     async def begin(tx: Transaction) -> _Runner:
         app_id, user_id = await _whom(tx, wanted.scope)
         scope = wanted.scope if user_id is None else user_id
-        app = await access.app_by_id(tx, app_id)
+        app = await apps.app_by_id(tx, app_id)
         assert app is not None
         before = await rows.run(tx, scope)
         if wanted.resume and before is None:
@@ -152,9 +152,9 @@ async def _begin(context: Context, wanted: Wanted) -> _Runner:
 
 
 async def _whom(tx: Transaction, scope: bytes) -> tuple[AppId, UserId | None]:
-    if await access.app_by_id(tx, AppId(scope)) is not None:
+    if await apps.app_by_id(tx, AppId(scope)) is not None:
         return AppId(scope), None
-    for app in await access.apps(tx):
+    for app in await apps.every_app(tx):
         user = await identity.resolve_user(tx, app.app_id, UserId(scope))
         if user is not None:
             return app.app_id, user.user_id
@@ -256,7 +256,7 @@ class _Runner:
         return done if await self._context.store.write(keep) else None
 
     async def _bring_up_to_date(self, user_id: UserId) -> None:
-        for due in await self._context.store.read(lambda tx: timelines.due_of(tx, [user_id])):
+        for due in await self._context.store.read(lambda tx: due_timelines.due_of(tx, [user_id])):
             await compute(self._context, due)
 
     async def _switch_to(self, user_id: UserId) -> bool:
@@ -269,7 +269,7 @@ class _Runner:
             if done is None or side is None or done.inputs != await inputs(tx, user_id):
                 await rows.drop_user(tx, self._scope, user_id)
                 return False
-            await timelines.begin_again(tx, user_id)
+            await due_timelines.begin_again(tx, user_id)
             await put(tx, user_id, told_of(side))
             await rows.drop_side(tx, self._scope, user_id)
             app_id = self.report.app_id
@@ -281,7 +281,7 @@ class _Runner:
         return await self._context.store.write(switch)
 
     async def _refuse_changed_policy(self, tx: Transaction) -> None:
-        app = await access.app_by_id(tx, self.report.app_id)
+        app = await apps.app_by_id(tx, self.report.app_id)
         if app is None or (self.report.is_tried and app.policy != self.report.policy):
             raise Conflict("The app's policy was changed meanwhile: replay again.")
 

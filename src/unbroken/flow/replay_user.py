@@ -13,7 +13,7 @@ from unbroken.flow.administer import OPERATOR
 from unbroken.flow.difference import Both
 from unbroken.flow.timeline import load_all, told_anew
 from unbroken.flow.timeline_rows import Told
-from unbroken.store import identity, ledger, timelines
+from unbroken.store import due_timelines, identity, ledger, timelines
 from unbroken.store import replay as rows
 from unbroken.store.ledger import Entry
 from unbroken.store.replay import Side
@@ -34,7 +34,7 @@ async def look(tx: Transaction, user_id: UserId, windows: LateWindows | None) ->
     Returns:
         None where the timeline is due: it is not what the ledger and the payloads say right now.
     """
-    if await timelines.due_of(tx, [user_id]):
+    if await due_timelines.due_of(tx, [user_id]):
         return None
     loaded = await load_all(tx, user_id)
     if loaded is None:

@@ -27,7 +27,7 @@ from unbroken.domain.timeline.freeze import freeze
 from unbroken.flow.late_windows import windows_of
 from unbroken.flow.pace import Pace
 from unbroken.flow.timeline import items_after, last_fix, load_all
-from unbroken.store import access, replay, retention, timelines
+from unbroken.store import apps, due_timelines, replay, retention
 from unbroken.store.contract import StoreError
 from unbroken.store.retention import Due, Floor, Held
 
@@ -93,14 +93,14 @@ async def retain(
     Raises:
         NotFound: there is no such app.
     """
-    apps = await context.store.read(access.apps)
+    known = await context.store.read(apps.every_app)
     if app_id is not None:
-        apps = [app for app in apps if app.app_id == app_id]
-        if not apps:
+        known = [app for app in known if app.app_id == app_id]
+        if not known:
             raise NotFound(f"There is no app {app_id.hex()}.")
     pace = Pace(share)
     told = []
-    for app in apps:
+    for app in known:
         windows = await context.store.read(_windows(app.app_id))
         told.append(await _retain_app(context, app, windows, pace, dry_run=dry_run))
     return told
@@ -193,7 +193,7 @@ async def _is_free(context: Context, app: App, held: Held, cutoff: int) -> bool:
     except StoreError:
         raise
     except Exception:  # noqa: BLE001 - damaged data fails in any way, and concerns one person
-        await context.store.write(lambda tx: timelines.mark(tx, held.user_id, 0))
+        await context.store.write(lambda tx: due_timelines.mark(tx, held.user_id, 0))
         return False
 
 
@@ -206,7 +206,7 @@ async def _carry_floor(context: Context, app: App, held: Held, cutoff: int) -> b
     floor = None if seen.loaded is None else await asyncio.to_thread(_floor_of, seen.loaded, floor_ms)
 
     async def settle(tx: Transaction) -> bool:
-        now = await access.app_by_id(tx, app.app_id)
+        now = await apps.app_by_id(tx, app.app_id)
         if now is None or now.policy != app.policy or await _is_due(tx, held.user_id, floor_ms):
             return False
         if await replay.inputs(tx, held.user_id) != seen.inputs:
@@ -232,7 +232,7 @@ async def _look(tx: Transaction, user_id: UserId, floor_ms: int) -> _Seen | None
 
 async def _is_due(tx: Transaction, user_id: UserId, floor_ms: int) -> bool:
     """Whether events before the floor are still to be computed; once it is there, they would stay as they are."""
-    return any(due.from_ms <= floor_ms for due in await timelines.due_of(tx, [user_id]))
+    return any(due.from_ms <= floor_ms for due in await due_timelines.due_of(tx, [user_id]))
 
 
 def _floor_of(loaded: Loaded, floor_ms: int) -> Floor:

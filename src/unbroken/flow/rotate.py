@@ -18,8 +18,8 @@ from unbroken.flow.administer import (
     make_key,
 )
 from unbroken.flow.audit import Event, What
-from unbroken.store import access, timelines
-from unbroken.store.access import Key
+from unbroken.store import api_keys, standing_changes
+from unbroken.store.api_keys import Key
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import KeyId
@@ -52,9 +52,9 @@ async def rotate_key(
         old = await existing_key(tx, key_id)
         _refuse_ended(old, now_ms)
         ends_at = min(old.expires_at, now_ms + overlap_days * DAY_MS)
-        await access.rotate_key(tx, key_id, now_ms, made.key_id, max(ends_at, old.created_at + 1))
+        await api_keys.rotate_key(tx, key_id, now_ms, made.key_id, max(ends_at, old.created_at + 1))
         await add_key(context, tx, Key(made.key_id, old.app_id, old.name, old.scopes, now_ms, made.expires_at_ms), made)
-        await timelines.add_change_of_apps(tx, context.clock.now_ms())
+        await standing_changes.add_change_of_apps(tx, context.clock.now_ms())
         keys = {"key": key_id.hex(), "successor": made.key_id.hex()}
         audit.note(context, tx, Event(What.KEY_ROTATED, OPERATOR, old.app_id, more=keys))
         if overlap_days == 0:
@@ -80,4 +80,4 @@ def _refuse_ended(key: Key, now_ms: int) -> None:
 async def keys_ending(context: Context, within_ms: int) -> list[Key]:
     """The keys in force, of all apps, that have no successor and end soon; the first to end first."""
     now_ms = context.wall.now_ms()
-    return await context.store.read(lambda tx: access.keys_ending(tx, now_ms, now_ms + within_ms))
+    return await context.store.read(lambda tx: api_keys.keys_ending(tx, now_ms, now_ms + within_ms))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
-    from unbroken.store.timelines import Due
+    from unbroken.store.due_timelines import Due
 
 _FIRST_PAUSE_MS: Final = 60_000
 _DOUBLED: Final = 6

@@ -15,13 +15,16 @@ from unbroken.flow.audit import Event, What
 from unbroken.flow.facts import fact_of
 from unbroken.flow.proof import placed
 from unbroken.store import (
-    access,
     adoption,
     answers,
+    apps,
+    due_timelines,
+    install_credentials,
     ledger,
     refusals,
     retention,
     saving,
+    standing_changes,
     timelines,
     tombstones,
     traces,
@@ -132,8 +135,8 @@ class Settling:
         position = await ledger.append(tx, self._app.app_id, told.entry)
         line = told.line
         if isinstance(line, archive.Policy):
-            await access.set_policy(tx, self._app.app_id, policy_of(line.fields))
-            await timelines.add_change_of_apps(tx, self._context.clock.now_ms())
+            await apps.set_policy(tx, self._app.app_id, policy_of(line.fields))
+            await standing_changes.add_change_of_apps(tx, self._context.clock.now_ms())
             audit.note_fact(self._context, tx, self._app.app_id, told.entry)
             return position
         if line.trace is not None:
@@ -154,7 +157,7 @@ class Settling:
                     self._app.app_id,
                     install,
                     device=bytes(line.device).decode(),
-                    credential_digest=access.NO_CREDENTIAL,
+                    credential_digest=install_credentials.NO_CREDENTIAL,
                     credential_key=None,
                 )
                 await retention.raise_kept_from(tx, install_id, line.kept_from)
@@ -173,14 +176,14 @@ class Settling:
         for install_id in arrival.installs:
             install = people.installs[install_id]
             await self._tell(tx, install, standing_of(install, people.resolve(install.user)))
-            await timelines.mark_due(tx, install_id, install.user, 0)
+            await due_timelines.mark_due(tx, install_id, install.user, 0)
         if await timelines.has_events(tx, arrival.user_id):  # of an install that was taken away, so that none uploaded
-            await timelines.mark(tx, arrival.user_id, 0)
+            await due_timelines.mark(tx, arrival.user_id, 0)
 
     async def _tell(self, tx: Transaction, install: Install, standing: Standing) -> None:
         """To whoever takes uploads: a token that was signed elsewhere, under the same key, may say otherwise."""
         if standing is not Standing.ACTIVE:
-            await timelines.add_change(tx, install.install_id, standing.value, self._context.clock.now_ms())
+            await standing_changes.add_change(tx, install.install_id, standing.value, self._context.clock.now_ms())
 
     async def _write_chunks(self, tx: Transaction, arrival: Arrival) -> None:
         """The days that will not be computed again."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.credentials import USER_TOKEN_LIFE_MS
 from unbroken.domain.standing import Standing
-from unbroken.store import access, timelines
+from unbroken.store import apps, standing_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,11 +99,11 @@ class Standings:
         self._turn += 1
         self._is_fresh = False
 
-    def _apply(self, change: timelines.Change) -> None:
+    def _apply(self, change: standing_changes.Change) -> None:
         self._seq = change.seq
         if change.install_id is None:
             return
-        if change.standing == timelines.ERASED:
+        if change.standing == standing_changes.ERASED:
             self._erased[change.install_id] = change.at
             self._uploaded.clear()  # one of these is the erased one; the others cost a statement to know again
         else:
@@ -156,13 +156,13 @@ class _Changes:
         self._seq = seq
         self._since_ms = since_ms
 
-    async def __call__(self, tx: Transaction) -> tuple[list[timelines.Change], frozenset[AppId] | None]:
-        changes = await timelines.changes_after(tx, self._seq, self._since_ms)
-        if tx.keys is not None and any(change.standing == timelines.ERASED for change in changes):
+    async def __call__(self, tx: Transaction) -> tuple[list[standing_changes.Change], frozenset[AppId] | None]:
+        changes = await standing_changes.changes_after(tx, self._seq, self._since_ms)
+        if tx.keys is not None and any(change.standing == standing_changes.ERASED for change in changes):
             tx.keys.forget()
         is_of_apps = any(change.install_id is None for change in changes)
         return changes, await _stopped_apps(tx) if is_of_apps else None
 
 
 async def _stopped_apps(tx: Transaction) -> frozenset[AppId]:
-    return frozenset(app.app_id for app in await access.apps(tx) if app.is_disabled)
+    return frozenset(app.app_id for app in await apps.every_app(tx) if app.is_disabled)

@@ -14,7 +14,7 @@ from unbroken.domain.payload import clock_offset_ms
 from unbroken.flow.items import corrected
 from unbroken.flow.uploads import times_of
 from unbroken.log.contract import LeaseLost, Record
-from unbroken.store import dead_letters, payloads, timelines, tombstones
+from unbroken.store import dead_letters, due_timelines, payloads, tombstones
 from unbroken.store.contract import StoreUnavailable
 from unbroken.store.dead_letters import DeadLetter
 from unbroken.store.payloads import Kept, Rival, Upload
@@ -187,7 +187,7 @@ async def _keep_one_each(tx: Transaction, uploads: Sequence[Kept]) -> None:
     """Keep one upload of each of some installs."""
     with_rivals = list(zip(uploads, await payloads.rivals(tx, uploads), strict=True))
     marks = [(install_id, _changes_from(upload, rivals)) for (install_id, upload), rivals in with_rivals]
-    are_there = await timelines.mark_uploads_due(tx, marks)
+    are_there = await due_timelines.mark_uploads_due(tx, marks)
     await keep_with_rivals(tx, [one for one, is_there in zip(with_rivals, are_there, strict=True) if is_there])
 
 

@@ -8,7 +8,7 @@ from unbroken.credentials import USER_TOKEN_LIFE_MS
 from unbroken.flow.codes import CODES_KNOWN_MS
 from unbroken.flow.purge import BY_ITSELF_BYTES, purge
 from unbroken.flow.repeat import KEPT_MS
-from unbroken.store import access, timelines
+from unbroken.store import auth_codes, idempotency, standing_changes
 
 if TYPE_CHECKING:
     from unbroken.flow.context import Context
@@ -20,9 +20,9 @@ async def tidy(context: Context) -> None:
     now_ms = context.clock.now_ms()
 
     async def delete(tx: Transaction) -> None:
-        await access.forget_answers(tx, now_ms - KEPT_MS)
-        await access.forget_codes(tx, now_ms - CODES_KNOWN_MS)
-        await timelines.forget_changes(tx, now_ms - USER_TOKEN_LIFE_MS)
+        await idempotency.forget_answers(tx, now_ms - KEPT_MS)
+        await auth_codes.forget_codes(tx, now_ms - CODES_KNOWN_MS)
+        await standing_changes.forget_changes(tx, now_ms - USER_TOKEN_LIFE_MS)
 
     await context.store.write(delete)
     await purge(context, rewrite_up_to_bytes=BY_ITSELF_BYTES)

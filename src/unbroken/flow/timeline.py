@@ -29,8 +29,8 @@ from unbroken.flow.items import Judged, judge_uploads
 from unbroken.flow.late_windows import windows_of
 from unbroken.flow.timeline_rows import Rewritten, Told, put
 from unbroken.flow.zones import offset_ms, zone_of
-from unbroken.store import identity, payloads, retention, timelines
-from unbroken.store.timelines import Due, Head
+from unbroken.store import due_timelines, identity, payloads, retention, timelines
+from unbroken.store.timelines import Head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
     from unbroken.store.contract import Transaction
+    from unbroken.store.due_timelines import Due
     from unbroken.store.payloads import Upload
     from unbroken.store.retention import Floor
 
@@ -97,23 +98,23 @@ async def compute_within(tx: Transaction, user_id: UserId, from_ms: int) -> Rewr
     Args:
         from_ms: the earliest capture time that may count otherwise; whatever was due already is done along with it.
     """
-    due = await timelines.mark(tx, user_id, from_ms)
+    due = await due_timelines.mark(tx, user_id, from_ms)
     loaded = await _load(tx, due)
     if loaded is None:
         stood = await timelines.events_from(tx, user_id, 0)
         await _forget(tx, due)
         return Rewritten([row for row in stood if not row.is_removed])
     if loaded.head is None and loaded.floor is None and not loaded.uploads:
-        await timelines.done(tx, due)  # nothing was ever told, so there is nothing to keep, nor to take away later
+        await due_timelines.done(tx, due)  # nothing was ever told, so there is nothing to keep, nor to take away later
         return Rewritten()
     return await _write(tx, due, loaded, _compute(loaded))
 
 
 async def _forget(tx: Transaction, due: Due) -> None:
     """The user was retired or erased: it has no timeline."""
-    if await timelines.is_still(tx, due):
+    if await due_timelines.is_still(tx, due):
         await timelines.drop(tx, due.user_id)
-        await timelines.done(tx, due)
+        await due_timelines.done(tx, due)
 
 
 # Loading
@@ -231,10 +232,10 @@ def last_fix(items: Sequence[Item], zones: dict[InstallId, tzinfo]) -> str | Non
 
 
 async def _write(tx: Transaction, due: Due, loaded: Loaded, computed: _Computed) -> Rewritten:
-    if not await timelines.is_still(tx, due):
+    if not await due_timelines.is_still(tx, due):
         return Rewritten()
     rewritten = await put(tx, due.user_id, await _told(tx, due.user_id, loaded, computed))
-    await timelines.done(tx, due)
+    await due_timelines.done(tx, due)
     return rewritten
 
 

@@ -26,7 +26,7 @@ from unbroken.domain.standing import REASONS, STATES, Standing, standing_of
 from unbroken.flow import audit
 from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
-from unbroken.store import access, tombstones
+from unbroken.store import apps, install_credentials, tombstones
 
 if TYPE_CHECKING:
     from unbroken.domain.install import Install
@@ -84,7 +84,7 @@ async def app_of(tx: Transaction, caller: InstallCaller) -> App:
     Raises:
         AppDisabled.
     """
-    app = await access.app_by_id(tx, caller.app_id)
+    app = await apps.app_by_id(tx, caller.app_id)
     if app is None or app.is_disabled:
         raise AppDisabled
     return app
@@ -121,7 +121,7 @@ async def renew(context: Context, caller: CredentialCaller, key: str | None) -> 
         if not _is_current(context, caller, current):
             await _refuse_clone(context, tx, caller, current, key)
         fresh = new_credential(context, install_id)
-        await access.replace_credential(tx, install_id, current.digest, context.vault.digest(fresh), key)
+        await install_credentials.replace_credential(tx, install_id, current.digest, context.vault.digest(fresh), key)
         audit.note(context, tx, Event(What.CREDENTIAL_RENEWED, recording.actor, recording.app_id, install_id))
         return wire.Tokens(fresh, user_token(context, recording.app, install_id, recording.standing(install_id)))
 
@@ -163,8 +163,8 @@ async def _note_clone(context: Context, caller: CredentialCaller) -> None:
     install_id, digest = _subject(caller), context.vault.digest(caller.token)
 
     async def note(tx: Transaction) -> None:
-        current = await access.current_credential(tx, install_id)
-        if current is not None and await access.mark_credential_reused(tx, digest, install_id):
+        current = await install_credentials.current_credential(tx, install_id)
+        if current is not None and await install_credentials.mark_credential_reused(tx, digest, install_id):
             actor = f"install:{install_id.hex()}"
             audit.note(context, tx, Event(What.CREDENTIAL_REUSED, actor, current.app_id, install_id))
 
@@ -182,38 +182,40 @@ async def leave(recording: Recording, install_id: InstallId) -> None:
     user = recording.people.resolve(install.user)
     fact_id = FactId(recording.new_id("fact"))
     await recording.record(Reset(install_id), fact_id, named=[install.named_at], touched=[user.touched_at])
-    await access.forget_registration(recording.tx, install_id)
+    await install_credentials.forget_registration(recording.tx, install_id)
     await recording.save()
 
 
-async def _open(context: Context, tx: Transaction, caller: CredentialCaller) -> tuple[Recording, access.Current]:
+async def _open(
+    context: Context, tx: Transaction, caller: CredentialCaller
+) -> tuple[Recording, install_credentials.Current]:
     """The app and the current credential of the install that a credential names."""
     install_id = _subject(caller)
-    current = await access.current_credential(tx, install_id)
+    current = await install_credentials.current_credential(tx, install_id)
     if current is None:
         for digest in context.vault.digest(caller.token).every:
             if await tombstones.is_gone(tx, context.vault.tombstone(digest), "credential"):
                 raise InstallGone
         raise Unauthenticated("This install credential is not known.")
-    app = await access.app_by_id(tx, current.app_id)
+    app = await apps.app_by_id(tx, current.app_id)
     if app is None or app.is_disabled:
         raise AppDisabled
     if not _is_current(context, caller, current):
-        was_spent, _ = await access.spent_with(tx, context.vault.digest(caller.token), install_id)
-        if not was_spent and current.digest != access.NO_CREDENTIAL:
+        was_spent, _ = await install_credentials.spent_with(tx, context.vault.digest(caller.token), install_id)
+        if not was_spent and current.digest != install_credentials.NO_CREDENTIAL:
             raise Unauthenticated("This install credential is not known.")
     return await Recording.of_app(context, tx, app.app_id, actor=f"install:{install_id.hex()}"), current
 
 
-def _is_current(context: Context, caller: CredentialCaller, current: access.Current) -> bool:
+def _is_current(context: Context, caller: CredentialCaller, current: install_credentials.Current) -> bool:
     return is_one_of(current.digest, context.vault.digest(caller.token))
 
 
 async def _refuse_clone(
-    context: Context, tx: Transaction, caller: CredentialCaller, current: access.Current, key: str | None
+    context: Context, tx: Transaction, caller: CredentialCaller, current: install_credentials.Current, key: str | None
 ) -> None:
     """A spent credential is honest only as the repeat of the very exchange that gave out the current one."""
-    _, spent_key = await access.spent_with(tx, context.vault.digest(caller.token), _subject(caller))
+    _, spent_key = await install_credentials.spent_with(tx, context.vault.digest(caller.token), _subject(caller))
     if key is None or key != spent_key or key != current.key:
         raise InstallCloned
 

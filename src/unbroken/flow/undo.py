@@ -28,7 +28,7 @@ from unbroken.flow.recording import entry_of
 from unbroken.flow.retention import is_kept_since, is_open_since
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
-from unbroken.store import answers, identity, ledger, saving, timelines
+from unbroken.store import answers, identity, ledger, saving, standing_changes
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, InstallId
@@ -164,7 +164,7 @@ class _Undo:
             was = undone.before.installs[install_id]
             if standing is not standing_of(was, undone.before.resolve(was.user)):
                 now_ms = self.context.clock.now_ms()
-                await timelines.add_change(self.tx, install_id, standing.value, now_ms)
+                await standing_changes.add_change(self.tx, install_id, standing.value, now_ms)
         changed = _changed_from(undone).items()
         return {user_id: await compute_within(self.tx, user_id, from_ms) for user_id, from_ms in changed}
 

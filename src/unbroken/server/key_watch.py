@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unbroken.domain.ids import KeyId
     from unbroken.flow.context import Context
     from unbroken.server.metrics import Metrics
-    from unbroken.store.access import Key
+    from unbroken.store.api_keys import Key
 
 DAY_MS: Final = 86_400_000
 WARNED_DAYS: Final = (14, 7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from unbroken.store.access import NO_CREDENTIAL
+from unbroken.store.install_credentials import NO_CREDENTIAL
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, InstallId, UserId

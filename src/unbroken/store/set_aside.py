@@ -12,7 +12,7 @@ from unbroken.domain.ids import UserId
 
 if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
-    from unbroken.store.timelines import Due
+    from unbroken.store.due_timelines import Due
 
 _SET_ASIDE: Final = (
     "UPDATE due SET failures = failures + 1, trouble = $3, retry_at = $4 WHERE user_id = $1 AND version = $2"

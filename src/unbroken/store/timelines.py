@@ -1,6 +1,6 @@
-"""What is derived from ledger and payloads, as rows: timelines with their checkpoints and chunks, and what is due.
+"""Timelines as rows, with their checkpoints and chunks.
 
-Every statement names the user, or one install (architecture.md, engines).
+Every statement names the user (architecture.md, engines).
 """
 
 from __future__ import annotations
@@ -8,171 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from unbroken.domain.ids import InstallId, UserId
-from unbroken.randomness import SystemRandomness
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from unbroken.domain.ids import UserId
     from unbroken.store.contract import Transaction
-
-# Who stands otherwise than the tokens say
-
-_ADD_CHANGE: Final = "INSERT INTO changes (install_id, standing, at) VALUES ($1, $2, $3)"
-_CHANGES: Final = (
-    "SELECT seq, install_id, standing, at FROM changes WHERE seq > $1 AND (at >= $2 OR install_id IS NULL) ORDER BY seq"
-)
-_FORGET_CHANGES: Final = (
-    "DELETE FROM changes WHERE at < $1 AND (install_id IS NOT NULL"
-    " OR seq < (SELECT max(c.seq) FROM changes c WHERE c.install_id IS NULL))"
-)
-
-
-ERASED: Final = "erased"
-"""The standing of an erased install, which is named by its keyed hash."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An install stands otherwise since `at`; without an install it is the apps that changed."""
-
-    seq: int
-    install_id: InstallId | None
-    standing: str
-    at: int
-
-
-async def add_change(tx: Transaction, install_id: InstallId, standing: str, at: int) -> None:
-    """Tell whoever takes uploads."""
-    await tx.run(_ADD_CHANGE, install_id, standing, at)
-
-
-async def add_change_of_apps(tx: Transaction, at: int) -> None:
-    """Tell whoever remembers apps and keys that one was stopped, revoked or given another policy."""
-    await tx.run(_ADD_CHANGE, None, "apps", at)
-
-
-async def add_erased(tx: Transaction, digest: bytes, at: int) -> None:
-    """Tell whoever takes uploads that the install with this keyed hash was erased."""
-    await tx.run(_ADD_CHANGE, digest, ERASED, at)
-
-
-async def changes_after(tx: Transaction, seq: int, since_ms: int) -> list[Change]:
-    """The changes after `seq`: those of apps, and of installs those not older than the tokens they are to correct."""
-    return [Change(row[0], row[1], row[2], row[3]) for row in await tx.all(_CHANGES, seq, since_ms)]
-
-
-async def forget_changes(tx: Transaction, before_ms: int) -> None:
-    """Drop changes that every valid token knows of.
-
-    The last of apps stays: a process that did nothing meanwhile learns from it that one was stopped, or let go on.
-    """
-    await tx.run(_FORGET_CHANGES, before_ms)
-
-
-# What is due
-
-_AGAIN: Final = (
-    " ON CONFLICT (user_id) DO UPDATE SET version = due.version + 1, retry_at = 0,"
-    " from_ms = CASE WHEN excluded.from_ms < due.from_ms THEN excluded.from_ms ELSE due.from_ms END"
-)
-_MARK_DUE: Final = (
-    "INSERT INTO due (user_id, from_ms, version) SELECT $1, $2, $4 FROM installs WHERE install_id = $3 AND used"
-    f"{_AGAIN}"
-)
-_MARK_UPLOAD_DUE: Final = (
-    "INSERT INTO due (user_id, from_ms, version) SELECT user_id, $2, $3 FROM installs WHERE install_id = $1"
-    f"{_AGAIN} RETURNING from_ms"
-)
-_MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, $3){_AGAIN} RETURNING from_ms, version"
-_DUE: Final = (
-    "SELECT user_id, from_ms, version, failures FROM due WHERE retry_at <= $1 AND user_id > $2"
-    " ORDER BY user_id LIMIT $3"
-)
-_AGAIN_DUE: Final = "UPDATE due SET version = version + 1 WHERE user_id = $1"
-_DUE_OF: Final = "SELECT from_ms, version FROM due WHERE user_id = $1"
-_DONE: Final = "DELETE FROM due WHERE user_id = $1 AND version = $2"
-_CHANCE: Final = SystemRandomness()
-_DUE_VERSION: Final = "SELECT version FROM due WHERE user_id = $1 FOR UPDATE"
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A timeline that must be computed again from an instant on.
-
-    Args:
-        version: tells whether it was marked again since; never the same for two marks.
-        failures: how often computing it failed (`store.set_aside`).
-    """
-
-    user_id: UserId
-    from_ms: int
-    version: int
-    failures: int = 0
-
-
-def _first_version() -> int:
-    """One that no earlier mark of this timeline had: whoever still computes for that must not take this for it.
-
-    It is by chance, as the row that could count is gone once a timeline is computed; nobody ever sees it.
-    """
-    return int.from_bytes(_CHANCE.secret(6), "big")
-
-
-async def mark_due(tx: Transaction, install_id: InstallId, user_id: UserId, from_ms: int) -> None:
-    """Mark a user's timeline, unless the install that changed never uploaded anything."""
-    if await tx.run(_MARK_DUE, user_id, from_ms, install_id, _first_version()):
-        tx.wake()
-
-
-async def mark_uploads_due(tx: Transaction, uploads: Sequence[tuple[InstallId, int]]) -> list[bool]:
-    """Mark the timelines of whoever some installs belong to, each from an instant on; which of them are there."""
-    marked = await tx.each(_MARK_UPLOAD_DUE, [(one, from_ms, _first_version()) for one, from_ms in uploads])
-    if any(marked):
-        tx.wake()  # it may be another worker's to compute
-    return [bool(rows) for rows in marked]
-
-
-async def mark(tx: Transaction, user_id: UserId, from_ms: int) -> Due:
-    """Mark a user's timeline, whoever uploaded what."""
-    row = await tx.one(_MARK, user_id, from_ms, _first_version())
-    assert row is not None
-    return Due(user_id, row[0], row[1])
-
-
-async def due(tx: Transaction, now_ms: int, after: bytes, limit: int) -> list[Due]:
-    """A page of the timelines that are due, without those that are set aside.
-
-    Args:
-        now_ms: by the system's clock.
-        after: the user id behind which the page begins; b"" for the first.
-    """
-    return [Due(UserId(row[0]), *row[1:]) for row in await tx.all(_DUE, now_ms, after, limit)]
-
-
-async def due_of(tx: Transaction, users: Sequence[UserId]) -> list[Due]:
-    """Those of some users' timelines that are due."""
-    rows = [(user_id, await tx.one(_DUE_OF, user_id)) for user_id in users]
-    return [Due(user_id, row[0], row[1]) for user_id, row in rows if row is not None]
-
-
-async def begin_again(tx: Transaction, user_id: UserId) -> None:
-    """What is being computed of this timeline starts from rows that are about to change: let it not be written."""
-    await tx.run(_AGAIN_DUE, user_id)
-
-
-async def is_still(tx: Transaction, marked: Due) -> bool:
-    """Whether nothing was marked since."""
-    row = await tx.one(_DUE_VERSION, marked.user_id)
-    return row is not None and row[0] == marked.version
-
-
-async def done(tx: Transaction, marked: Due) -> None:
-    """It is computed."""
-    await tx.run(_DONE, marked.user_id, marked.version)
-
-
-# Timelines
 
 
 @dataclass(frozen=True, slots=True)

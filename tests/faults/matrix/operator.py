@@ -19,7 +19,7 @@ from unbroken.server import data_directory, settings
 from unbroken.server.data_directory import MODE_FILE
 from unbroken.server.keys import KEYS_FILE
 from unbroken.server.platform import open_data
-from unbroken.store import timelines
+from unbroken.store import due_timelines
 from unbroken.store.contract import StoreError
 
 if TYPE_CHECKING:
@@ -104,5 +104,5 @@ class Operator:
 async def _waiting(context: Context) -> str:
     """What waits, in words; nothing where nothing does."""
     behind = await context.log.behind()
-    due = await context.store.read(lambda tx: timelines.due(tx, 2**62, b"", 1000))
+    due = await context.store.read(lambda tx: due_timelines.due(tx, 2**62, b"", 1000))
     return " and ".join([f"partitions {behind}"] * bool(behind) + [f"{len(due)} timelines"] * bool(due))

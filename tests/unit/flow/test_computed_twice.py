@@ -10,11 +10,11 @@ import pytest
 
 from unbroken.flow.timeline import compute
 from unbroken.flow.verify import Wanted, verify
-from unbroken.store import timelines
+from unbroken.store import due_timelines
 from unbroken.testing.in_process import START_MS as T
 
 if TYPE_CHECKING:
-    from unbroken.store.timelines import Due
+    from unbroken.store.due_timelines import Due
     from unbroken.testing.in_process import InProcess
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ class Slow:
 
 
 async def the_one_due(platform: InProcess) -> Due:
-    (due,) = await platform.context.store.read(lambda tx: timelines.due(tx, 2**62, b"", 10))
+    (due,) = await platform.context.store.read(lambda tx: due_timelines.due(tx, 2**62, b"", 10))
     return due
 
 

@@ -9,7 +9,7 @@ import pytest
 from unbroken.flow import process
 from unbroken.flow.crew import BEAT_S, SILENT_S, Crew, owner
 from unbroken.flow.process import Worker
-from unbroken.store import timelines
+from unbroken.store import due_timelines
 from unbroken.testing.in_process import START_MS as T
 from unbroken.testing.in_process import InProcess
 
@@ -123,11 +123,11 @@ async def test_a_timeline_that_is_due_does_not_wait_behind_many_that_are_due_to_
     before = [user for user in users if user < last and theirs._crew.has(user)]
     assert len(before) > 4
     for user in [*before, last]:
-        await platform.context.store.write(lambda tx, user=user: timelines.mark(tx, user, T))
+        await platform.context.store.write(lambda tx, user=user: due_timelines.mark(tx, user, T))
 
     await ours.settle()
 
-    left = await platform.context.store.read(lambda tx: timelines.due(tx, 2**62, b"", 100))
+    left = await platform.context.store.read(lambda tx: due_timelines.due(tx, 2**62, b"", 100))
     assert [due.user_id for due in left] == before
 
 

@@ -10,7 +10,7 @@ from unbroken.clock import ManualClock
 from unbroken.credentials import Vault
 from unbroken.domain.standing import Standing
 from unbroken.flow.standings import Standings
-from unbroken.store.timelines import Change
+from unbroken.store.standing_changes import Change
 
 T = 1_790_000_000_000
 PHONE: Any = b"install-0001"

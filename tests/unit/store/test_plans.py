@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from unbroken.log import embedded
-from unbroken.store import access, erasure
+from unbroken.store import auth_codes, erasure
 from unbroken.store.sqlite import SqliteStore
 
 ERASING = [
@@ -25,7 +25,7 @@ async def plan(path, statement: str) -> list[str]:
         await store.close()
 
 
-@pytest.mark.parametrize("statement", [access._VOID_MINTED, embedded._TAKE, *ERASING])
+@pytest.mark.parametrize("statement", [auth_codes._VOID_MINTED, embedded._TAKE, *ERASING])
 def test_no_table_is_searched_from_end_to_end(tmp_path, statement):
     steps = asyncio.run(plan(tmp_path / "unbroken.db", statement))
     assert steps

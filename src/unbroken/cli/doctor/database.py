@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from unbroken.domain.app import App
     from unbroken.flow.context import Context
-    from unbroken.store.access import Key
+    from unbroken.store.api_keys import Key
 
 _DAY_MS: Final = 86_400_000
 _EXPIRES_SOON_MS: Final = 14 * _DAY_MS

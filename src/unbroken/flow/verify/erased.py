@@ -16,7 +16,7 @@ from unbroken.flow.verify.finding import Finding, Rule, key_of, shown
 from unbroken.flow.verify.laws import has_uploaded
 from unbroken.flow.verify.tables import TEXTS
 from unbroken.store import crosschecks, inspection
-from unbroken.store.timelines import ERASED
+from unbroken.store.standing_changes import ERASED
 
 if TYPE_CHECKING:
     from unbroken.flow.context import Context

@@ -16,7 +16,7 @@ from unbroken.flow.verify.rows import policy_in, wrong_with
 from unbroken.flow.verify.tables import TABLES
 from unbroken.flow.verify.uploads import Positions
 from unbroken.store import crosschecks, sealed, table_pages
-from unbroken.store.timelines import ERASED
+from unbroken.store.standing_changes import ERASED
 
 if TYPE_CHECKING:
     from unbroken.flow.context import Context

@@ -15,7 +15,7 @@ from unbroken.flow.audit import Event, What
 from unbroken.flow.timeline_rows import put
 from unbroken.flow.verify import people, timelines
 from unbroken.flow.verify.history import Key
-from unbroken.store import crosschecks, inspection, mending, replay
+from unbroken.store import crosschecks, due_timelines, inspection, mending, replay
 from unbroken.store import timelines as rows
 from unbroken.store.contract import ConstraintViolation
 from unbroken.store.timelines import EventRow
@@ -107,7 +107,7 @@ async def _timeline(context: Context, mend: Mend) -> bool:
         return False
 
     async def write(tx: Transaction) -> bool:
-        if await rows.due_of(tx, [user_id]) or await replay.inputs(tx, user_id) != looked.inputs:
+        if await due_timelines.due_of(tx, [user_id]) or await replay.inputs(tx, user_id) != looked.inputs:
             return False
         _note(context, tx, mend)
         if looked.is_gone:

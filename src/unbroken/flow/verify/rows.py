@@ -15,7 +15,7 @@ from unbroken.domain.standing import Standing
 from unbroken.flow.facts import fact_of, fields_of
 from unbroken.store.ledger import Entry
 from unbroken.store.sealed import Damaged
-from unbroken.store.timelines import ERASED
+from unbroken.store.standing_changes import ERASED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from unbroken.flow import encoding
 from unbroken.flow.timeline import load_all, told_anew
 from unbroken.flow.verify.finding import Finding, Mend, Rule, key_of, shown
 from unbroken.flow.verify.past import check_kept, check_removed, is_as_its_body_says, kind_of, revision_of
-from unbroken.store import inspection, replay, retention, timelines
+from unbroken.store import due_timelines, inspection, replay, retention
 from unbroken.store.contract import StoreError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Looked:
 
 async def look(tx: Transaction, app_id: AppId, user_id: UserId) -> Looked | None:
     """Tell a timeline anew and compare; None where it is due anyway."""
-    if await timelines.due_of(tx, [user_id]):
+    if await due_timelines.due_of(tx, [user_id]):
         return None
     looked = Looked(app_id, user_id)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unbroken.domain.errors import NotFound
 from unbroken.flow.verify import kept, laws, people, timelines
 from unbroken.flow.verify.finding import Rule
-from unbroken.store import access, inspection
+from unbroken.store import apps, inspection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,7 +83,7 @@ async def _seed_of(context: Context, user_id: UserId) -> tuple[AppId, InstallId]
 async def _begin(context: Context, wanted: Wanted, end: int) -> tuple[int, int]:
     """The position to begin after, and how many people to look at; below 0: all."""
     app_id = wanted.app_id
-    if app_id is not None and await context.store.read(lambda tx: access.app_by_id(tx, app_id)) is None:
+    if app_id is not None and await context.store.read(lambda tx: apps.app_by_id(tx, app_id)) is None:
         raise NotFound(f"There is no app {app_id.hex()}.")
     if wanted.sample is None:
         return 0, -1
