@@ -6,8 +6,8 @@ Flows decide what is next (`initialise.py`, `uploading.py`, `farewell.py`); the 
 
 from __future__ import annotations
 
+from unbroken.sdk.any_sdk import ResetResult
 from unbroken.sdk.awaiting import AsyncSdk
-from unbroken.sdk.base import ResetResult
 from unbroken.sdk.blocking import Sdk
 from unbroken.sdk.calls import UserAccessToken
 from unbroken.sdk.capture import CaptureOutcome

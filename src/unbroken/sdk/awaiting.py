@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
 from unbroken.sdk import linker as linkers
-from unbroken.sdk.base import FAREWELL_MAX_S, BaseSdk, ResetResult, left_s
+from unbroken.sdk.any_sdk import FAREWELL_MAX_S, AnySdk, ResetResult, left_s
 from unbroken.sdk.errors import InitError, InitIssue
 from unbroken.sdk.exchange import AppSecret, Request
 from unbroken.sdk.farewell import say_farewells
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncSdk(BaseSdk["asyncio.Lock"]):
+class AsyncSdk(AnySdk["asyncio.Lock"]):
     """The device SDK on asyncio. Uploads run in a task that starts when `init` has succeeded.
 
     Raises:

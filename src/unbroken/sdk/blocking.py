@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
 from unbroken.sdk import linker as linkers
-from unbroken.sdk.base import FAREWELL_MAX_S, BaseSdk, ResetResult, left_s
+from unbroken.sdk.any_sdk import FAREWELL_MAX_S, AnySdk, ResetResult, left_s
 from unbroken.sdk.errors import InitError
 from unbroken.sdk.exchange import AppSecret, Request
 from unbroken.sdk.farewell import say_farewells
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Sdk(BaseSdk[threading.Lock]):
+class Sdk(AnySdk[threading.Lock]):
     """The device SDK for code that blocks. Uploads run on a thread that starts when `init` has succeeded.
 
     Raises:

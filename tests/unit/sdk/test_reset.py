@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from unbroken.sdk import AsyncSdk, InitError, InitIssue, Location, Sdk, Secret
-from unbroken.sdk.base import FAREWELL_MAX_S
+from unbroken.sdk.any_sdk import FAREWELL_MAX_S
 
 HERE = Location(t=1, lat=52.5, lon=13.4)
 

@@ -51,7 +51,7 @@ class ResetResult:
     platform_told: bool
 
 
-class BaseSdk(Generic[Turn]):
+class AnySdk(Generic[Turn]):
     """See the module.
 
     Args:
