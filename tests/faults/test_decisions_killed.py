@@ -197,7 +197,7 @@ each_story = pytest.mark.parametrize("story", [claimed, claim_undone, first_link
 
 @each_story
 def test_what_was_decided_happened_whole_or_not_at_all(place, story):
-    check(place, story, every=1 if place.engine == SQLITE else 7)
+    check(place, story, every=1 if place.engine == SQLITE else 3)
 
 
 @pytest.mark.prove
