@@ -165,7 +165,10 @@ FULL_POSTGRES = (
 )
 
 
-def test_where_nothing_can_be_written_down_nothing_is_changed(tmp_path, engine):
+ROOM_AGAIN = {"sqlite": "DROP TRIGGER full_disk", "postgres": "DROP TRIGGER full_disk ON audit"}
+
+
+def test_where_nothing_can_be_written_down_nothing_is_changed_until_there_is_room(tmp_path, engine):
     async def story(platform):
         context = platform.context
         phone = await platform.register()
@@ -183,6 +186,10 @@ def test_where_nothing_can_be_written_down_nothing_is_changed(tmp_path, engine):
         told = await asyncio.gather(*asked, return_exceptions=True)
         assert all(isinstance(one, StoreError) for one in told), told
         assert await tables_of(platform) == before
+        await context.store.write(lambda tx: tx.run(ROOM_AGAIN[engine]))
+        await platform.link(phone, "anna-0")
+        assert (await audit_log.verify(context)).bad is None
+        assert len(await entries(platform)) == len(before[-1]) + 1
 
     in_platform(tmp_path, story)
 
