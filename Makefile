@@ -12,7 +12,7 @@ WORKERS ?= 2
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo cluster-demo test check reference prove bench
+.PHONY: help setup demo cluster-demo test check reference prove bench locked release scan
 
 help:
 	@echo "make setup   .venv with everything in it"
@@ -23,6 +23,9 @@ help:
 	@echo "make prove   the large counts: hours"
 	@echo "make bench   performance, as ratios"
 	@echo "make reference   write docs/reference anew from the code"
+	@echo "make locked  write deploy/locked anew: newer packages for containers (needs uv and a package index)"
+	@echo "make scan    are there known vulnerabilities in what images install? (needs uv; fails where nobody answers)"
+	@echo "make release dist/ with the wheel, the bills of materials and their checksums"
 
 setup: $(READY)
 
@@ -63,3 +66,20 @@ prove: setup
 
 bench: setup
 	@$(RUN) -m bench
+
+LOCK := uv pip compile --quiet --upgrade --generate-hashes --only-binary :all: --python-version 3.13 --python-platform linux \
+    --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+locked:
+	@$(LOCK) pyproject.toml --extra server --output-file deploy/locked/server.txt
+	@$(LOCK) pyproject.toml --extra server --extra postgres --output-file deploy/locked/server,postgres.txt
+	@$(LOCK) pyproject.toml --extra server --extra cluster --output-file deploy/locked/server,cluster.txt
+	@echo 'hatchling>=1.25' | $(LOCK) - --output-file deploy/locked/build.txt
+
+scan:
+	@for lock in deploy/locked/*.txt; do \
+	    uvx pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement "$$lock" || exit 1; \
+	done
+
+release: setup
+	@$(RUN) -m tools.release dist

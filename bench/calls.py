@@ -70,6 +70,11 @@ def link(api_key: str, install_id: str, account: str, now_ms: int) -> bytes:
     return request("POST", f"/v2/users/{install_id}/link", bearer(api_key), body=body, key=key)
 
 
+def renewal(credential: str, now_ms: int) -> bytes:
+    """One install that asks for its next credential."""
+    return request("POST", "/sdk/tokens", bearer(credential), key=_chance.uuid(now_ms))
+
+
 # Uploads
 
 

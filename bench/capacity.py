@@ -31,6 +31,8 @@ class Measured(NamedTuple):
         register_us: CPU of a registration; so for the others.
         whole_way_us: of an upload, taken, kept, and made into a timeline.
         read_us: of a day of a timeline that is read.
+        audit_install_bytes: of what the registration and the link of an install add to the audit log.
+        audit_renewal_bytes: of what each renewal of its credential adds there.
     """
 
     install_bytes: int
@@ -40,6 +42,8 @@ class Measured(NamedTuple):
     link_us: int
     whole_way_us: int
     read_us: int
+    audit_install_bytes: int
+    audit_renewal_bytes: int
 
 
 class Cited(NamedTuple):
@@ -62,9 +66,10 @@ class Assumed(NamedTuple):
         uploads_a_day: of an active phone.
         peak: the busiest minute to the mean.
         linked_a_day: which part of the users registers and is linked anew on a day.
+        renewals_a_day: of the credential of a phone in use: one each two and a half days.
         reads_a_day: of a user's timeline.
         payload_days: how long payloads are kept, `retention_days`.
-        timeline_days: how many days of timeline there are.
+        timeline_days: how many days of timeline there are, and of the audit log.
         log_hours: how far the workers may fall behind.
         database_to_application: CPU of PostgreSQL to that of APIs and workers. A guess, until it is measured.
         used: which part of a core or disk is used, at the peak.
@@ -78,6 +83,7 @@ class Assumed(NamedTuple):
     uploads_a_day: int = 12
     peak: float = 4.0
     linked_a_day: float = 0.03
+    renewals_a_day: float = 0.4
     reads_a_day: float = 1.0
     payload_days: int = 90
     timeline_days: int = 365
@@ -90,7 +96,7 @@ class Assumed(NamedTuple):
     log_replicas: int = 3
 
 
-MEASURED: Final = Measured(1_636, 17_493, 23_552, 1_109, 1_614, 5_990, 570)
+MEASURED: Final = Measured(1_636, 17_493, 23_552, 1_109, 1_614, 5_990, 570, 539, 227)
 CITED: Final = Cited(672 / 629, 75)
 ASSUMED: Final = Assumed()
 
@@ -120,9 +126,16 @@ class Need:
         return self.users * self.assumed.timeline_days * self.measured.timeline_day_bytes
 
     @property
+    def audit_bytes(self) -> float:
+        """Who changed what, which is kept for ever: by then, as many days as there are of timelines."""
+        installs = self.assumed.installs * self.measured.audit_install_bytes
+        renewals = self.assumed.timeline_days * self.assumed.renewals_a_day * self.measured.audit_renewal_bytes
+        return self.users * (installs + renewals)
+
+    @property
     def sqlite_bytes(self) -> float:
         """All of it in one file."""
-        return self.identity_bytes + self.payload_bytes + self.timeline_bytes
+        return self.identity_bytes + self.payload_bytes + self.timeline_bytes + self.audit_bytes
 
     @property
     def postgres_bytes(self) -> float:
@@ -227,6 +240,8 @@ def _measured() -> str:
             ("an install with its user, link and facts", f"{m.install_bytes:,} B", storage),
             ("a phone's day, as uploaded", f"{m.payload_day_bytes:,} B", storage),
             ("the same day, as a timeline", f"{m.timeline_day_bytes:,} B", storage),
+            ("an install's registration and link, in the audit log", f"{m.audit_install_bytes:,} B", storage),
+            ("a renewal of its credential, there", f"{m.audit_renewal_bytes:,} B", storage),
             ("CPU of a registration", f"{m.register_us:,} µs", calls),
             ("CPU of a link", f"{m.link_us:,} µs", calls),
             ("CPU of an upload's whole way", f"{m.whole_way_us:,} µs", storage),
@@ -244,10 +259,11 @@ def _assumed() -> str:
             ("installs of a user", f"{a.installs:g}"),
             ("uploads of a phone on a day", f"{a.uploads_a_day}"),
             ("users that register and are linked on a day", f"{a.linked_a_day:.0%}"),
+            ("renewals of a phone's credential on a day", f"{a.renewals_a_day:g}"),
             ("reads of a user's timeline on a day", f"{a.reads_a_day:g}"),
             ("the busiest minute to the mean", f"{a.peak:g}"),
             ("payloads are kept", f"{a.payload_days} days"),
-            ("days of timeline", f"{a.timeline_days}"),
+            ("days of timeline, and of the audit log", f"{a.timeline_days}"),
             ("how far the workers may fall behind", f"{a.log_hours} h"),
             ("CPU of PostgreSQL to that of APIs and workers (a guess)", f"{a.database_to_application:g}"),
             ("a machine", f"{a.core_count} cores, {size(a.disk_bytes)}, used to {a.used:.0%}"),
@@ -263,6 +279,7 @@ def _table(needs: list[Need]) -> str:
         ("who is who", [size(need.identity_bytes) for need in needs]),
         ("payloads", [size(need.payload_bytes) for need in needs]),
         ("timelines", [size(need.timeline_bytes) for need in needs]),
+        ("audit log", [size(need.audit_bytes) for need in needs]),
         ("**in SQLite**", [f"**{size(need.sqlite_bytes)}**" for need in needs]),
         ("in PostgreSQL, once", [size(need.postgres_bytes) for need in needs]),
         ("payload log, all nodes", [size(need.log_bytes) for need in needs]),
@@ -287,6 +304,9 @@ def _arithmetic(need: Need) -> Iterator[tuple[str, str]]:
     yield "who is who", f"{users} x {a.installs:g} installs x {m.install_bytes:,} B = {size(need.identity_bytes)}"
     yield "payloads", f"{users} x {a.payload_days} days x {m.payload_day_bytes:,} B = {size(need.payload_bytes)}"
     yield "timelines", f"{users} x {a.timeline_days} days x {m.timeline_day_bytes:,} B = {size(need.timeline_bytes)}"
+    renewals = f"{a.timeline_days} days x {a.renewals_a_day:g} x {m.audit_renewal_bytes:,} B"
+    entries = f"{a.installs:g} x {m.audit_install_bytes:,} B + {renewals}"
+    yield "audit log", f"{users} x ({entries}) = {size(need.audit_bytes)}"
     yield "PostgreSQL", f"{size(need.sqlite_bytes)} x 672/629 = {size(need.postgres_bytes)}"
     record = f"({m.payload_day_bytes:,} B + {a.uploads_a_day} x {need.cited.record_overhead_bytes} B)"
     yield "payload log", f"{users} x {record} x {a.log_hours}/24 x {a.log_replicas} = {size(need.log_bytes)}"

@@ -1,4 +1,4 @@
-"""Bytes as they are stored: what a person takes in SQLite, and what each day of a phone adds; and the CPU of such days.
+"""Bytes as they are stored: what a person takes in SQLite, what each day of a phone and the audit log add; CPU of days.
 
 Pages of the file are counted, by table, with those of its indexes: what `ls` would show of it, and no estimate.
 """
@@ -34,10 +34,14 @@ WALKERS: Final = 16
 DAYS: Final = 3
 UPLOADS_A_DAY: Final = 12
 READS: Final = 1_000
+AUDITED: Final = 2_000
+"""Installs that are registered, linked and renewed, of whose entries in the audit log the bytes of one are the mean."""
+
 _SETTLE_S: Final = 600.0
 _OF_PAYLOADS: Final = frozenset({"payloads"})
 _OF_TIMELINES: Final = frozenset({"events", "chunks", "checkpoints", "timelines", "floors"})
 _ON_THE_WAY: Final = frozenset({"due", "log_records", "idempotency"})
+_OF_AUDIT: Final = frozenset({"audit"})
 
 
 class Storage(NamedTuple):
@@ -52,6 +56,8 @@ class Storage(NamedTuple):
         events: of the timeline of one.
         upload_us: CPU of an upload of such a day: taken, kept, and made into a timeline.
         read_us: CPU of one that is read.
+        audit_of_install: what its registration and its link add to the audit log.
+        audit_of_renewal: what each renewal of its credential adds there.
     """
 
     install: float
@@ -62,6 +68,8 @@ class Storage(NamedTuple):
     events: float
     upload_us: float
     read_us: float
+    audit_of_install: float
+    audit_of_renewal: float
 
 
 def measure() -> Storage:
@@ -76,12 +84,13 @@ def _measure(platform: Platform) -> Storage:
     population = Population(platform, SystemClock().now_ms())
     population.grow(PEOPLE)
     stored = _by_table(database)
-    identity = sum(stored.values()) - _of(stored, _OF_PAYLOADS | _OF_TIMELINES | _ON_THE_WAY)
+    identity = sum(stored.values()) - _of(stored, _OF_PAYLOADS | _OF_TIMELINES | _ON_THE_WAY | _OF_AUDIT)
     facts, events_before = _count(database, "facts"), _count(database, "events")
     with platform.running():
         items, uploads, upload_s = _walk(platform, population)
         read_s = _read(platform, population)
     grown, days = _by_table(database), WALKERS * DAYS
+    audit_of_install, audit_of_renewal = audited(platform)
     return Storage(
         install=identity / PEOPLE,
         fact=stored["facts"] / facts,
@@ -91,7 +100,28 @@ def _measure(platform: Platform) -> Storage:
         events=(_count(database, "events") - events_before) / days,
         upload_us=upload_s / uploads * 1e6,
         read_us=read_s / READS * 1e6,
+        audit_of_install=audit_of_install,
+        audit_of_renewal=audit_of_renewal,
     )
+
+
+def audited(platform: Platform) -> tuple[float, float]:
+    """Let installs register and be linked, then renew: what each adds to the audit log by the one and by the other."""
+    now_ms, sizes = SystemClock().now_ms(), [_audit_bytes(platform)]
+    with platform.running():
+        replies = platform.send([*calls.registrations(platform.app_id, platform.app_secret, AUDITED, now_ms)], 201)
+        made = [wire.decode(reply, wire.Registered) for reply in replies]
+        platform.send(calls.links(platform.api_key, [one.install_id for one in made], now_ms), 200)
+    sizes.append(_audit_bytes(platform))
+    with platform.running():
+        platform.send([calls.renewal(one.install_credential, now_ms) for one in made], 200)
+    sizes.append(_audit_bytes(platform))
+    of_installs, of_renewals = sizes[1] - sizes[0], sizes[2] - sizes[1]
+    return of_installs / AUDITED, of_renewals / AUDITED
+
+
+def _audit_bytes(platform: Platform) -> int:
+    return _of(_by_table(platform.data / DATABASE_FILE), _OF_AUDIT)
 
 
 def _walk(platform: Platform, population: Population) -> tuple[int, int, float]:

@@ -13,6 +13,8 @@ SMALL = Measured(
     link_us=200,
     whole_way_us=1_000,
     read_us=50,
+    audit_install_bytes=500,
+    audit_renewal_bytes=200,
 )
 
 
@@ -30,11 +32,12 @@ def test_everything_that_goes_in_was_measured():
 
 
 def test_bytes_are_users_times_days_times_bytes():
-    one = need(1_000, installs=2, payload_days=10, timeline_days=100)
+    one = need(1_000, installs=2, payload_days=10, timeline_days=100, renewals_a_day=0.5)
     assert one.identity_bytes == 1_000 * 2 * 1_000
     assert one.payload_bytes == 1_000 * 10 * 2_000
     assert one.timeline_bytes == 1_000 * 100 * 3_000
-    assert one.sqlite_bytes == 2_000_000 + 20_000_000 + 300_000_000
+    assert one.audit_bytes == 1_000 * (2 * 500 + 100 * 0.5 * 200)
+    assert one.sqlite_bytes == 2_000_000 + 20_000_000 + 300_000_000 + 11_000_000
     assert one.postgres_bytes == pytest.approx(one.sqlite_bytes * 672 / 629)
 
 

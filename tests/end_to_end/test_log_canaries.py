@@ -33,7 +33,7 @@ def output(tmp_path_factory):
 
 def tell(client, app, words):
     """Say it in every place where something can be said; how many requests that took."""
-    basic = "Basic " + b64encode(f"{app['app_id']}:{app['app_secret']}".encode()).decode()
+    basic = basic_of(app)
     phone = {
         "device": {"platform": "android", "model": words, "os_version": words},
         "sdk": {"name": words, "version": "1"},
@@ -60,6 +60,10 @@ def tell(client, app, words):
     ]
     assert all(reply.status_code < 500 for reply in replies), [reply.text for reply in replies]
     return 1 + len(replies)
+
+
+def basic_of(app):
+    return "Basic " + b64encode(f"{app['app_id']}:{app['app_secret']}".encode()).decode()
 
 
 def raw(process, secret):

@@ -23,7 +23,7 @@ from tests.faults.place import SQLITE, Place
 
 from unbroken import wire
 from unbroken.domain.app import Scope
-from unbroken.flow import administer, audit, audit_log
+from unbroken.flow import audit, audit_log, keys
 from unbroken.flow.process import Worker
 from unbroken.randomness import SystemRandomness
 from unbroken.server import table
@@ -100,7 +100,7 @@ async def first_link_undone(platform: InProcess) -> tuple[str, ...]:
 async def build(place: Place, story: Story) -> Built:
     async with InProcess(place.directory) as platform:
         words = await story(platform)
-        key = await administer.create_key(platform.context, platform.app.app_id, "reads", list(Scope))
+        key = await keys.create_key(platform.context, platform.app.app_id, "reads", list(Scope))
     return Built(place, words, {}, key.api_key)
 
 

@@ -12,7 +12,7 @@ from tests.unit.server.conftest import Api, row
 from unbroken.clock import ManualClock, SystemClock
 from unbroken.credentials import Vault
 from unbroken.domain.app import Scope
-from unbroken.flow import administer
+from unbroken.flow import administer, keys
 from unbroken.flow.context import Context
 from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
@@ -129,7 +129,7 @@ async def test_a_handler_that_forgets_its_app_answers_with_nothing_of_another(co
     metrics = Metrics()
     api = Api(Application(context, [told], metrics=metrics, **parts), metrics)
     for app in (one, two):
-        key = await administer.create_key(context, app.app_id, "all", tuple(Scope))
+        key = await keys.create_key(context, app.app_id, "all", tuple(Scope))
         reply = await api.send("GET", "/planted", headers={"authorization": f"Bearer {key.api_key}"})
         assert reply.json == [app.app_id.hex()]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_type_hints
 
 from tools.reference import markdown
 from unbroken.domain import app
-from unbroken.flow import administer
+from unbroken.flow import policies
 from unbroken.server import settings
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _policies() -> Iterator[str]:
     for each in fields(app.Policy):
         kind = kinds[each.name]
         choice = isinstance(kind, type) and issubclass(kind, StrEnum)
-        told = _number if each.name in administer._NUMBERS else _words  # noqa: SLF001 - told here, used there
+        told = _number if each.name in policies.NUMBERS else _words
         text = _choice(each, kind) if choice else told(each, meanings[each.name])
         yield f"### `{each.name}`\n\n{text}\n"
 
@@ -55,7 +55,7 @@ def _choice(each: Field[object], kind: type[StrEnum]) -> str:
 
 
 def _number(each: Field[object], meaning: str) -> str:
-    least, most = administer._NUMBERS[each.name]  # noqa: SLF001 - told here, used there
+    least, most = policies.NUMBERS[each.name]
     return f"{meaning[0].upper()}{meaning[1:]} From {least} to {most}; default {each.default}."
 
 

@@ -61,7 +61,7 @@ def policy(
     json: Json = False,
 ) -> None:
     """Show the policies of an app, or change some."""
-    from unbroken.flow import administer  # noqa: PLC0415
+    from unbroken.flow import administer, policies  # noqa: PLC0415
 
     with errors_as_sentences(json=json):
         target, parsed = AppId(id_of(app_id, "an app")), dict(map(_pair, changes or []))
@@ -69,10 +69,10 @@ def policy(
             try_policy(data, target, parsed, json=json)
             return
         if parsed:
-            found = run(data, lambda context: administer.set_policy(context, target, parsed))
+            found = run(data, lambda context: policies.set_policy(context, target, parsed))
         else:
             found = run(data, lambda context: administer.app_by_id(context, target)).policy
-        shown = administer.policy_as_text(found)
+        shown = policies.policy_as_text(found)
         if json:
             print_json(shown)
         else:
@@ -104,10 +104,10 @@ def _set_disabled(app_id: str, data: Data, *, json: bool, disabled: bool) -> Non
 
 
 def _view(app: App) -> dict[str, Any]:
-    from unbroken.flow import administer  # noqa: PLC0415
+    from unbroken.flow import policies  # noqa: PLC0415
 
-    policies = administer.policy_as_text(app.policy)
-    return {"app_id": app.app_id.hex(), "name": app.name, "disabled": app.is_disabled, "policies": policies}
+    shown = policies.policy_as_text(app.policy)
+    return {"app_id": app.app_id.hex(), "name": app.name, "disabled": app.is_disabled, "policies": shown}
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from unbroken.domain.errors import InvalidRequest
 from unbroken.domain.ids import AppId, KeyId
 
 if TYPE_CHECKING:
-    from unbroken.flow.administer import CreatedKey
+    from unbroken.flow.keys import CreatedKey
     from unbroken.store.api_keys import Key
 
 program = typer.Typer(help="API keys: what the customer's server calls with.", no_args_is_help=True)
@@ -34,11 +34,11 @@ def create(
     json: Json = False,
 ) -> None:
     """Create a key. It is shown this once."""
-    from unbroken.flow import administer  # noqa: PLC0415 - each command starts as fast as it can
+    from unbroken.flow import keys  # noqa: PLC0415 - each command starts as fast as it can
 
     with errors_as_sentences(json=json):
         target, scopes = AppId(id_of(app, "an app")), [_scope(text) for text in dict.fromkeys(scope)]
-        made = run(data, lambda context: administer.create_key(context, target, name, scopes, expires_days))
+        made = run(data, lambda context: keys.create_key(context, target, name, scopes, expires_days))
         if json:
             print_json(_made(made))
         else:
@@ -52,17 +52,17 @@ def _made(made: CreatedKey) -> dict[str, str]:
 @program.command("list")
 def list_(app: AppOption, data: Data = DATA_DEFAULT, json: Json = False) -> None:
     """List every key an app ever had."""
-    from unbroken.flow import administer  # noqa: PLC0415
+    from unbroken.flow import keys  # noqa: PLC0415
 
     with errors_as_sentences(json=json):
         target = AppId(id_of(app, "an app"))
-        keys = list(map(_view, run(data, lambda context: administer.list_keys(context, target))))
+        rows = list(map(_view, run(data, lambda context: keys.list_keys(context, target))))
         if json:
-            print_json({"keys": keys})
+            print_json({"keys": rows})
         else:
             columns = ("key_id", "name", "scopes", "expires_at", "revoked_at", "last_used_at")
-            rows = [[key[column] for column in columns] for key in keys]
-            print_table([column.upper() for column in columns], rows, empty="This app has no key yet.")
+            cells = [[row[column] for column in columns] for row in rows]
+            print_table([column.upper() for column in columns], cells, empty="This app has no key yet.")
 
 
 @program.command()
@@ -96,11 +96,11 @@ def revoke(
     json: Json = False,
 ) -> None:
     """End a key at once."""
-    from unbroken.flow import administer  # noqa: PLC0415
+    from unbroken.flow import keys  # noqa: PLC0415
 
     with errors_as_sentences(json=json):
         target = KeyId(id_of(key_id, "a key"))
-        key = run(data, lambda context: administer.revoke_key(context, target))
+        key = run(data, lambda context: keys.revoke_key(context, target))
         if json:
             print_json(_view(key))
         else:

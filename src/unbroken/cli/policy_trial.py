@@ -44,7 +44,7 @@ def try_policy(data: Path, app_id: AppId, changes: Mapping[str, str], *, json: b
 
 def _view(trial: Trial) -> dict[str, Any]:
     from unbroken.cli.retention import view_of  # noqa: PLC0415
-    from unbroken.flow.administer import policy_as_text  # noqa: PLC0415
+    from unbroken.flow.policies import policy_as_text  # noqa: PLC0415
     from unbroken.flow.policy_trial import ACTS  # noqa: PLC0415
 
     now, then = policy_as_text(trial.before), policy_as_text(trial.after)

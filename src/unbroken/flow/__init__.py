@@ -7,6 +7,6 @@ ingest     uploads are taken, durably, without asking who is who
 process    what was taken becomes payloads, then timelines
 read       what a user, an operator or the customer's server may know
 erase      a person is gone
-administer apps, policies, keys
+administer apps, with policies and keys beside it
 tidy       what has ended is let go of
 """

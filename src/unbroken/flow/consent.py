@@ -15,9 +15,9 @@ from unbroken.credentials import AUTH_CODE_LIFE_MS, Kind, Signed
 from unbroken.domain.app import Scope
 from unbroken.domain.errors import InvalidRequest, NotFound
 from unbroken.domain.ids import AppId, InstallId
-from unbroken.flow import administer, codes, register
-from unbroken.flow.administer import DAY_MS
+from unbroken.flow import administer, codes, keys, register
 from unbroken.flow.authenticate import NO_KEY, AppCaller, KeyCaller
+from unbroken.flow.keys import DAY_MS
 
 if TYPE_CHECKING:
     from unbroken.flow.context import Context
@@ -79,18 +79,18 @@ async def take_back(context: Context, warrant: Warrant) -> None:
 
 async def _pass(context: Context, name: str) -> Pass:
     made = await administer.create_app(context, name)
-    keys = {name: await _key(context, made.app_id, name, tuple(Scope)) for name in ("all", "exposed")}
-    keys |= {str(scope): await _key(context, made.app_id, f"{scope} alone", (scope,)) for scope in Scope}
-    keys["expired"] = await _key(_long_ago(context), made.app_id, "expired", tuple(Scope), days=1)
-    revoked = await administer.create_key(context, made.app_id, "revoked", tuple(Scope), _KEY_DAYS)
-    await administer.revoke_key(context, revoked.key_id)
-    keys["revoked"] = revoked.api_key
+    texts = {name: await _key(context, made.app_id, name, tuple(Scope)) for name in ("all", "exposed")}
+    texts |= {str(scope): await _key(context, made.app_id, f"{scope} alone", (scope,)) for scope in Scope}
+    texts["expired"] = await _key(_long_ago(context), made.app_id, "expired", tuple(Scope), days=1)
+    revoked = await keys.create_key(context, made.app_id, "revoked", tuple(Scope), _KEY_DAYS)
+    await keys.revoke_key(context, revoked.key_id)
+    texts["revoked"] = revoked.api_key
     install_id, expired = await _expired(context, made.app_id)
-    return Pass(made.app_id.hex(), made.app_secret, keys, expired, install_id.hex())
+    return Pass(made.app_id.hex(), made.app_secret, texts, expired, install_id.hex())
 
 
 async def _key(context: Context, app_id: AppId, name: str, scopes: tuple[Scope, ...], *, days: int = _KEY_DAYS) -> str:
-    return (await administer.create_key(context, app_id, name, scopes, days)).api_key
+    return (await keys.create_key(context, app_id, name, scopes, days)).api_key
 
 
 async def _expired(context: Context, app_id: AppId) -> tuple[InstallId, dict[str, str]]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from unbroken.credentials import Kind, Opaque, is_one_of, kind_of, read_opaque
 from unbroken.domain.ids import AppId, InstallId, KeyId
 from unbroken.flow import audit, codes
-from unbroken.flow.administer import end_key
 from unbroken.flow.audit import Event, What
+from unbroken.flow.keys import end_key
 from unbroken.flow.tokens import new_credential
 from unbroken.store import api_keys, apps, auth_codes, install_credentials
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.late_windows import LateWindows
-from unbroken.flow.administer import app_by_id, policy_with
+from unbroken.flow.administer import app_by_id
 from unbroken.flow.difference import difference_of
 from unbroken.flow.pace import Pace
+from unbroken.flow.policies import policy_with
 from unbroken.flow.replay import SHARE, Report
 from unbroken.flow.replay_user import look
 from unbroken.flow.retention import refuse_policy, would_delete

@@ -21,10 +21,11 @@ from unbroken.domain.errors import Conflict, InvalidRequest, NotFound, Refusal
 from unbroken.domain.ids import AppId, UserId
 from unbroken.domain.late_windows import LateWindows
 from unbroken.flow import audit
-from unbroken.flow.administer import OPERATOR, policy_with
+from unbroken.flow.administer import OPERATOR
 from unbroken.flow.audit import Event, What
 from unbroken.flow.difference import Difference, difference_of
 from unbroken.flow.pace import Pace
+from unbroken.flow.policies import policy_with
 from unbroken.flow.replay_user import inputs, look, record, side_of, told_of
 from unbroken.flow.timeline import compute
 from unbroken.flow.timeline_rows import put

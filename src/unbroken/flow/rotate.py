@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import Conflict, InvalidRequest
 from unbroken.flow import audit
-from unbroken.flow.administer import (
+from unbroken.flow.administer import OPERATOR
+from unbroken.flow.audit import Event, What
+from unbroken.flow.keys import (
     DAY_MS,
     KEY_LIFE_MAX_DAYS,
-    OPERATOR,
     CreatedKey,
     add_key,
     end_key,
@@ -17,7 +18,6 @@ from unbroken.flow.administer import (
     is_in_force,
     make_key,
 )
-from unbroken.flow.audit import Event, What
 from unbroken.store import api_keys, standing_changes
 from unbroken.store.api_keys import Key
 

@@ -13,7 +13,7 @@ from unbroken import wire
 from unbroken.clock import ManualClock, SystemClock
 from unbroken.credentials import Vault
 from unbroken.domain.app import Scope
-from unbroken.flow import administer, authenticate, events, explain, ingest, link, register, undo
+from unbroken.flow import administer, authenticate, events, explain, ingest, keys, link, policies, register, undo
 from unbroken.flow.authenticate import AppCaller, InstallCaller, KeyCaller
 from unbroken.flow.context import Context
 from unbroken.flow.process import Worker
@@ -40,8 +40,8 @@ PAYLOAD_ID = "019ab3f0-6f00-7000-8000-0123456789ab"
 
 async def open_store(directory: Path) -> Store:
     """The store of a platform in `directory`: a file there. Tests put another engine in the place of this function."""
-    keys = open_key_ring(directory) if (directory / KEYS_FILE).exists() else KEY_RING
-    return await SqliteStore.open(directory / "unbroken.db", keys=keys)
+    ring = open_key_ring(directory) if (directory / KEYS_FILE).exists() else KEY_RING
+    return await SqliteStore.open(directory / "unbroken.db", keys=ring)
 
 
 async def open_log(store: Store, directory: Path) -> PayloadLog:  # noqa: ARG001 - others may lie beside it
@@ -86,7 +86,7 @@ class InProcess:
         self.app_caller: AppCaller = await authenticate.app_by_secret(
             self.context, created.app_id.hex(), created.app_secret
         )
-        key = await administer.create_key(self.context, created.app_id, "all", list(Scope))
+        key = await keys.create_key(self.context, created.app_id, "all", list(Scope))
         caller = await authenticate.by_bearer(self.context, key.api_key)
         assert isinstance(caller, KeyCaller)
         self.key = caller
@@ -105,7 +105,7 @@ class InProcess:
 
     async def set_policy(self, **changes: str) -> None:
         """Change policies of the app; its callers know at once."""
-        await administer.set_policy(self.context, self.app.app_id, changes)
+        await policies.set_policy(self.context, self.app.app_id, changes)
         app = await administer.app_by_id(self.context, self.app.app_id)
         self.app_caller = AppCaller(app)
         self.key = KeyCaller(app, self.key.key_id, self.key.scopes, self.key.name)

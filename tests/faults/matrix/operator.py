@@ -13,7 +13,7 @@ from tests.model.api import App
 
 from unbroken.domain.app import Scope
 from unbroken.domain.ids import AppId
-from unbroken.flow import administer
+from unbroken.flow import administer, keys, policies
 from unbroken.flow.verify import Wanted, verify
 from unbroken.server import data_directory, settings
 from unbroken.server.data_directory import MODE_FILE
@@ -72,8 +72,8 @@ class Operator:
 
         async def make(context: Context) -> App:
             made = await administer.create_app(context, name)
-            await administer.set_policy(context, made.app_id, {"link_burst": "1000000"})
-            key = await administer.create_key(context, made.app_id, name, list(Scope))
+            await policies.set_policy(context, made.app_id, {"link_burst": "1000000"})
+            key = await keys.create_key(context, made.app_id, name, list(Scope))
             return App(made.app_id.hex(), made.app_secret, key.api_key)
 
         return self.do(make)

@@ -78,9 +78,9 @@ def tampered(kept):
         yield "repeated", [*kept[: place + 1], *forged, *kept[place + 2 :]], after.position
 
 
-def test_four_hundred_tamperings_are_noticed_each_at_its_first_bad_entry(tmp_path, engine):
+def test_four_hundred_tamperings_are_noticed_each_at_its_first_bad_entry(tmp_path):
     async def story(platform):
-        await some_history(platform, people=16 if engine == "sqlite" else 3)
+        await some_history(platform, people=16)
         kept, anchor = await entries(platform), await audit_log.head(platform.context)
         count = 0
         for how, changed, first in tampered(kept):
@@ -93,8 +93,7 @@ def test_four_hundred_tamperings_are_noticed_each_at_its_first_bad_entry(tmp_pat
         assert (await audit_log.verify(platform.context, [anchor])).bad is None
         return count
 
-    count = in_platform(tmp_path, story)
-    assert count >= TAMPERINGS or engine != "sqlite"
+    assert in_platform(tmp_path, story) >= TAMPERINGS
 
 
 def test_a_log_that_is_cut_at_its_end_is_whole_to_who_knows_of_no_more(tmp_path):
@@ -166,7 +165,10 @@ FULL_POSTGRES = (
 )
 
 
-def test_where_nothing_can_be_written_down_nothing_is_changed(tmp_path, engine):
+ROOM_AGAIN = {"sqlite": "DROP TRIGGER full_disk", "postgres": "DROP TRIGGER full_disk ON audit"}
+
+
+def test_where_nothing_can_be_written_down_nothing_is_changed_until_there_is_room(tmp_path, engine):
     async def story(platform):
         context = platform.context
         phone = await platform.register()
@@ -184,6 +186,10 @@ def test_where_nothing_can_be_written_down_nothing_is_changed(tmp_path, engine):
         told = await asyncio.gather(*asked, return_exceptions=True)
         assert all(isinstance(one, StoreError) for one in told), told
         assert await tables_of(platform) == before
+        await context.store.write(lambda tx: tx.run(ROOM_AGAIN[engine]))
+        await platform.link(phone, "anna-0")
+        assert (await audit_log.verify(context)).bad is None
+        assert len(await entries(platform)) == len(before[-1]) + 1
 
     in_platform(tmp_path, story)
 

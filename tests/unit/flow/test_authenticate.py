@@ -10,7 +10,7 @@ import pytest
 from unbroken.clock import ManualClock
 from unbroken.domain.app import Scope, UsedInstall
 from unbroken.domain.errors import AppDisabled, Unauthenticated
-from unbroken.flow import administer, standings
+from unbroken.flow import administer, keys, policies, standings
 from unbroken.flow.authenticate import KeyCaller, app_by_secret, by_bearer
 from unbroken.flow.standings import Standings
 from unbroken.testing.in_process import START_MS, InProcess
@@ -58,7 +58,7 @@ class World:
         return await app_by_secret(self.here, self.app.app_id.hex(), self.app.app_secret)
 
     async def last_used_at(self):
-        (key,) = await administer.list_keys(self.other, self.app.app_id)
+        (key,) = await keys.list_keys(self.other, self.app.app_id)
         return key.last_used_at
 
 
@@ -67,7 +67,7 @@ def in_world(tmp_path, story):
         async with InProcess(tmp_path) as platform:
             context = replace(platform.context, wall=ManualClock(START_MS))
             app = await administer.create_app(context, "another")
-            key = await administer.create_key(context, app.app_id, "its", [Scope.USER_READ], 1)
+            key = await keys.create_key(context, app.app_id, "its", [Scope.USER_READ], 1)
             await story(World(platform, app, key))
 
     asyncio.run(whole())
@@ -87,7 +87,7 @@ def test_who_was_admitted_a_moment_ago_is_not_looked_up_again(tmp_path):
 def test_a_revoked_key_is_refused_at_once_wherever_it_was_revoked(tmp_path, where):
     async def story(world):
         await world.by_key()
-        await administer.revoke_key(getattr(world, where), world.key.key_id)
+        await keys.revoke_key(getattr(world, where), world.key.key_id)
         with pytest.raises(Unauthenticated, match="revoked"):
             await world.by_key()
 
@@ -114,7 +114,7 @@ def test_a_disabled_app_is_refused_at_once_and_admitted_again_once_it_goes_on(tm
 def test_a_change_is_known_however_far_a_labs_clock_was_moved_since(tmp_path):
     async def story(world):
         await world.by_key()
-        await administer.revoke_key(world.other, world.key.key_id)
+        await keys.revoke_key(world.other, world.key.key_id)
         world.other.clock.advance_to(START_MS + 30 * DAY_MS)
         with pytest.raises(Unauthenticated, match="revoked"):
             await world.by_key()
@@ -138,7 +138,7 @@ def test_what_was_read_before_a_revocation_and_comes_in_after_it_is_not_remember
         world.store.let_go.clear()
         slow = asyncio.create_task(world.by_key())
         await world.store.has_answer.wait()
-        await administer.revoke_key(world.other, world.key.key_id)
+        await keys.revoke_key(world.other, world.key.key_id)
         await world.here.standings.refresh(world.here)
         world.store.let_go.set()
         await slow  # it came before the revocation
@@ -151,7 +151,7 @@ def test_what_was_read_before_a_revocation_and_comes_in_after_it_is_not_remember
 def test_a_remembered_key_knows_the_policy_of_now(tmp_path):
     async def story(world):
         await world.by_key()
-        await administer.set_policy(world.other, world.app.app_id, {"used_install": "claim"})
+        await policies.set_policy(world.other, world.app.app_id, {"used_install": "claim"})
         caller = await world.by_key()
         assert isinstance(caller, KeyCaller)
         assert caller.app.policy.used_install is UsedInstall.CLAIM

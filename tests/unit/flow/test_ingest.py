@@ -9,7 +9,7 @@ import pytest
 from unbroken.domain.app import Scope
 from unbroken.domain.errors import InvalidRequest, Unauthenticated
 from unbroken.domain.ids import InstallId
-from unbroken.flow import administer
+from unbroken.flow import keys
 from unbroken.flow.authenticate import InstallCaller, KeyCaller, by_bearer
 from unbroken.flow.ingest import ingest
 from unbroken.store.contract import StoreUnavailable
@@ -62,7 +62,7 @@ def test_a_key_reads_also_where_nothing_can_be_written(tmp_path, monkeypatch):
         raise StoreUnavailable("The disk is full.")
 
     async def story(platform):
-        key = await administer.create_key(platform.context, platform.app.app_id, "other", [Scope.USER_READ])
+        key = await keys.create_key(platform.context, platform.app.app_id, "other", [Scope.USER_READ])
         monkeypatch.setattr(platform.context.store, "write", full)
         return await by_bearer(platform.context, key.api_key)
 

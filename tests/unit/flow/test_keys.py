@@ -21,7 +21,7 @@ from unbroken.domain.errors import (
     Unauthenticated,
 )
 from unbroken.domain.ids import KeyId
-from unbroken.flow import administer, audit_log, codes, erase, leaks, link, operate, register, tokens
+from unbroken.flow import administer, audit_log, codes, erase, keys, leaks, link, operate, register, tokens
 from unbroken.flow.authenticate import CredentialCaller, by_bearer, still_admitted
 from unbroken.flow.rotate import keys_ending, rotate_key
 from unbroken.flow.standings import Standings
@@ -45,7 +45,7 @@ def in_platform(tmp_path, story):
 
 
 async def new_key(platform, days=365, scopes=(Scope.USER_READ,)):
-    return await administer.create_key(platform.context, platform.other, "its", list(scopes), days)
+    return await keys.create_key(platform.context, platform.other, "its", list(scopes), days)
 
 
 # Rotation
@@ -79,7 +79,7 @@ def test_an_overlap_never_lengthens_a_life_and_none_ends_it_at_once(tmp_path):
             await by_bearer(platform.context, gone.api_key)
         with pytest.raises(Unauthenticated):
             await platform.context.store.write(lambda tx: still_admitted(tx, under_way))
-        ends = {key.key_id: key.expires_at for key in await administer.list_keys(platform.context, platform.other)}
+        ends = {key.key_id: key.expires_at for key in await keys.list_keys(platform.context, platform.other)}
         assert ends[short.key_id] == START_MS + 3 * DAY_MS
 
     in_platform(tmp_path, story)
@@ -89,7 +89,7 @@ def test_a_key_is_rotated_once_while_it_is_in_force_and_there_is_always_room_for
     async def story(platform):
         context = platform.context
         old, ended = await new_key(platform), await new_key(platform)
-        await administer.revoke_key(context, ended.key_id)
+        await keys.revoke_key(context, ended.key_id)
         await rotate_key(context, old.key_id)
         for key_id, match in ((old.key_id, "successor"), (ended.key_id, "ended")):
             with pytest.raises(Conflict, match=match):
@@ -114,7 +114,7 @@ def test_what_ends_soon_is_told_unless_it_has_a_successor(tmp_path):
             await new_key(platform, days)
         await rotate_key(platform.context, (await new_key(platform, 2)).key_id)
         revoked = await new_key(platform, 3)
-        await administer.revoke_key(platform.context, revoked.key_id)
+        await keys.revoke_key(platform.context, revoked.key_id)
         found = await keys_ending(platform.context, 14 * DAY_MS)
         return [(key.expires_at - START_MS) // DAY_MS for key in found]
 
@@ -129,7 +129,7 @@ def test_a_key_that_was_revoked_after_its_call_was_let_in_changes_nothing(tmp_pa
         context, caller = platform.context, platform.key
         phone, other = await platform.register(), await platform.register()
         linked = await platform.link(other, "bert")
-        await administer.revoke_key(context, caller.key_id)
+        await keys.revoke_key(context, caller.key_id)
         order = operate.Order()
         calls = [
             link.link(context, caller, phone.install_id, wire.Link("anna"), dry_run=False, same=None),

@@ -12,7 +12,7 @@ from tests.model.api import random_uuid
 from unbroken import wire
 from unbroken.credentials import Peppers, body_hash
 from unbroken.domain.errors import AuthCodeUsed, IdempotencyKeyReused, InstallCloned, InstallGone, Unauthenticated
-from unbroken.flow import administer, authenticate, codes, erase, link, register, tokens
+from unbroken.flow import administer, authenticate, codes, erase, keys, link, register, tokens
 from unbroken.flow.authenticate import CredentialCaller
 from unbroken.flow.repeat import Repeatable
 from unbroken.flow.verify import Wanted, verify
@@ -46,7 +46,7 @@ class Given:
         context = self.context
         made = await administer.create_app(context, "a")
         self.app_id, self.app_secret = made.app_id, made.app_secret
-        self.api_key = (await administer.create_key(context, made.app_id, "all", ["user.link"])).api_key
+        self.api_key = (await keys.create_key(context, made.app_id, "all", ["user.link"])).api_key
         self.app = await authenticate.app_by_secret(context, made.app_id.hex(), made.app_secret)
         key = await authenticate.by_bearer(context, self.api_key)
         assert isinstance(key, authenticate.KeyCaller)

@@ -14,7 +14,7 @@ from tests.model.api import random_uuid
 from unbroken import wire
 from unbroken.credentials import body_hash
 from unbroken.domain.errors import Refusal
-from unbroken.flow import administer, authenticate, codes, erase, export, link, profile, register, rename, tokens
+from unbroken.flow import administer, authenticate, codes, erase, export, keys, link, profile, register, rename, tokens
 from unbroken.flow.operate import Order
 from unbroken.flow.repeat import Repeatable
 from unbroken.flow.traces import Names, search
@@ -46,7 +46,7 @@ async def planted(platform: InProcess) -> dict[str, str]:
     def again(said: str) -> Repeatable:
         return Repeatable(key.key_id, said, body_hash(b""))
 
-    made_key = await administer.create_key(context, platform.app.app_id, "backend", ["user.link"])
+    made_key = await keys.create_key(context, platform.app.app_id, "backend", ["user.link"])
     other = await administer.create_app(context, "other")
     first, registration = await platform.register(), random_uuid("a registration")
     linked = await link.link(

@@ -16,7 +16,7 @@ from unbroken import wire
 from unbroken.clock import ManualClock, SystemClock
 from unbroken.credentials import Vault
 from unbroken.domain.app import Scope
-from unbroken.flow import administer
+from unbroken.flow import administer, keys
 from unbroken.flow.context import Context
 from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
@@ -179,7 +179,7 @@ class World:
         return Api(built, metrics)
 
     async def key(self, app_id: AppId, *scopes: Scope) -> str:
-        made = await administer.create_key(self.context, app_id, "Test", scopes or tuple(Scope))
+        made = await keys.create_key(self.context, app_id, "Test", scopes or tuple(Scope))
         return made.api_key
 
 

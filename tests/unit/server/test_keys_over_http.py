@@ -14,7 +14,7 @@ from unbroken.clock import ManualClock
 from unbroken.credentials import PATTERN, SECRET_BYTES, Kind, Signed, read_opaque, write_opaque
 from unbroken.domain.app import Scope
 from unbroken.domain.ids import AppId, InstallId
-from unbroken.flow import administer
+from unbroken.flow import keys
 from unbroken.flow.rotate import rotate_key
 from unbroken.randomness import SeededRandomness
 from unbroken.server.key_watch import KeyWatch
@@ -37,7 +37,7 @@ def test_a_key_with_a_successor_is_told_when_it_ends_whatever_is_answered(world)
     async def step(opened):
         app, api = await opened.app(), opened.platform
         context = replace(opened.context, wall=ManualClock(opened.context.wall.now_ms() // 1000 * 1000))
-        old = await administer.create_key(context, app.app_id, "old", [Scope.USER_LINK, Scope.USER_READ])
+        old = await keys.create_key(context, app.app_id, "old", [Scope.USER_LINK, Scope.USER_READ])
         assert "deprecation" not in (await api.send("GET", FIND, b"", bearer(old.api_key))).headers
         new = await rotate_key(context, old.key_id, overlap_days=1)
         minted = await api.send("POST", "/users/auth-code", b'{"external_id":"anna"}', bearer(old.api_key))
@@ -57,7 +57,7 @@ def test_a_key_is_warned_of_two_weeks_and_one_week_before_its_end(world, log_out
         wall, metrics = ManualClock(NOW_MS), Metrics()
         context = replace(opened.context, wall=wall)
         app = await opened.app()
-        key = await administer.create_key(context, app.app_id, "its", [Scope.USER_READ], 15)
+        key = await keys.create_key(context, app.app_id, "its", [Scope.USER_READ], 15)
         watch = KeyWatch(context, metrics)
         told = []
         for day in range(15):

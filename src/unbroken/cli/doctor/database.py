@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
 from unbroken.domain.app import Linking, LinkTicket
-from unbroken.flow import administer
+from unbroken.flow import administer, keys, policies
 from unbroken.server.safety.finding import Finding, problem, warning, well
 from unbroken.store import dead_letters, ledger, set_aside, tombstones
 
@@ -77,16 +77,16 @@ async def _apps(context: Context) -> list[Finding]:
     findings = [well("apps", f"There are {len(apps)}.")]
     now_ms = context.wall.now_ms()
     for app in apps:
-        keys = await administer.list_keys(context, app.app_id)
+        of_app = await keys.list_keys(context, app.app_id)
         findings += _links_of_app(app)
-        findings += _keys_of_app(app, [key for key in keys if administer.is_in_force(key, now_ms)], now_ms)
+        findings += _keys_of_app(app, [key for key in of_app if keys.is_in_force(key, now_ms)], now_ms)
     return findings
 
 
 async def _clock(context: Context) -> list[Finding]:
     """A fact that lies ahead of now, by clocks that differ. A lab's time is its own."""
     now_ms, last_at = context.clock.now_ms(), await context.store.read(ledger.newest_at)
-    if context.lab or last_at <= now_ms + administer.CLOCK_TOLERANCE_MS:
+    if context.lab or last_at <= now_ms + policies.CLOCK_TOLERANCE_MS:
         return []
     sentence = (
         f"The ledger goes to {wire.iso(last_at)}, and this machine says it is {wire.iso(now_ms)}: its clock is slow, or"
