@@ -27,6 +27,7 @@ def targets() -> Mapping[str, Callable[[], Target]]:
         "app-attest": app_attest,
         "assertion": assertion,
         "android-key": android_key,
+        "signed-by-genuine": signed_by_genuine,
         "token": token,
         "jws": jws,
         "verdict": verdict,
@@ -127,12 +128,9 @@ def assertion() -> Target:
 def android_key() -> Target:
     """Nothing but the genuine chain is taken; certificates follow each other, as DER says how long each is."""
     from unbroken.backend.attestation import Refused
-    from unbroken.backend.attestation.android_key import AndroidKeyAttest
-    from unbroken.backend.attestation.revocation import RevocationList
 
     roots, chain = _android()
-    revocations = type("Listed", (), {"current": lambda _, now_ms: RevocationList(frozenset(), now_ms)})()
-    verifier = AndroidKeyAttest({PACKAGE}, {SIGNER}, revocations, roots=roots)
+    verifier = _verifier(roots)
     genuine = b"".join(chain)
 
     def run(data: bytes) -> None:
@@ -144,6 +142,38 @@ def android_key() -> Target:
 
     run(genuine)
     return Target(run, [genuine])
+
+
+def signed_by_genuine() -> Target:
+    """Whoever owns a genuine phone has its key sign what he likes: two certificates more, the upper one changed."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from unbroken.backend.attestation import Refused, der
+    from unbroken.testing.attestation.android import KEY_DESCRIPTION, KeyRoots, SecureHardware
+    from unbroken.testing.attestation.encoding import element, sequence
+    from unbroken.testing.attestation.issuing import YEAR_MS, Authority, Life, encoded, name
+
+    roots = KeyRoots(NOW_MS)
+    key, chain = SecureHardware(roots, NOW_MS).make_key(_description())
+    genuine = Authority(key, x509.load_der_x509_certificate(chain[0]))
+    life = Life(NOW_MS - YEAR_MS, NOW_MS + YEAR_MS)
+    upper = genuine.issue(name(COMMON_NAME="y"), key.public_key(), life)
+    described = {KEY_DESCRIPTION: _description()}
+    lower = Authority(key, upper).issue(name(COMMON_NAME="x"), key.public_key(), life, described)
+    algorithm = element(der.SEQUENCE, der.members_of(der.read_element(encoded(upper)))[1].content)
+    verifier = _verifier(roots.public_keys)
+
+    def run(data: bytes) -> None:
+        signature = element(0x03, b"\0" + key.sign(data, ec.ECDSA(hashes.SHA256())))
+        try:
+            verifier.attested([encoded(lower), sequence([data, algorithm, signature]), *chain], HASH, NOW_MS)
+        except Refused:
+            return
+        raise AssertionError("a forged chain is taken")
+
+    return Target(run, [upper.tbs_certificate_bytes])
 
 
 def token() -> Target:
@@ -239,7 +269,7 @@ def revocation_list() -> Target:
     return Target(run, [json.dumps({"entries": entries}).encode()])
 
 
-# Seeds: of the fake authorities, and of real devices where their objects are here
+# Seeds: of the fake authorities, and of real devices
 
 
 def _attested() -> tuple[bytes, bytes, bytes]:
@@ -251,8 +281,7 @@ def _attested() -> tuple[bytes, bytes, bytes]:
 
 
 def _attestation() -> bytes:
-    real = [vector.attestation for vector in _vectors("attestations")]
-    return real[0] if real else _attested()[0]
+    return _vectors("attestations")[0].attestation
 
 
 def _assertion_and_key() -> tuple[bytes, bytes]:
@@ -278,6 +307,14 @@ def _android() -> tuple[frozenset[bytes], list[bytes]]:
 
     roots = KeyRoots(NOW_MS)
     return roots.public_keys, SecureHardware(roots, NOW_MS).make_key(_description())[1]
+
+
+def _verifier(roots: frozenset[bytes]):
+    from unbroken.backend.attestation.android_key import AndroidKeyAttest
+    from unbroken.backend.attestation.revocation import RevocationList
+
+    revocations = type("Listed", (), {"current": lambda _, now_ms: RevocationList(frozenset(), now_ms)})()
+    return AndroidKeyAttest({PACKAGE}, {SIGNER}, revocations, roots=roots)
 
 
 def _chain() -> list[bytes]:
@@ -307,7 +344,7 @@ def _base64url(data: bytes) -> str:
 def _vectors(kind: str) -> list:
     from tests.unit.backend.attestation import vectors
 
-    return getattr(vectors, kind)() if vectors.HERE else []
+    return getattr(vectors, kind)()
 
 
 def _extension_of(certificate: bytes) -> bytes:
