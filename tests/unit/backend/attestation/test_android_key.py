@@ -116,6 +116,22 @@ def test_rules_can_take_more(rules, said):
     assert judge(rules=rules, **said)
 
 
+@pytest.mark.parametrize("patch_level", [2026, 0, -1, 26_01, 202600, 202613, 20260105])
+def test_a_patch_level_that_every_system_or_none_has_is_refused_at_once(patch_level):
+    with pytest.raises(ValueError, match="a year and a month"):
+        DeviceRules(patch_level_min=patch_level)
+
+
+@pytest.mark.parametrize(
+    ("packages", "signers"),
+    [(PACKAGE, {SIGNER}), ({PACKAGE}, SIGNER), ({PACKAGE}, {SIGNER.hex()}), ({PACKAGE}, {SIGNER[:20]})],
+    ids=["one name", "one digest", "hex", "SHA-1"],
+)
+def test_an_app_that_no_phone_has_is_refused_at_once(packages, signers):
+    with pytest.raises(ValueError, match=r"packages are|a signer is"):
+        AndroidKeyAttest(packages, signers, Listed())
+
+
 @pytest.mark.parametrize(
     ("reason", "hardware", "fault"),
     [
@@ -157,6 +173,7 @@ def test_rules_can_take_more(rules, said):
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 202609, "rules": {"patch_level_min": 202610}}),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": None, "rules": {"patch_level_min": 202610}}),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 20200105, "rules": {"patch_level_min": 202610}}),
+        (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 202613, "rules": {"patch_level_min": 202610}}),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 999_913, "rules": {"patch_level_min": 202610}}),
         (Reason.WRONG_APP, "remote", {"packages": ["com.example.other"]}),
         (Reason.WRONG_APP, "remote", {"packages": [PACKAGE, "com.example.other"]}),
