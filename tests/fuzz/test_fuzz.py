@@ -13,8 +13,8 @@ from tests.fuzz.table import Target, target, targets
 
 COUNT = 400
 MANY = int(os.environ.get("UNBROKEN_FUZZ_INPUTS", "1000000"))
-SLOW = {"android-key": 10, "signed-by-genuine": 10}
-"""How many times fewer: each input costs several signatures of certificates."""
+SLOW = {"android-key": 10, "signed-by-genuine": 10, "attested-data": 10}
+"""How many times fewer: each input costs several signatures."""
 
 
 @pytest.mark.parametrize("name", sorted(targets()))
