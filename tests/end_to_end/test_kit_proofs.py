@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import SimpleNamespace
 
@@ -133,6 +134,23 @@ def test_a_proof_links_its_install_to_its_account_and_nothing_else(lab, authorit
     with Platform(lab.app.base_url, api_key=lab.app.api_key) as kit:
         (install,) = kit.users.installs(linked.json()["user_id"])
         assert (install.install_id, install.attestation) == (mine.install_id, KINDS[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_proof_that_is_sent_many_times_at_once_links_once(lab, authorities, servers, kind):
+    account = f"{kind} {servers.framework} at once"
+    mine = Install(lab, authorities, servers.own, kind)
+    proof = mine.proof(account)
+    with ThreadPoolExecutor(6) as threads:
+        replies = list(threads.map(lambda _: mine.link(servers.own, account, proof), range(6)))
+    linked = [reply.json() for reply in replies if reply.status_code == 200]
+    assert linked
+    assert all(reply == linked[0] for reply in linked)
+    assert all(refused(reply) for reply in replies if reply.status_code != 200)
+    assert mine.link(servers.own, account, proof).json() == linked[0]
+    with Platform(lab.app.base_url, api_key=lab.app.api_key) as kit:
+        facts = list(kit.users.ledger(linked[0]["user_id"]))
+    assert [fact.kind for fact in facts].count("linked") == 1
 
 
 def test_a_rooted_phone_and_a_changed_app_are_not_linked(lab, authorities, servers):

@@ -7,16 +7,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from tests.fuzz import attestation_seeds as seeds
+from tests.fuzz.attestation_seeds import APP_ID, HASH, NOW_MS, PACKAGE, SIGNER
 from tests.fuzz.table import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-NOW_MS = 1_790_000_000_000
-PACKAGE = "com.example.app"
-APP_ID = f"A1B2C3D4E5.{PACKAGE}"
-SIGNER = hashlib.sha256(b"signer").digest()
-HASH = hashlib.sha256(b"client data").digest()
 
 
 def targets() -> Mapping[str, Callable[[], Target]]:
@@ -25,8 +21,10 @@ def targets() -> Mapping[str, Callable[[], Target]]:
         "der": der,
         "certificate": certificate,
         "app-attest": app_attest,
+        "attested-data": attested_data,
         "assertion": assertion,
         "android-key": android_key,
+        "signed-by-genuine": signed_by_genuine,
         "token": token,
         "jws": jws,
         "verdict": verdict,
@@ -47,7 +45,9 @@ def cbor() -> Target:
             return
         assert encoding.cbor(value) == data
 
-    return Target(run, [_attestation(), _assertion(), encoding.cbor({1: 2, 3: -7, -1: 1, -2: HASH, -3: HASH})])
+    return Target(
+        run, [seeds.attestation(), seeds.assertion(), encoding.cbor({1: 2, 3: -7, -1: 1, -2: HASH, -3: HASH})]
+    )
 
 
 def der() -> Target:
@@ -59,8 +59,8 @@ def der() -> Target:
         except Refused:
             return
 
-    real = [_extension_of(vector.chain[0]) for vector in _vectors("chains")]
-    return Target(run, [_description(), *real])
+    real = [seeds.extension_of(vector.chain[0]) for vector in seeds.vectors("chains")]
+    return Target(run, [seeds.description(), *real])
 
 
 def certificate() -> Target:
@@ -75,8 +75,8 @@ def certificate() -> Target:
             return
         raise AssertionError("signed by no key")
 
-    real = [each for vector in _vectors("chains") for each in vector.chain]
-    return Target(run, [*_chain(), *real])
+    real = [each for vector in seeds.vectors("chains") for each in vector.chain]
+    return Target(run, [*seeds.chain(), *real])
 
 
 def app_attest() -> Target:
@@ -85,7 +85,7 @@ def app_attest() -> Target:
     from unbroken.backend.attestation import cbor as reader
     from unbroken.backend.attestation.app_attest import AppAttest
 
-    genuine, key_id, root = _attested()
+    genuine, key_id, root = seeds.attested()
     verifier = AppAttest([APP_ID], root=root)
 
     def without_receipt(data: bytes) -> object:
@@ -104,13 +104,45 @@ def app_attest() -> Target:
     return Target(run, [genuine])
 
 
+def attested_data() -> Target:
+    """Apple signs a hash, so whoever has a phone's system in his hand has it signed over whatever data he likes."""
+    from unbroken.backend.attestation import Refused
+    from unbroken.backend.attestation import cbor as reader
+    from unbroken.backend.attestation.app_attest import AppAttest
+    from unbroken.testing.attestation.apple import AppAttestKey, Apple, Claims
+
+    apple = Apple(NOW_MS)
+    key = AppAttestKey(apple)
+    verifier = AppAttest([APP_ID], root=apple.root.public_key)
+
+    def attest(data: bytes) -> bytes:
+        nonce = hashlib.sha256(data + HASH).digest()
+        claims = Claims(app_id=APP_ID, client_data_hash=HASH, nonce=nonce, members={"authData": data})
+        return key.attest(claims, NOW_MS)
+
+    def said(data: bytes) -> tuple[bytes, bytes, object]:
+        """All but the flags that say nothing of the form."""
+        return data[:32], data[33:87], reader.read(data[87:])
+
+    def run(data: bytes) -> None:
+        try:
+            verifier.attested(attest(data), key.key_id, HASH, NOW_MS)
+        except Refused:
+            return
+        assert said(data) == said(genuine)
+
+    genuine = key._attested_data(Claims(app_id=APP_ID, client_data_hash=HASH))
+    verifier.attested(attest(genuine), key.key_id, HASH, NOW_MS)
+    return Target(run, [genuine])
+
+
 def assertion() -> Target:
     """Nothing but the genuine object is taken."""
     from unbroken.backend.attestation import Refused
     from unbroken.backend.attestation.app_attest import AppAssert
     from unbroken.backend.attestation.counters import MemoryCounters
 
-    genuine, public_key = _assertion_and_key()
+    genuine, public_key = seeds.assertion_and_key()
     verifier = AppAssert([APP_ID], MemoryCounters())
 
     def run(data: bytes) -> None:
@@ -127,17 +159,14 @@ def assertion() -> Target:
 def android_key() -> Target:
     """Nothing but the genuine chain is taken; certificates follow each other, as DER says how long each is."""
     from unbroken.backend.attestation import Refused
-    from unbroken.backend.attestation.android_key import AndroidKeyAttest
-    from unbroken.backend.attestation.revocation import RevocationList
 
-    roots, chain = _android()
-    revocations = type("Listed", (), {"current": lambda _, now_ms: RevocationList(frozenset(), now_ms)})()
-    verifier = AndroidKeyAttest({PACKAGE}, {SIGNER}, revocations, roots=roots)
+    roots, chain = seeds.android()
+    verifier = seeds.verifier(roots)
     genuine = b"".join(chain)
 
     def run(data: bytes) -> None:
         try:
-            verifier.attested(_split(data), HASH, NOW_MS)
+            verifier.attested(seeds.split(data), HASH, NOW_MS)
         except Refused:
             return
         assert data == genuine
@@ -146,11 +175,43 @@ def android_key() -> Target:
     return Target(run, [genuine])
 
 
+def signed_by_genuine() -> Target:
+    """Whoever owns a genuine phone has its key sign what he likes: two certificates more, the upper one changed."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from unbroken.backend.attestation import Refused, der
+    from unbroken.testing.attestation.android import KEY_DESCRIPTION, KeyRoots, SecureHardware
+    from unbroken.testing.attestation.encoding import element, sequence
+    from unbroken.testing.attestation.issuing import YEAR_MS, Authority, Life, encoded, name
+
+    roots = KeyRoots(NOW_MS)
+    key, chain = SecureHardware(roots, NOW_MS).make_key(seeds.description())
+    genuine = Authority(key, x509.load_der_x509_certificate(chain[0]))
+    life = Life(NOW_MS - YEAR_MS, NOW_MS + YEAR_MS)
+    upper = genuine.issue(name(COMMON_NAME="y"), key.public_key(), life)
+    described = {KEY_DESCRIPTION: seeds.description()}
+    lower = Authority(key, upper).issue(name(COMMON_NAME="x"), key.public_key(), life, described)
+    algorithm = element(der.SEQUENCE, der.members_of(der.read_element(encoded(upper)))[1].content)
+    verifier = seeds.verifier(roots.public_keys)
+
+    def run(data: bytes) -> None:
+        signature = element(0x03, b"\0" + key.sign(data, ec.ECDSA(hashes.SHA256())))
+        try:
+            verifier.attested([encoded(lower), sequence([data, algorithm, signature]), *chain], HASH, NOW_MS)
+        except Refused:
+            return
+        raise AssertionError("a forged chain is taken")
+
+    return Target(run, [upper.tbs_certificate_bytes])
+
+
 def token() -> Target:
     """Nothing but the genuine token is taken."""
     from unbroken.backend.attestation import Refused, jose
 
-    play, _, genuine = _play()
+    play, _, genuine = seeds.play()
 
     def run(data: bytes) -> None:
         try:
@@ -167,7 +228,7 @@ def jws() -> Target:
     """The inner layer, which only who has the app's key could reach."""
     from unbroken.backend.attestation import Refused, jose
 
-    play, signed, _ = _play()
+    play, signed, _ = seeds.play()
 
     def run(data: bytes) -> None:
         try:
@@ -195,9 +256,9 @@ def verdict() -> Target:
             return
         said = json.loads(data.decode(errors="replace"))  # msgspec does not look into members that nobody reads
         assert said["appIntegrity"]["appRecognitionVerdict"] == "PLAY_RECOGNIZED"
-        assert said["requestDetails"]["nonce"].rstrip("=") == _base64url(binding.digest)
+        assert said["requestDetails"]["nonce"].rstrip("=") == seeds.base64url(binding.digest)
 
-    genuine = json.dumps(_verdict(binding.digest)).encode()
+    genuine = json.dumps(seeds.verdict(binding.digest)).encode()
     run(genuine)
     return Target(run, [genuine])
 
@@ -215,7 +276,7 @@ def evidence() -> Target:
         except Refused:
             return
 
-    text = base64.b64encode(_attestation()).decode()
+    text = base64.b64encode(seeds.attestation()).decode()
     sent = [
         {"kind": "play_classic", "token": "a.b.c.d.e"},
         {"kind": "app_attest", "key_id": base64.b64encode(bytes(32)).decode(), "attestation": text},
@@ -237,94 +298,3 @@ def revocation_list() -> Target:
 
     entries = {f"{n:x}": {"status": "REVOKED", "reason": "KEY_COMPROMISE"} for n in (1, 2**64 - 1, 10**30)}
     return Target(run, [json.dumps({"entries": entries}).encode()])
-
-
-# Seeds: of the fake authorities, and of real devices where their objects are here
-
-
-def _attested() -> tuple[bytes, bytes, bytes]:
-    from unbroken.testing.attestation.apple import AppAttestKey, Apple, Claims
-
-    apple = Apple(NOW_MS)
-    key = AppAttestKey(apple)
-    return key.attest(Claims(app_id=APP_ID, client_data_hash=HASH), NOW_MS), key.key_id, apple.root.public_key
-
-
-def _attestation() -> bytes:
-    real = [vector.attestation for vector in _vectors("attestations")]
-    return real[0] if real else _attested()[0]
-
-
-def _assertion_and_key() -> tuple[bytes, bytes]:
-    from unbroken.testing.attestation.apple import AppAttestKey, Apple
-    from unbroken.testing.attestation.issuing import public_der
-
-    key = AppAttestKey(Apple(NOW_MS))
-    return key.sign(APP_ID, HASH), public_der(key._key)
-
-
-def _assertion() -> bytes:
-    return _assertion_and_key()[0]
-
-
-def _description() -> bytes:
-    from unbroken.testing.attestation.android import Description
-
-    return Description(challenge=HASH, packages=[PACKAGE], signers=[SIGNER]).encode()
-
-
-def _android() -> tuple[frozenset[bytes], list[bytes]]:
-    from unbroken.testing.attestation.android import KeyRoots, SecureHardware
-
-    roots = KeyRoots(NOW_MS)
-    return roots.public_keys, SecureHardware(roots, NOW_MS).make_key(_description())[1]
-
-
-def _chain() -> list[bytes]:
-    return _android()[1]
-
-
-def _play():
-    """Who made it, the inner layer, and the whole token."""
-    from unbroken.backend.attestation import jose
-    from unbroken.testing.attestation.play import Play
-
-    play = Play()
-    whole = play.classic_token(_verdict(HASH))
-    return play, jose._decrypted(whole, play.keys.decryption_key).encode(), whole.encode()
-
-
-def _verdict(digest: bytes):
-    from unbroken.testing.attestation.play import verdict
-
-    return verdict(PACKAGE, SIGNER, {"nonce": _base64url(digest)}, NOW_MS)
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _vectors(kind: str) -> list:
-    from tests.unit.backend.attestation import vectors
-
-    return getattr(vectors, kind)() if vectors.HERE else []
-
-
-def _extension_of(certificate: bytes) -> bytes:
-    from cryptography import x509
-
-    from unbroken.backend.attestation import certificates
-    from unbroken.testing.attestation.android import KEY_DESCRIPTION
-
-    read = certificates.read_certificate(certificate)
-    return certificates.extension_of(read, x509.ObjectIdentifier(KEY_DESCRIPTION)) or b""
-
-
-def _split(data: bytes) -> list[bytes]:
-    """Certificates of up to 64 KiB, one after the other."""
-    parts = []
-    while data:
-        size = 4 + int.from_bytes(data[2:4], "big")
-        parts.append(data[:size])
-        data = data[size:]
-    return parts or [b""]

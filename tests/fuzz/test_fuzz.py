@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
+from tests.fuzz import attestation
 from tests.fuzz.mutation import fuzz
 from tests.fuzz.table import Target, target, targets
 
 COUNT = 400
+MANY = int(os.environ.get("UNBROKEN_FUZZ_INPUTS", "1000000"))
+SLOW = {"android-key": 10, "signed-by-genuine": 10, "attested-data": 10}
+"""How many times fewer: each input costs several signatures."""
 
 
 @pytest.mark.parametrize("name", sorted(targets()))
@@ -20,6 +25,14 @@ def test_a_reader_bears_its_seeds_and_a_sample_of_changes(name):
     result = fuzz(chosen, seed=1, count=COUNT)
     assert result.failure is None, f"{result.failed_on!r}: {result.failure!r}"
     assert result.tried == COUNT
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("name", sorted(attestation.targets()))
+def test_ten_million_changed_proofs_raise_what_is_declared_and_none_is_taken(name):
+    """A million for each reader, so ten million and more over all of them."""
+    result = fuzz(target(name), seed=2, count=MANY // SLOW.get(name, 1))
+    assert result.failure is None, f"{result.failed_on!r}: {result.failure!r}"
 
 
 def test_a_fault_is_found_from_a_seed_and_told():

@@ -30,6 +30,7 @@ from unbroken.backend.attestation.key_description import (
 )
 from unbroken.backend.attestation.proof import Level, Proof
 from unbroken.backend.attestation.refused import Reason, Refused
+from unbroken.backend.attestation.signed_apps import package_names, signer_digests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _EXTENSION: Final = ObjectIdentifier("1.3.6.1.4.1.11129.2.1.17")
 _CERTIFICATES_MIN: Final = 3
 _GENERATED: Final = 0
+_PATCH_LEVEL_MIN: Final = 200_001
 _PATCH_LEVEL_MAX: Final = 999_912
 _LEVELS: Final = {SecurityLevel.TEE: Level.TEE, SecurityLevel.STRONGBOX: Level.STRONGBOX}
 
@@ -58,12 +60,19 @@ class DeviceRules:
             loader. False lets any system count: for test devices.
         boot_keys: SHA-256 of keys (as the device states them) of other systems that count, on a locked device.
         patch_level_min: the oldest security patch of the system, as year and month (202606). None takes any.
+
+    Raises:
+        ValueError: the patch level is no year and month, so that every system would count, or none.
     """
 
     levels: AbstractSet[Level] = frozenset({Level.TEE, Level.STRONGBOX})
     is_boot_checked: bool = True
     boot_keys: AbstractSet[bytes] = field(default_factory=frozenset)
     patch_level_min: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.patch_level_min is not None and not _is_month(self.patch_level_min):
+            raise ValueError(f"a patch level is a year and a month (202606), not {self.patch_level_min}")
 
 
 class AndroidKeyAttest:
@@ -76,6 +85,9 @@ class AndroidKeyAttest:
         revocations: where the list of revoked keys comes from.
         devices: which devices count.
         roots: the public keys (DER) that chains end at.
+
+    Raises:
+        ValueError: a package or a signer that no app would have.
     """
 
     def __init__(
@@ -87,8 +99,8 @@ class AndroidKeyAttest:
         devices: DeviceRules | None = None,
         roots: AbstractSet[bytes] = GOOGLE_ROOTS,
     ) -> None:
-        self._packages = frozenset(packages)
-        self._signers = frozenset(signers)
+        self._packages = package_names(packages)
+        self._signers = signer_digests(signers)
         self._revocations = revocations
         self._devices = devices or DeviceRules()
         self._roots = frozenset(roots)
@@ -182,7 +194,11 @@ def _is_boot_trusted(root: RootOfTrust | None, boot_keys: AbstractSet[bytes]) ->
 
 def _is_patched(patch_level: int | None, least: int) -> bool:
     """Whether it is a year and a month, not before the least: a day behind them would be later than every month."""
-    return patch_level is not None and least <= patch_level <= _PATCH_LEVEL_MAX
+    return patch_level is not None and _is_month(patch_level) and patch_level >= least
+
+
+def _is_month(patch_level: int) -> bool:
+    return _PATCH_LEVEL_MIN <= patch_level <= _PATCH_LEVEL_MAX and 1 <= patch_level % 100 <= 12
 
 
 def _facts(described: KeyDescription) -> dict[str, str]:

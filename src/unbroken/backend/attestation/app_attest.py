@@ -73,6 +73,9 @@ class AppAttest:
         counters: where the key is kept for later assertions, if there are to be any.
         is_development_allowed: whether builds that run from Xcode count; for an app's test servers only.
         root: the public key (DER) that chains end at.
+
+    Raises:
+        ValueError: an app id that no app would have.
     """
 
     def __init__(
@@ -153,6 +156,9 @@ class AppAssert:
         app_ids: as of `AppAttest`.
         counters: where `AppAttest` kept the key.
         is_development_allowed: as of `AppAttest`; it may have kept keys for a test server in the same place.
+
+    Raises:
+        ValueError: as of `AppAttest`.
     """
 
     def __init__(self, app_ids: Iterable[str], counters: Counters, *, is_development_allowed: bool = False) -> None:
@@ -196,7 +202,10 @@ class _Apps:
     """App ids by the SHA-256 that devices send of them."""
 
     def __init__(self, app_ids: Iterable[str]) -> None:
-        self._by_hash = {hashlib.sha256(app_id.encode()).digest(): app_id for app_id in app_ids}
+        kept = tuple(app_ids)  # of a single text, its letters
+        if not all("." in app_id for app_id in kept):
+            raise ValueError(f"app ids are a list of team id, dot and bundle id, not {app_ids!r}")
+        self._by_hash = {hashlib.sha256(app_id.encode()).digest(): app_id for app_id in kept}
 
     def of(self, hash_: bytes) -> str:
         app_id = self._by_hash.get(hash_)

@@ -35,6 +35,7 @@ def read_certificate(data: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(data)
         _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.signature_hash_algorithm
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc  # DER has a year 0, and Python has none
     except Exception as error:  # noqa: BLE001 - what cryptography raises is no closed set, and this is a stranger's input
         raise Refused(Reason.MALFORMED, f"certificate: {error}") from None
     return certificate

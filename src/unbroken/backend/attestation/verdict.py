@@ -15,6 +15,7 @@ from unbroken import wire
 from unbroken.backend.attestation.jose import from_base64url
 from unbroken.backend.attestation.proof import Level
 from unbroken.backend.attestation.refused import Reason, Refused
+from unbroken.backend.attestation.signed_apps import package_names, signer_digests
 from unbroken.backend.strict_json import read_strict_json
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 OLDEST_MS: Final = 300_000
 NEWEST_MS: Final = 30_000
-
-_DIGEST_BYTES: Final = 32
 
 _LEVELS: Final = {
     "MEETS_STRONG_INTEGRITY": Level.PLAY_STRONG,
@@ -63,13 +62,8 @@ class PlayRules:
     are_test_responses_allowed: bool = False
 
     def __post_init__(self) -> None:
-        packages: object = self.packages
-        if isinstance(packages, str):
-            raise ValueError("packages are a set of names; parts of one name would do")  # noqa: TRY004 - of a setting
-        object.__setattr__(self, "packages", frozenset(self.packages))
-        object.__setattr__(self, "signers", frozenset(self.signers))
-        if not all(isinstance(signer, bytes) and len(signer) == _DIGEST_BYTES for signer in self.signers):
-            raise ValueError("a signer is the SHA-256 of a certificate: 32 bytes")
+        object.__setattr__(self, "packages", package_names(self.packages))
+        object.__setattr__(self, "signers", signer_digests(self.signers))
         if self.level_min not in _RANKS:
             raise ValueError(f"{self.level_min} is no level of Play Integrity")
 

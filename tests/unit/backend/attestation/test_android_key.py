@@ -6,6 +6,8 @@ import hashlib
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from unbroken.backend.attestation import Level, Reason, Refused, der
 from unbroken.backend.attestation.android_key import AndroidKeyAttest, DeviceRules
@@ -114,6 +116,22 @@ def test_rules_can_take_more(rules, said):
     assert judge(rules=rules, **said)
 
 
+@pytest.mark.parametrize("patch_level", [2026, 0, -1, 26_01, 202600, 202613, 20260105])
+def test_a_patch_level_that_every_system_or_none_has_is_refused_at_once(patch_level):
+    with pytest.raises(ValueError, match="a year and a month"):
+        DeviceRules(patch_level_min=patch_level)
+
+
+@pytest.mark.parametrize(
+    ("packages", "signers"),
+    [(PACKAGE, {SIGNER}), ({PACKAGE}, SIGNER), ({PACKAGE}, {SIGNER.hex()}), ({PACKAGE}, {SIGNER[:20]})],
+    ids=["one name", "one digest", "hex", "SHA-1"],
+)
+def test_an_app_that_no_phone_has_is_refused_at_once(packages, signers):
+    with pytest.raises(ValueError, match=r"packages are|a signer is"):
+        AndroidKeyAttest(packages, signers, Listed())
+
+
 @pytest.mark.parametrize(
     ("reason", "hardware", "fault"),
     [
@@ -155,6 +173,7 @@ def test_rules_can_take_more(rules, said):
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 202609, "rules": {"patch_level_min": 202610}}),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": None, "rules": {"patch_level_min": 202610}}),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 20200105, "rules": {"patch_level_min": 202610}}),
+        (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 202613, "rules": {"patch_level_min": 202610}}),
         (Reason.PATCH_LEVEL_TOO_OLD, "remote", {"patch_level": 999_913, "rules": {"patch_level_min": 202610}}),
         (Reason.WRONG_APP, "remote", {"packages": ["com.example.other"]}),
         (Reason.WRONG_APP, "remote", {"packages": [PACKAGE, "com.example.other"]}),
@@ -220,6 +239,43 @@ def test_a_genuine_key_that_signs_a_certificate_without_a_description_proves_not
     genuine = Authority(key, x509.load_der_x509_certificate(chain[0]))
     other = genuine.issue(name(COMMON_NAME="x"), new_key().public_key(), Life(0, YEAR_MS))
     assert refusal([encoded(other), *chain]) == Reason.EXTENSION_MISPLACED
+
+
+def below(genuine, *, begins=b"20250101000000Z", subject=None):
+    """A certificate that a genuine key signs, of whatever its owner likes."""
+    issued = genuine.issue(name(COMMON_NAME="y"), genuine.key.public_key(), Life(0, YEAR_MS))
+    tbs, algorithm, _ = der.members_of(der.read_element(encoded(issued)))
+    parts = [element(part.identifier, part.content) for part in der.members_of(tbs)]
+    parts[4] = sequence([element(0x18, begins), element(0x18, b"99991231235959Z")])
+    parts[5] = parts[5] if subject is None else subject
+    signature = genuine.key.sign(sequence(parts), ec.ECDSA(hashes.SHA256()))
+    return sequence([sequence(parts), element(der.SEQUENCE, algorithm.content), element(0x03, b"\0" + signature)])
+
+
+def named(value):
+    """A name of one part, whatever it is."""
+    common_name = element(der.OBJECT_IDENTIFIER, b"\x55\x04\x03")
+    return sequence([sequence([sequence([common_name, value])], der.SET)])
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({}, Reason.EXTENSION_MISPLACED),
+        ({"begins": b"00000101000000Z"}, Reason.MALFORMED),
+        ({"subject": sequence([])}, Reason.BROKEN_CHAIN),
+        ({"subject": sequence([element(der.SET, b"")])}, Reason.MALFORMED),
+        ({"subject": named(integer(5))}, Reason.MALFORMED),
+        ({"subject": named(element(0x14, b"\xff"))}, Reason.MALFORMED),
+    ],
+    ids=["nothing", "year 0", "no name", "an empty part", "a number", "no text"],
+)
+def test_whatever_a_genuine_key_signs_is_refused_with_a_reason(fault, reason):
+    key, chain = HARDWARE["remote"].make_key(description())
+    genuine = Authority(key, x509.load_der_x509_certificate(chain[0]))
+    above = Authority(key, x509.load_der_x509_certificate(below(genuine)))
+    leaf = above.issue(name(COMMON_NAME="x"), key.public_key(), Life(0, YEAR_MS), {KEY_DESCRIPTION: description()})
+    assert refusal([encoded(leaf), below(genuine, **fault), *chain]) == reason
 
 
 def test_an_application_id_of_the_right_form_is_read():

@@ -55,6 +55,14 @@ def test_an_attestation_that_lacks_nothing_is_accepted():
     assert hashlib.sha256(attested.public_key[-65:]).digest() == attested.key_id
 
 
+@pytest.mark.parametrize("app_ids", [APP_ID, ["com"], [APP_ID, ""]], ids=["one text", "no team", "an empty one"])
+def test_an_app_id_that_no_app_has_is_refused_at_once(app_ids):
+    with pytest.raises(ValueError, match="app ids are"):
+        AppAttest(app_ids)
+    with pytest.raises(ValueError, match="app ids are"):
+        AppAssert(app_ids, MemoryCounters())
+
+
 def test_flags_that_say_nothing_of_the_form_do_not_matter():
     assert attest(flags=0x45).app_id == APP_ID
 

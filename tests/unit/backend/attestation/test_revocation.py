@@ -98,7 +98,10 @@ def test_the_list_is_fetched_once_an_hour(google):
     assert fetched.current(NOW_MS + HOUR_MS).fetched_at_ms == NOW_MS + HOUR_MS
 
 
-@pytest.mark.parametrize("fault", [503, 404, 302, "garbage", "huge", "compressed", "closed"])
+FAULTS = [503, 404, 302, "garbage", "cut", "huge", "compressed", "broken off", "silent", "closed"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_list_that_cannot_be_fetched_fails_closed_when_the_last_one_is_a_day_old(google, monkeypatch, caplog, fault):
     fetched = FetchedRevocations(f"{google.url}{STATUS_PATH}", timeout_s=5)
     assert fetched.current(NOW_MS).fetched_at_ms == NOW_MS
@@ -115,19 +118,39 @@ def break_(google, fault, monkeypatch):
     if fault == "closed":
         google.close()
         monkeypatch.setattr(google, "close", lambda: None)
-    elif fault == "compressed":
-        monkeypatch.setattr(module, "ask", compressed(module.ask))
+    elif fault in STREAMS:
+        monkeypatch.setattr(module, "ask", with_stream(module.ask, *STREAMS[fault]))
     else:
-        bodies = {"garbage": b"<html>", "huge": b" " * (module.SIZE_MAX_BYTES + 1)}
+        bodies = {"garbage": b"<html>", "cut": LIST[:-2], "huge": b" " * (module.SIZE_MAX_BYTES + 1)}
         google.answer = lambda *_: (fault, LIST) if isinstance(fault, int) else (200, bodies[fault])
 
 
-def compressed(ask):
-    def ask_compressed(client, request, size_max_bytes):
-        reply = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(LIST))
+class Ending(httpx.SyncByteStream):
+    """Half the list, and then this error."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def __iter__(self):
+        yield LIST[: len(LIST) // 2]
+        raise self._error("nothing more came")
+
+
+STREAMS = {
+    "compressed": (httpx.ByteStream(LIST), {"Content-Encoding": "gzip"}),
+    "broken off": (Ending(httpx.RemoteProtocolError), {}),
+    "silent": (Ending(httpx.ReadTimeout), {}),
+}
+
+
+def with_stream(ask, stream, headers):
+    """The list's server, whose reply is this stream."""
+
+    def ask_it(client, request, size_max_bytes):
+        reply = httpx.Response(200, headers=headers, stream=stream)
         return ask(httpx.Client(transport=httpx.MockTransport(lambda _: reply)), request, size_max_bytes)
 
-    return ask_compressed
+    return ask_it
 
 
 def test_a_list_that_was_never_fetched_refuses_every_key(google):
