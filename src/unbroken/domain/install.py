@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken.domain import errors
 
@@ -111,8 +110,7 @@ def next_state(state: State, event: Event) -> State | Rule:
     raise found
 
 
-@dataclass(frozen=True, slots=True)
-class Install:
+class Install(NamedTuple):
     """What the ledger says of one install.
 
     Args:
@@ -148,8 +146,8 @@ class Install:
     def in_state(self, state: State) -> Install:
         """The same install in another state; a disabling keeps what it was, to give that back."""
         if state is State.DISABLED:
-            return replace(self, is_disabled=True)
-        return replace(self, standing=state, is_disabled=False)
+            return self._replace(is_disabled=True)
+        return self._replace(standing=state, is_disabled=False)
 
     @property
     def is_linked(self) -> bool:

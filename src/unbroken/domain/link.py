@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken.domain import errors
 from unbroken.domain.app import Linking, LinkTicket, UsedInstall
@@ -44,8 +44,7 @@ class Effect(StrEnum):
     JOIN_AND_DROP = "as a join, and what was captured before is kept aside"
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """Everything a link call is decided on: install I, external id E, and the user U that carries E.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.app import Linking, LinkTicket, UsedInstall
@@ -83,38 +83,38 @@ def _outcome(row: Row) -> str:
 
 
 def _candidates(situation: Situation) -> Iterator[tuple[dict[str, Any], str, Situation]]:
-    yield {"linking": "on"}, "Had user linking been on", replace(situation, linking=Linking.ON)
+    yield {"linking": "on"}, "Had user linking been on", situation._replace(linking=Linking.ON)
     yield from _of_install(situation)
     yield from _of_call(situation)
-    enabled = replace(situation, person_is_disabled=False)
+    enabled = situation._replace(person_is_disabled=False)
     yield {"person_is_disabled": False}, "Had the user of this external id not been disabled", enabled
     for policy in (UsedInstall.CLAIM, UsedInstall.DROP):
         words = f"Had the app's policy used_install been {policy.value}"
-        yield {"used_install": policy.value}, words, replace(situation, used_install=policy)
+        yield {"used_install": policy.value}, words, situation._replace(used_install=policy)
 
 
 def _of_install(situation: Situation) -> Iterator[tuple[dict[str, Any], str, Situation]]:
     if situation.state is State.DISABLED:
-        yield {"state": "active"}, "Had it not been disabled", replace(situation, state=State.ACTIVE)
+        yield {"state": "active"}, "Had it not been disabled", situation._replace(state=State.ACTIVE)
     if situation.state is State.SUPERSEDED:
-        yield {"state": "active"}, "Had it been the active install", replace(situation, state=State.ACTIVE)
+        yield {"state": "active"}, "Had it been the active install", situation._replace(state=State.ACTIVE)
     if situation.whose is Whose.OTHER:
-        same, unlinked = replace(situation, whose=Whose.SAME), replace(situation, whose=Whose.NOBODY)
+        same, unlinked = situation._replace(whose=Whose.SAME), situation._replace(whose=Whose.NOBODY)
         yield {"whose": Whose.SAME.value}, "Had the call named the external id that it is linked to", same
         yield {"whose": Whose.NOBODY.value}, "Had that link not been there, or been undone", unlinked
-    yield {"is_pristine": True}, "Had it uploaded nothing before", replace(situation, is_pristine=True)
-    new = replace(situation, state=State.ACTIVE, whose=Whose.NOBODY, is_pristine=True)
+    yield {"is_pristine": True}, "Had it uploaded nothing before", situation._replace(is_pristine=True)
+    new = situation._replace(state=State.ACTIVE, whose=Whose.NOBODY, is_pristine=True)
     yield {"install": "new"}, "Had it been a new install, as after a reset of the SDK", new
 
 
 def _of_call(situation: Situation) -> Iterator[tuple[dict[str, Any], str, Situation]]:
-    valid = replace(situation, ticket=Ticket.VALID)
+    valid = situation._replace(ticket=Ticket.VALID)
     yield {"ticket": Ticket.VALID.value}, "Had the call carried a valid link ticket of this install", valid
     if situation.ticket is Ticket.ABSENT:
-        optional = replace(situation, link_ticket=LinkTicket.OPTIONAL)
+        optional = situation._replace(link_ticket=LinkTicket.OPTIONAL)
         yield {"link_ticket": "optional"}, "Had the app's policy link_ticket been optional", optional
-    fresh = replace(situation, is_replayed=False)
+    fresh = situation._replace(is_replayed=False)
     yield {"is_replayed": False}, "Had the device answered a fresh challenge with a fresh proof", fresh
     burst = situation.links_within_a_day + 1
     words = f"Had the app's policy link_burst been {burst} or more"
-    yield {"link_burst": burst}, words, replace(situation, link_burst=max(burst, situation.link_burst))
+    yield {"link_burst": burst}, words, situation._replace(link_burst=max(burst, situation.link_burst))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import ExternalId, InstallId, UserId
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """What the ledger says of one user.
 
     Args:

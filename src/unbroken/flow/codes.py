@@ -5,7 +5,7 @@ Who redeems a code needs no link ticket: the code is the proof. A spent code giv
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unbroken import wire
@@ -332,8 +332,7 @@ async def _link(recording: Recording, found: Found, refused: Refused) -> None:
 async def situation(recording: Recording, said: Linked, ticket: Ticket) -> Situation:
     """What the decision table asks, from the ledger, the policy and the call."""
     policy = recording.app.policy
-    return replace(
-        situation_of(recording.people, said),
+    return situation_of(recording.people, said)._replace(
         linking=policy.linking,
         ticket=ticket,
         link_ticket=policy.link_ticket,

@@ -5,7 +5,7 @@ Keyed hashes remember only that there was somebody. One install, or a stretch of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken import wire
@@ -145,7 +145,7 @@ class Erasing:
         if self.dry_run:  # takes no id from the sequence of a seeded lab: the real call gets that one
             return
         await ledger.append(self.tx, self.app_id, entry)
-        audit.note_fact(self.context, self.tx, self.app_id, replace(entry, user_id=user_id))
+        audit.note_fact(self.context, self.tx, self.app_id, entry._replace(user_id=user_id))
 
     def new_fact_id(self, now_ms: int) -> FactId:
         """The id of such a fact; see `record`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -120,7 +119,7 @@ class _Asked:
         looked_at = await situation(recording, said, self._ticket())
         if self.proofs:
             is_replayed = await used_proofs.is_any_used(recording.tx, self.app_id, self.proofs)
-            looked_at = replace(looked_at, is_replayed=is_replayed)
+            looked_at = looked_at._replace(is_replayed=is_replayed)
         return decide_link(looked_at), looked_at
 
     async def _app_of(self, tx: Transaction, found: OfInstall | None) -> AppId | None:

@@ -7,7 +7,6 @@ to what it was, and both archives must come together.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import InvalidRequest
@@ -82,7 +81,7 @@ def first_position(policies: Sequence[Fact]) -> int:
 def _take_ages(arrival: Arrival, people: People) -> None:
     """When an id was given out is history: an undo may have moved it to a person whose install is older or younger."""
     for user_id in people.users.keys() & arrival.users.keys():
-        people.users[user_id] = replace(people.users[user_id], created_at=arrival.users[user_id].created_at)
+        people.users[user_id] = people.users[user_id]._replace(created_at=arrival.users[user_id].created_at)
 
 
 def _compare(arrival: Arrival, people: People) -> None:
@@ -133,6 +132,6 @@ def placed(people: People, told: Sequence[Told], positions: Sequence[int]) -> Pe
         if fact is not None and isinstance(fact.said, Registered):
             places[fact.said.install_id] = position
     people.installs = {
-        install_id: replace(install, place=places[install_id]) for install_id, install in people.installs.items()
+        install_id: install._replace(place=places[install_id]) for install_id, install in people.installs.items()
     }
     return people

@@ -7,7 +7,7 @@ computed again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import UserId
@@ -180,7 +180,7 @@ class Recording:
         entry = entry_of(blank, self.actor, self.reason)
         position = await ledger.append(self.tx, self.app_id, entry)
         audit.note_fact(self.context, self.tx, self.app_id, entry)
-        fact = replace(blank, position=position)
+        fact = blank._replace(position=position)
         apply(self.people, fact)
         if isinstance(said, Registered):
             self._new.add(said.install_id)

@@ -105,7 +105,7 @@ class _Undo:
         undone = await self._from_tables(decide_undo(facts, self.subject, blank, self._fresh_user()))
         await self._refuse_expired(link, undone)
         before = await look(self.tx, self.app_id, undone.before.installs)
-        rewritten = await self._write(replace(blank, said=undone.said), undone, reason)
+        rewritten = await self._write(blank._replace(said=undone.said), undone, reason)
         after = await look(self.tx, self.app_id, undone.after.installs)
         install = undone.after.installs[link.said.install_id]
         answer = wire.Undone(
@@ -183,8 +183,8 @@ def _account(undone: Undone, link: Linked) -> User:
 def _touched(undone: Undone, at: int) -> People:
     """Everybody concerned was named now: no later fact may lie before this one."""
     after = undone.after
-    after.installs = {one: replace(install, named_at=at) for one, install in after.installs.items()}
-    after.users = {one: replace(user, named_at=at, touched_at=at) for one, user in after.users.items()}
+    after.installs = {one: install._replace(named_at=at) for one, install in after.installs.items()}
+    after.users = {one: user._replace(named_at=at, touched_at=at) for one, user in after.users.items()}
     return after
 
 
@@ -199,7 +199,7 @@ def _changed_from(undone: Undone) -> dict[UserId, int]:
 def _activations(people: People) -> set[Span]:
     """Without what opened them: an activation is who, whose and when."""
     return {
-        replace(span, cause=FactId(b""), rival=None)
+        span._replace(cause=FactId(b""), rival=None)
         for spans in people.spans.values()
         for span in spans
         if span.outcome is Outcome.ACCEPTED

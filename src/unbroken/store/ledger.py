@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from unbroken import wire
 from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A fact as a row: what it names, what else it says, and who said it why."""
 
     fact_id: FactId

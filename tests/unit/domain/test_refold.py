@@ -61,7 +61,7 @@ def defined_fold(facts: list[Fact]) -> tuple[People, list[FactId]]:
             moved = defined_moves([earlier for earlier in facts if earlier.position < one.position])
             said = replace(said, user_id=moved.registered(said.user_id))
         try:
-            apply(people, replace(one, said=said))
+            apply(people, one._replace(said=said))
         except errors.Refusal:
             refused.append(one.fact_id)
     return people, refused

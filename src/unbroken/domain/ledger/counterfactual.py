@@ -69,7 +69,7 @@ def _candidates(
     registered = _registration(facts, install_id)
     assert isinstance(registered.said, Registered)
     other = Form.TABLET if registered.said.form is Form.PHONE else Form.PHONE
-    as_other = replace(registered, said=replace(registered.said, form=other))
+    as_other = registered._replace(said=replace(registered.said, form=other))
     sentence = f"Had it been a {other.value}, it would be {{then}}."
     yield {"form": other.value}, sentence, _with(facts, as_other)
     if rival is not None:
@@ -77,10 +77,10 @@ def _candidates(
         for moved, word in ((at + 1, "after"), (at - 1, "before")):
             if moved != registered.at and _is_possible(facts, install_id, moved):
                 sentence = f"Had it been installed {word} the other one, it would be {{then}}."
-                yield {"registered_at": moved}, sentence, _with(facts, replace(registered, at=moved))
+                yield {"registered_at": moved}, sentence, _with(facts, registered._replace(at=moved))
         latest = max(f.at for f in facts if isinstance(f.said, Registered)) + 1
         if _is_possible(facts, install_id, latest):
-            newest_phone = replace(registered, at=latest, said=replace(registered.said, form=Form.PHONE))
+            newest_phone = registered._replace(at=latest, said=replace(registered.said, form=Form.PHONE))
             change = {"form": Form.PHONE.value, "registered_at": latest}
             yield change, "Had it been the phone installed last, it would be {then}.", _with(facts, newest_phone)
     if cause != registered.fact_id:

@@ -172,7 +172,7 @@ def _naming(fact: Fact, user_id: UserId | None) -> Fact:
     said = fact.said
     if user_id is None or not isinstance(said, Registered | UserDisabled | UserEnabled | Renamed):
         return fact
-    return replace(fact, said=replace(said, user_id=user_id))
+    return fact._replace(said=replace(said, user_id=user_id))
 
 
 def _others(people: People, installs: Collection[InstallId]) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ install that had that id gets the fresh one of the undo.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ledger.people import People
@@ -100,7 +100,7 @@ def known_by(people: People, labels: Labels) -> People:
     """The same people under the ids that customers know; every id that was given out is there."""
     known = People(people.policy)
     known.installs = {
-        install.install_id: replace(install, own_user=labels.of[install.own_user], user=labels.of[install.user])
+        install.install_id: install._replace(own_user=labels.of[install.own_user], user=labels.of[install.user])
         for install in people.installs.values()
     }
     known.users = {labels.of[user.user_id]: _user(user, labels) for user in people.users.values()}
@@ -108,7 +108,7 @@ def known_by(people: People, labels: Labels) -> People:
         known.users[alias] = _alias(alias, target, known.users[target])
     known.carriers = {external_id: labels.of[user_id] for external_id, user_id in people.carriers.items()}
     known.spans = {
-        install_id: [replace(span, user_id=labels.of[span.user_id]) for span in spans]
+        install_id: [span._replace(user_id=labels.of[span.user_id]) for span in spans]
         for install_id, spans in people.spans.items()
     }
     return known
@@ -116,7 +116,7 @@ def known_by(people: People, labels: Labels) -> People:
 
 def _user(user: User, labels: Labels) -> User:
     redirect = None if user.redirect is None else labels.of[user.redirect]
-    return replace(user, user_id=labels.of[user.user_id], redirect=redirect)
+    return user._replace(user_id=labels.of[user.user_id], redirect=redirect)
 
 
 def _alias(user_id: UserId, target: UserId, of: User) -> User:

@@ -7,8 +7,8 @@ saves what was touched. The full fold and the single call so run the same code.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unbroken.domain.install import Install, State
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from unbroken.domain.user import User
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch `[from_ms, to_ms)` of an install's life in which it stood one way; `to_ms` is None for the present one.
 
     A span whose outcome is ACCEPTED is an activation (linking.md, words). The stretch before a join is void: the
@@ -84,14 +83,14 @@ class People:
             user = self.users[user.redirect]
         return user
 
-    def set_install(self, install_id: InstallId, **fields: object) -> None:
+    def set_install(self, install_id: InstallId, **fields: Any) -> None:
         """Change fields of an install."""
-        self.installs[install_id] = replace(self.installs[install_id], **fields)  # type: ignore[arg-type]
+        self.installs[install_id] = self.installs[install_id]._replace(**fields)
         self.touched_installs.add(install_id)
 
-    def set_user(self, user_id: UserId, **fields: object) -> None:
+    def set_user(self, user_id: UserId, **fields: Any) -> None:
         """Change fields of a user."""
-        self.users[user_id] = replace(self.users[user_id], **fields)  # type: ignore[arg-type]
+        self.users[user_id] = self.users[user_id]._replace(**fields)
         self.touched_users.add(user_id)
 
     def carry(self, external_id: ExternalId, user_id: UserId) -> None:

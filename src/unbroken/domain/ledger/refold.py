@@ -178,7 +178,7 @@ def _as_registered(fact: Fact, moved: Moved) -> Fact:
     said = fact.said
     if not isinstance(said, UserDisabled | UserEnabled | Renamed):
         return fact
-    return replace(fact, said=replace(said, user_id=moved.registered(said.user_id)))
+    return fact._replace(said=replace(said, user_id=moved.registered(said.user_id)))
 
 
 def _whom(people: People, fact: Fact) -> UserId | None:

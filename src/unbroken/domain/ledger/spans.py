@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unbroken.domain.install import State
@@ -27,7 +26,7 @@ def settle(people: People, fact: Fact, install_id: InstallId, rival: InstallId |
     if spans and spans[-1].to_ms is None:
         if (spans[-1].state, spans[-1].user_id) == (state, install.user):
             return
-        spans[-1] = replace(spans[-1], to_ms=fact.at)
+        spans[-1] = spans[-1]._replace(to_ms=fact.at)
         if spans[-1].from_ms == fact.at:
             spans.pop()
     spans.append(Span(install_id, install.user, state, OUTCOMES[state], fact.at, None, fact.fact_id, rival))
@@ -50,11 +49,11 @@ def claimed(people: People, fact: Fact, install: Install) -> list[Span]:
     pieces: list[Span] = []
     for span in people.spans[install.install_id]:
         end = fact.at if span.to_ms is None else span.to_ms
-        whole = replace(span, user_id=user, to_ms=end, cause=fact.fact_id, rival=None)
+        whole = span._replace(user_id=user, to_ms=end, cause=fact.fact_id, rival=None)
         if span.outcome is Outcome.ACCEPTED:
             pieces += _cut(whole, end, covered)
         else:
-            pieces.append(replace(whole, outcome=Outcome.BEFORE_LINK))
+            pieces.append(whole._replace(outcome=Outcome.BEFORE_LINK))
     return pieces
 
 
@@ -77,7 +76,7 @@ def _cut(span: Span, end: int, covered: Iterable[tuple[int, int]]) -> list[Span]
         if start >= stop:
             continue
         if start > at:
-            pieces.append(replace(span, from_ms=at, to_ms=start))
-        pieces.append(replace(span, outcome=Outcome.OVERLAPS, from_ms=start, to_ms=stop))
+            pieces.append(span._replace(from_ms=at, to_ms=start))
+        pieces.append(span._replace(outcome=Outcome.OVERLAPS, from_ms=start, to_ms=stop))
         at = stop
-    return [*pieces, replace(span, from_ms=at, to_ms=end)] if at < end else pieces
+    return [*pieces, span._replace(from_ms=at, to_ms=end)] if at < end else pieces

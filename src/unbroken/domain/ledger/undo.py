@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken.domain import errors
@@ -42,7 +42,7 @@ def decide_undo(facts: Sequence[Fact], subject: Fact, undo: Fact, fresh_user: Us
     for fact in sorted(facts, key=lambda fact: fact.position):
         walk.add(fact)
     now = walk.folded()
-    with_fresh = replace(undo, said=Unlinked(subject.fact_id, fresh_user))
+    with_fresh = undo._replace(said=Unlinked(subject.fact_id, fresh_user))
     walk.add(with_fresh)
     without = walk.folded()
     refused = [fact_id for fact_id in without.refused if fact_id not in now.refused]
