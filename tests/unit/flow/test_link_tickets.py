@@ -215,6 +215,20 @@ def test_the_doctor_on_the_command_line_warns_and_says_how_many_links_carried_on
     assert "link_ticket=required" in told
 
 
+@pytest.mark.parametrize("body", ["{", "[]", "{}", '{"inputs": 7}', '{"inputs": {"state": "active"}}'])
+def test_the_doctor_on_the_command_line_reads_over_links_that_tell_nothing(data, body):
+    async def fill():
+        async with InProcess(data) as platform:
+            phone = await platform.register()
+            link_id = (await linked(platform, phone.install_id)).link_id
+            change = "UPDATE traces SET body = $1 WHERE fact_id = $2"
+            await platform.context.store.write(lambda tx: tx.run(change, body, bytes.fromhex(link_id)))
+
+    asyncio.run(fill())
+    (told,) = told_by_the_doctor(data)
+    assert "Where your server passes it on" in told
+
+
 @pytest.mark.parametrize("policy", [{"link_ticket": "required"}, {"linking": "off"}])
 def test_the_doctor_on_the_command_line_says_nothing_where_one_is_required_or_nothing_links(data, policy):
     async def fill():
