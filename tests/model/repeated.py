@@ -1,6 +1,7 @@
 """A bad road to the platform: every request goes there twice or more often, and a tenth of the replies never come back.
 
 The caller hears the last reply. What it says twice it says with the same `Idempotency-Key`, as http-api.md asks of it.
+Some of what a customer's server said comes once more hours later, when it may mean something else: it must not.
 """
 
 from __future__ import annotations
@@ -14,10 +15,25 @@ from tests.model.api import Connection, Reply, random_uuid
 if TYPE_CHECKING:
     from random import Random  # noqa: TID251 - seeded by whoever makes it
 
-REPLIES_LOST = 0.1
+REPLIES_LOST, COMES_LATE = 0.1, 0.5
+KEPT_MS = 24 * 3_600_000
 WITHOUT_KEY = {"/sdk/payloads", "/security/leaked-tokens", "/lab/settle"}
 NOT_KEPT = {401, 403, 429}
 FRESH = {"ref", "install_credential", "user_token", "authentication_code", "expires_at", "link_ticket"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A call whose answer is kept, and that answer."""
+
+    path: str
+    body: bytes | None
+    headers: dict[str, str]
+    reply: Reply
+
+    @property
+    def at(self) -> int:
+        return int(self.headers["Lab-Time"])
 
 
 @dataclass
@@ -30,6 +46,7 @@ class Repeating:
         calls: by method and path, how often the caller asked.
         sent: how many requests that came to.
         lost: how many replies were lost.
+        late: how many calls came once more, later.
     """
 
     inner: Connection
@@ -37,6 +54,8 @@ class Repeating:
     calls: Counter[str] = field(default_factory=Counter)
     sent: int = 0
     lost: int = 0
+    late: int = 0
+    said: list[Said] = field(default_factory=list)
 
     def call(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
         """Send it at least twice, and again until the last reply is heard."""
@@ -51,7 +70,22 @@ class Repeating:
             self.lost += not is_heard
         if method == "POST" and "dry_run=true" not in path:  # a try is tried anew each time
             assert_one_answer(replies)
+            if path.startswith(("/v2", "/v3")) and replies[0].status not in NOT_KEPT:
+                self.said.append(Said(path, body, headers, replies[-1]))
+        if method == "DELETE" and path.startswith("/users/"):
+            self.said = []  # no answer is kept that tells of an erased person
+        self._come_late(int(headers["Lab-Time"]))
         return replies[-1]
+
+    def _come_late(self, now_ms: int) -> None:
+        """What was said before comes again, and gets its first answer, whatever happened since."""
+        self.said = [one for one in self.said if now_ms - one.at < KEPT_MS]
+        if not self.said or self.random.random() >= COMES_LATE:
+            return
+        one = self.random.choice(self.said)
+        reply = self.inner.call("POST", one.path, one.body, one.headers | {"Lab-Time": str(now_ms)})
+        self.late += 1
+        assert (reply.status, without_fresh(reply)) == (one.reply.status, without_fresh(one.reply)), (one.reply, reply)
 
     def _with_key(self, method: str, path: str, headers: dict[str, str]) -> dict[str, str]:
         if method == "POST" and path not in WITHOUT_KEY and "Idempotency-Key" not in headers:
