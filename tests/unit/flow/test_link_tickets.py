@@ -14,8 +14,8 @@ from unbroken.cli import program
 from unbroken.credentials import PREFIXES, Kind, Signed
 from unbroken.domain.errors import InstallNotFound, InvalidLinkTicket
 from unbroken.domain.link import Ticket
-from unbroken.flow import link, tokens
-from unbroken.store import reach
+from unbroken.flow import codes, link, tokens
+from unbroken.store import reach, traces
 from unbroken.testing.in_process import InProcess
 
 CALLS, GUESSES, MANY_GUESSES = 200, 10_000, 1_000_000
@@ -168,6 +168,23 @@ def test_some_thousand_guesses_find_no_install_and_no_ticket(story):
 def test_a_million_guesses_find_no_install_and_no_ticket(story):
     assert story(lambda platform: guess(platform, MANY_GUESSES)) == []
     print(f"\n{MANY_GUESSES} guesses, 0 hits")
+
+
+def test_the_newest_links_tell_whether_tickets_are_handed_on_and_a_code_tells_nothing(story):
+    async def tell(platform):
+        for has_ticket in (True, False, True):
+            phone = await platform.register()
+            ticket = await ticket_of(platform, phone) if has_ticket else None
+            await linked(platform, phone.install_id, phone.install_id, ticket)
+        code = await codes.mint(platform.context, platform.key, "anna", None)
+        await codes.redeem(platform.context, (await platform.register()).caller, code.authentication_code, None)
+        told = [
+            await platform.context.store.read_long(lambda tx, n=n: traces.tickets_of_app(tx, platform.app.app_id, n))
+            for n in (2, 10)
+        ]
+        assert told == [(1, 1), (3, 2)]
+
+    story(tell)
 
 
 # What the doctor says of an app that requires none
