@@ -97,7 +97,7 @@ def bare(state: dict[str, bytes]) -> dict[str, bytes]:
     A link is a fact whose id does show: as `link_id`. PostgreSQL leaves a place free for a call that was rolled back.
     The ids of a seeded lab begin with their number; any other is a keyed hash, of somebody who was erased.
     """
-    own = re.compile(rb'"(?:application_id|actor|fact_id)":"[\w:]+"|"position":\d+')
+    own = re.compile(rb'"(?:application_id|actor|fact_id|subject)":"[\w:]+"|"position":\d+')
     gone = re.compile(rb'"(?!0000)[0-9a-f]{24}"')
     return {path: gone.sub(b'"gone"', own.sub(b"", body)) for path, body in state.items()}
 
