@@ -69,9 +69,8 @@ def test_many_stories_end_the_same_when_every_request_is_sent_twice(
     count = engine.count("UNBROKEN_STORIES", MANY)
     compare(pair, count)
     road = pair[2]
-    print(
-        f"\n{count} stories on {engine.name}: {sum(road.calls.values())} calls, {road.sent} requests, {road.lost} lost"
-    )
+    print(f"\n{count} stories on {engine.name}: {sum(road.calls.values())} calls, {road.sent} requests,")
+    print(f"{road.lost} replies lost, {road.late} calls came once more later")
 
 
 def compare(pair: tuple[Told, Told, Repeating], count: int) -> None:
