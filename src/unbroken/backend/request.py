@@ -7,11 +7,13 @@ chosen: two parsers that choose differently are how one person's request is take
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+_BLANKS: Final = " \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,14 @@ def _joined(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
 
 
 def _cookies(headers: Iterable[str]) -> Mapping[str, str]:
+    """Whatever else counts as a blank somewhere is a part of the name here, as it is to a browser.
+
+    Else one that a neighbouring domain may set, a no-break space before `__Host-session`, would stand for one that it
+    may not.
+    """
     values: dict[str, set[str]] = {}
     for pair in "; ".join(headers).split(";"):
-        name, sign, value = pair.strip().partition("=")
+        name, sign, value = pair.partition("=")
         if sign:
-            values.setdefault(name.strip(), set()).add(value.strip())
+            values.setdefault(name.strip(_BLANKS), set()).add(value.strip(_BLANKS))
     return {name: value for name, (value, *others) in values.items() if not others}

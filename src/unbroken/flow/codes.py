@@ -226,9 +226,10 @@ async def record_link(
     *,
     is_pristine: bool,
     link_id: FactId,
+    ticket: Ticket | None = None,
     attested: wire.Attested | None = None,
 ) -> None:
-    """Record the fact that an install belongs to a person, and what it was decided on."""
+    """Record the fact that an install belongs to a person, and what it was decided on; a code knows no ticket."""
     people = recording.people
     if recording.app.policy.used_install is UsedInstall.CLAIM and external_id in people.carriers:
         await recording.load_spans_of(people.install(install_id).user)
@@ -242,17 +243,19 @@ async def record_link(
     touched = [*(user.touched_at for user in users), *await recording.touched_before(external_id)]
     looked_at = situation_of(people, said)
     await recording.record(said, link_id, named=named, touched=touched)
-    await traces.keep_trace(recording.tx, link_id, _trace(looked_at, attested))
+    await traces.keep_trace(recording.tx, link_id, _trace(looked_at, ticket, attested))
 
 
-def _trace(looked_at: Situation, attested: wire.Attested | None) -> dict[str, Any]:
+def _trace(looked_at: Situation, ticket: Ticket | None, attested: wire.Attested | None) -> dict[str, Any]:
     """The row of the decision table and what it looked at, in the table's words; and what the device proved."""
+    shown = {} if ticket is None else {traces.TICKET: ticket.value}
     inputs = {
         "state": looked_at.state.value,
         "whose": looked_at.whose.value,
         "person_exists": looked_at.person_exists,
         "is_pristine": looked_at.is_pristine,
         "used_install": looked_at.used_install.value,
+        **shown,
     }
     proved = {} if attested is None else {"attestation": _told(attested)}
     return {"row": decide_link(looked_at, start="5").number, "inputs": inputs, **proved}

@@ -81,7 +81,6 @@ class _Asked:
         row, looked_at = await self._decide(recording)
         await self.refused.note(recording, row, looked_at)
         refuse(row)
-        is_pristine = looked_at.is_pristine
         assert self.external_id is not None
         install_id = self.install_id or InstallId(b"")
         if row.answer is Effect.NONE:
@@ -89,19 +88,19 @@ class _Asked:
         if self.body.repeat_only:
             raise NotFound("This install is not linked to this account.")
         if not dry_run:
-            await self._record(recording, install_id, is_pristine, FactId(recording.new_id("link")))
+            await self._record(recording, install_id, looked_at, FactId(recording.new_id("link")))
             return self._reply(recording, install_id)
-        summary = await self._try(recording, install_id, is_pristine)
+        summary = await self._try(recording, install_id, looked_at)
         return msgspec.structs.replace(self._reply(recording, install_id), summary=summary)
 
-    async def _try(self, recording: Recording, install_id: InstallId, is_pristine: bool) -> wire.Summary:
+    async def _try(self, recording: Recording, install_id: InstallId, looked_at: Situation) -> wire.Summary:
         """Do it all and look before and after; the id is none that a seeded lab would give to the real call."""
         tx, people = recording.tx, recording.people
         users = {user_id for user_id, user in people.users.items() if user.redirect is None}
         for user_id in sorted(users):
             await recording.load_installs_of(user_id)  # both looks are at the same installs
         before, rewritten = await look(tx, recording.app_id, people.installs), {}
-        await self._record(recording, install_id, is_pristine, FactId(self.context.randomness.secret(12)))
+        await self._record(recording, install_id, looked_at, FactId(self.context.randomness.secret(12)))
         for due in await due_timelines.due_of(tx, sorted(users)):
             rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)
         return summary_of(before, await look(tx, recording.app_id, people.installs), rewritten)
@@ -145,25 +144,18 @@ class _Asked:
         )
 
     def _ticket(self) -> Ticket:
-        if self.body.link_ticket is None:
-            return Ticket.ABSENT
-        signed = self.context.vault.open(Kind.LINK_TICKET, self.body.link_ticket)
-        is_valid = (
-            signed is not None
-            and signed.app_id == self.app_id
-            and signed.install_id == self.install_id
-            and signed.expires_at > self.context.clock.now_ms()
-        )
-        return Ticket.VALID if is_valid else Ticket.INVALID
+        install_id = self.install_id or InstallId(b"")
+        return ticket_shown(self.context, self.app_id, install_id, self.body.link_ticket)
 
-    async def _record(self, recording: Recording, install_id: InstallId, is_pristine: bool, link_id: FactId) -> None:
+    async def _record(self, recording: Recording, install_id: InstallId, looked_at: Situation, link_id: FactId) -> None:
         assert self.external_id is not None
         await record_link(
             recording,
             install_id,
             self.external_id,
-            is_pristine=is_pristine,
+            is_pristine=looked_at.is_pristine,
             link_id=link_id,
+            ticket=looked_at.ticket,
             attested=self.body.attestation,
         )
         if self.proofs:
@@ -183,6 +175,20 @@ class _Asked:
             state=STATES[standing].value,
             state_reason=REASONS[standing],
         )
+
+
+def ticket_shown(context: Context, app_id: AppId, install_id: InstallId, text: str | None) -> Ticket:
+    """What a link call carries: valid is what this platform signed for this very install, not long ago."""
+    if text is None:
+        return Ticket.ABSENT
+    signed = context.vault.open(Kind.LINK_TICKET, text)
+    is_valid = (
+        signed is not None
+        and signed.app_id == app_id
+        and signed.install_id == install_id
+        and signed.expires_at > context.clock.now_ms()
+    )
+    return Ticket.VALID if is_valid else Ticket.INVALID
 
 
 def _proofs_of(attested: wire.Attested | None) -> tuple[bytes, ...]:

@@ -204,7 +204,7 @@ class AnySdk(Generic[Turn]):
         try:
             return self._eras.step(era, flow, told)
         finally:
-            self._wipe_spent_secret()
+            self._give_secret_back()
 
     @contextmanager
     def _resetting(self) -> Iterator[None]:
@@ -238,8 +238,9 @@ class AnySdk(Generic[Turn]):
         else:
             self._listeners.tell(status)
 
-    def _lend(self, value: object) -> Secret:
-        """What the app's secret source gave, for one registration.
+    @contextmanager
+    def _lending(self, value: object) -> Iterator[Secret]:
+        """What the app's secret source gave, for one request. Text is wiped after it, whatever came of it.
 
         Raises:
             SdkError: it gave nothing usable; what it gave is not shown.
@@ -247,14 +248,18 @@ class AnySdk(Generic[Turn]):
         secret = Secret(value) if isinstance(value, str) else value
         if not (isinstance(secret, Secret) and secret):
             raise SdkError("the app secret is empty: its source gave none, or it was wiped after a registration")
-        self._lent_secret = secret
-        return secret
+        self._lent_secret = secret if secret is value else None
+        try:
+            yield secret
+        finally:
+            if secret is not value:
+                secret.wipe()
 
-    def _wipe_spent_secret(self) -> None:
-        """Once there is an install the secret has done its work; a reply that is not the platform's makes none."""
-        if self._lent_secret is not None and self.user_exists:
-            self._lent_secret.wipe()
-            self._lent_secret = None
+    def _give_secret_back(self) -> None:
+        """The app's own is wiped once there is an install; a reply that is not the platform's makes none."""
+        lent, self._lent_secret = self._lent_secret, None
+        if lent is not None and self.user_exists:
+            lent.wipe()
 
     def _give_storage_back(self) -> None:
         self._outbox.close()

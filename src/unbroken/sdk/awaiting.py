@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from unbroken.sdk.config import Config
     from unbroken.sdk.eras import Era
     from unbroken.sdk.linker import Linker
-    from unbroken.sdk.secret import Secret
     from unbroken.sdk.uploading import Uploaded
 
 T = TypeVar("T")
@@ -162,13 +161,15 @@ class AsyncSdk(AnySdk["asyncio.Lock"]):
                     assert_never(step)
 
     async def _send(self, request: Request, until: float | None) -> Reply | NoReply:
-        app_secret = await self._fetch_secret() if isinstance(request.authorization, AppSecret) else None
-        return await self._transport.send(request, app_secret, left_s(until))
+        if not isinstance(request.authorization, AppSecret):
+            return await self._transport.send(request, None, left_s(until))
+        with self._lending(await self._fetch_secret()) as app_secret:
+            return await self._transport.send(request, app_secret, left_s(until))
 
-    async def _fetch_secret(self) -> Secret:
+    async def _fetch_secret(self) -> object:
         source = self.config.secret
         value = source() if callable(source) else source
-        return self._lend(await value if inspect.isawaitable(value) else value)
+        return await value if inspect.isawaitable(value) else value
 
     async def _ask(self, era: Era[asyncio.Lock], linker: Linker, request: linkers.LinkRequest) -> linkers.LinkerAnswer:
         era.turn.release()

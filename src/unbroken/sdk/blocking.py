@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from unbroken.sdk.config import Config
     from unbroken.sdk.eras import Era
     from unbroken.sdk.linker import Linker
-    from unbroken.sdk.secret import Secret
     from unbroken.sdk.uploading import Uploaded
 
 T = TypeVar("T")
@@ -187,17 +186,19 @@ class Sdk(AnySdk[threading.Lock]):
                     assert_never(step)
 
     def _send(self, request: Request, until: float | None) -> Reply | NoReply:
-        app_secret = self._fetch_secret() if isinstance(request.authorization, AppSecret) else None
-        return self._transport.send(request, app_secret, left_s(until))
+        if not isinstance(request.authorization, AppSecret):
+            return self._transport.send(request, None, left_s(until))
+        with self._lending(self._fetch_secret()) as app_secret:
+            return self._transport.send(request, app_secret, left_s(until))
 
-    def _fetch_secret(self) -> Secret:
+    def _fetch_secret(self) -> object:
         source = self.config.secret
         value = source() if callable(source) else source
         if inspect.isawaitable(value):
             import asyncio  # noqa: PLC0415 - only for a coroutine function
 
             value = asyncio.run(_await(value))
-        return self._lend(value)
+        return value
 
     def _ask(self, era: Era[threading.Lock], linker: Linker, request: linkers.LinkRequest) -> linkers.LinkerAnswer:
         era.turn.release()

@@ -128,12 +128,12 @@ class Conversation:
 
     # Own state and metadata
 
-    def learn_own_state(self) -> Flow[str | None]:
+    def learn_own_state(self) -> Flow[Secret | None]:
         """Ask the platform how it sees this install; returns the link ticket, where there is one."""
         reply = yield from self.send_as_user(lambda token: Request("GET", "/sdk/install", Bearer(token)))
         return self.remember_own_state(read(reply, wire.OwnState))
 
-    def remember_own_state(self, own: wire.OwnState) -> str | None:
+    def remember_own_state(self, own: wire.OwnState) -> Secret | None:
         """Keep what the platform said of this install; returns the link ticket, where there is one."""
         self.memory.change(
             user_id=own.user_id,
@@ -142,7 +142,7 @@ class Conversation:
             state_reason=own.state_reason,
             linking=own.config.linking,
         )
-        return own.link_ticket
+        return None if own.link_ticket is None else Secret(own.link_ticket)
 
     def add_metadata(self, fields: Mapping[str, str]) -> Flow[None]:
         """Merge fields into the user's metadata; repeating it changes nothing."""

@@ -147,10 +147,8 @@ def link_through(talk: Conversation, linker: Linker) -> Flow[None]:
         yield from _ask_and_confirm(talk, linker, ticket)
 
 
-def _ask_and_confirm(talk: Conversation, linker: Linker, ticket: str | None) -> Flow[None]:
-    deadline_ms = talk.now_ms() + talk.facts.link_timeout_ms
-    request = LinkRequest(talk.known_install(), ticket, deadline_ms, talk.facts.app_id)
-    answer = yield AskLinker(linker, request)  # 9
+def _ask_and_confirm(talk: Conversation, linker: Linker, ticket: Secret | None) -> Flow[None]:
+    answer = yield AskLinker(linker, _link_request(talk, ticket))  # 9
     assert isinstance(answer, LinkerAnswer)
     if not answer.is_success:
         raise Fault(FaultKind.LINKER_FAILED, str(answer.reason)) from answer.error
@@ -158,6 +156,12 @@ def _ask_and_confirm(talk: Conversation, linker: Linker, ticket: str | None) -> 
     _refuse_if_disabled(talk)
     if not talk.state.linked:
         raise Fault(FaultKind.LINKER_FAILED, "the linker says it has linked, the platform says it has not")
+
+
+def _link_request(talk: Conversation, ticket: Secret | None) -> LinkRequest:
+    deadline_ms = talk.now_ms() + talk.facts.link_timeout_ms
+    shown = None if ticket is None else ticket.reveal()
+    return LinkRequest(talk.known_install(), shown, deadline_ms, talk.facts.app_id)
 
 
 def link_with_code(talk: Conversation, code: Secret) -> Flow[None]:

@@ -153,17 +153,30 @@ def _request_arguments(
         "method": request.method,
         "url": request.path,
         "content": request.body or None,
-        "headers": {**_authorization(request, app_secret), **encoding, **headers},
+        "headers": {**encoding, **headers},
+        "auth": _authorizing(request, app_secret),
         "timeout": config.request_timeout_s if limit_s is None else min(config.request_timeout_s, limit_s),
     }
 
 
-def _authorization(request: Request, app_secret: Secret | None) -> dict[str, str]:
-    match request.authorization:
-        case None:
-            return {}
+def _authorizing(request: Request, app_secret: Secret | None) -> Callable[[httpx.Request], httpx.Request]:
+    """Puts the credential into a request as that is sent, as httpx asks it.
+
+    So no frame of a traceback has it as an argument, whatever goes wrong. An `Authorization` of the app's own stays.
+    """
+
+    def authorize(sent: httpx.Request) -> httpx.Request:
+        if request.authorization is not None and "Authorization" not in sent.headers:
+            sent.headers["Authorization"] = _authorization(request.authorization, app_secret)
+        return sent
+
+    return authorize
+
+
+def _authorization(authorization: AppSecret | Bearer, app_secret: Secret | None) -> str:
+    match authorization:
         case Bearer(credential):
-            return {"Authorization": f"Bearer {credential.reveal()}"}
+            return f"Bearer {credential.reveal()}"
         case AppSecret(app_id):
             pair = f"{app_id}:{cast('Secret', app_secret).reveal()}"
-            return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+            return "Basic " + base64.b64encode(pair.encode()).decode()

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from unbroken import wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from unbroken.domain.ids import FactId
+    from unbroken.domain.ids import AppId, FactId
     from unbroken.store.contract import Transaction
 
 _KEEP: Final = "INSERT INTO traces (fact_id, body) VALUES ($1, $2)"
 _TRACE: Final = "SELECT body FROM traces WHERE fact_id = $1"
+_OF_NEWEST_LINKS: Final = (
+    "SELECT t.body FROM facts f JOIN traces t ON t.fact_id = f.fact_id"
+    " WHERE f.app_id = $1 AND f.kind = 'linked' ORDER BY f.position DESC LIMIT $2"
+)
+
+TICKET: Final = "ticket"
+"""Among the inputs of a trace: whether the link call carried a link ticket. Where a code linked, there is none."""
+
+
+class Tickets(NamedTuple):
+    """Of the newest links of an app that a call made: how many there are, and how many carried a ticket."""
+
+    links: int
+    carried: int
 
 
 async def keep_trace(tx: Transaction, fact_id: FactId, trace: Mapping[str, Any]) -> None:
@@ -34,3 +48,19 @@ async def attestation_of(tx: Transaction, link_id: FactId | None) -> str | None:
     trace = await trace_of(tx, link_id) if link_id is not None else None
     attested = None if trace is None else trace.get("attestation")
     return str(attested.get("level")) if isinstance(attested, dict) else None
+
+
+async def tickets_of_app(tx: Transaction, app_id: AppId, limit: int) -> Tickets:
+    """Whether the customer's server hands tickets on, as its newest links tell; of older ones it was not kept."""
+    told = [_ticket_in(row[0]) for row in await tx.all(_OF_NEWEST_LINKS, app_id, limit)]
+    shown = [ticket for ticket in told if ticket is not None]
+    return Tickets(len(shown), shown.count("valid"))
+
+
+def _ticket_in(body: str) -> str | None:
+    """A damaged trace tells nothing here; `verify` tells of it."""
+    try:
+        ticket = json.loads(body)["inputs"][TICKET]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return str(ticket)

@@ -52,6 +52,10 @@ def test_a_slash_that_the_host_added_is_taken_off_and_one_that_was_sent_is_not(p
         (["session=a=b"], {"session": "a=b"}),
         (["session"], {}),
         ([" session = a "], {"session": "a"}),
+        (["session=a; \t session\t=\ta"], {"session": "a"}),
+        (["session=a; \xa0session=b"], {"session": "a", "\xa0session": "b"}),
+        (["\x85__Host-session=b"], {"\x85__Host-session": "b"}),
+        (["session\x1f=b"], {"session\x1f": "b"}),
         ([], {}),
     ],
 )

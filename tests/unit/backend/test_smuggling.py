@@ -79,6 +79,8 @@ ATTEMPTS = {
     "a second cookie header": post(headers=[JSON, COOKIE, ("Cookie", "session=victims")]),
     "a cookie in another case": post(headers=[JSON, COOKIE, ("Cookie", "SESSION=victims")]),
     "a cookie with spaces": post(headers=[JSON, ("Cookie", "session=alices; session =victims")]),
+    "a cookie behind a no-break space": post(headers=[JSON, (b"Cookie", b"\xa0session=victims")]),
+    "a cookie behind one, and alice's": post(headers=[JSON, (b"Cookie", b"session=alices; \xa0session=victims")]),
     "a cookie of the account": post(headers=[JSON, ("Cookie", "session=alices; user=victim; external_id=victim")]),
     "a cookie split by a comma": post(headers=[JSON, ("Cookie", "session=alices, session=victims")]),
     "a quoted cookie": post(headers=[JSON, ("Cookie", 'session=alices; x="; session=victims"')]),

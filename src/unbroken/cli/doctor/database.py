@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
-from unbroken.domain.app import Linking, LinkTicket
+from unbroken.cli.doctor.tickets import links_without_ticket
 from unbroken.flow import administer, keys, policies
 from unbroken.server.safety.finding import Finding, problem, warning, well
 from unbroken.store import dead_letters, ledger, set_aside, tombstones
@@ -78,7 +78,7 @@ async def _apps(context: Context) -> list[Finding]:
     now_ms = context.wall.now_ms()
     for app in apps:
         of_app = await keys.list_keys(context, app.app_id)
-        findings += _links_of_app(app)
+        findings += await links_without_ticket(context, app)
         findings += _keys_of_app(app, [key for key in of_app if keys.is_in_force(key, now_ms)], now_ms)
     return findings
 
@@ -93,15 +93,6 @@ async def _clock(context: Context) -> list[Finding]:
         " another one was fast. Keep clocks by NTP."
     )
     return [warning("clock of the ledger", sentence)]
-
-
-def _links_of_app(app: App) -> Iterator[Finding]:
-    if app.policy.linking is not Linking.OFF and app.policy.link_ticket is LinkTicket.OPTIONAL:
-        yield warning(
-            "links of apps",
-            f"The app {app.name} links an install without its own proof that it asks, a link ticket. Where your server"
-            f" passes it on: unbroken app policy {app.app_id.hex()} link_ticket=required",
-        )
 
 
 def _keys_of_app(app: App, in_force: Sequence[Key], now_ms: int) -> Iterator[Finding]:
