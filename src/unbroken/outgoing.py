@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+RETRY_AFTER_MAX_S: Final = 24 * 3_600
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -80,16 +81,26 @@ def headers_of(
     return {**headers, **(further() if further is not None else {})}
 
 
-def reply_of(response: httpx.Response) -> Reply:
-    """A response as a value."""
-    retry_after = response.headers.get("Retry-After", "")
+def reply_of(response: httpx.Response, body: bytes | None = None) -> Reply:
+    """A response as a value.
+
+    Args:
+        body: what was read of it; None where httpx has read it whole.
+    """
     return Reply(
         status=response.status_code,
-        body=response.content,
-        retry_after_s=int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
+        body=response.content if body is None else body,
+        retry_after_s=_retry_after_s(response.headers.get("Retry-After", "")),
         ref=response.headers.get("X-Request-Id"),
         next_cursor=response.headers.get("X-Next-Cursor"),
     )
+
+
+def _retry_after_s(text: str) -> int | None:
+    """Seconds; None where it is a date, or nothing. At most a day: what answers here may not be the platform."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return min(int(text), RETRY_AFTER_MAX_S) if len(text) < 10 else RETRY_AFTER_MAX_S
 
 
 def no_reply(error: Exception) -> NoReply:

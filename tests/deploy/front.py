@@ -44,11 +44,12 @@ class Front:
                     self._environment(),
                     output,
                 )
+            self.stop = lambda: stop_process(caddy)
             try:
                 self.trust = self._await_certificate(caddy)
                 yield self
             finally:
-                stop_process(caddy)
+                self.stop()
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from tests.deploy.front import PHONE, WAIT_S, Front, changed
 from tests.deploy.programs import DEPLOY, program
+from tests.slow import SLOW, STOP_S, served_until_all_are_let_go
 from tests.smuggling import CANARY, CORPUS, INNER, WHOLE
 
 from unbroken import wire
@@ -220,6 +221,35 @@ def drip(caller: ssl.SSLSocket) -> bytes:
     raise AssertionError("nothing was answered")
 
 
+def sending(stack, front, sent):
+    caller = stack.enter_context(front.connect())
+    caller.sendall(sent)
+    return caller
+
+
+def test_slow_callers_are_hung_up_on_and_good_ones_are_all_served(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNBROKEN_BODY_TIMEOUT_S", "1")
+    hurried = changed(tmp_path, read_header="1s", read_body="3s", idle="1s")
+    with Front(tmp_path, hurried).running() as front, ExitStack() as stack:
+        token = front.token()
+
+        def serve():
+            assert front.call("GET", "/sdk/install", Authorization=token).status == 200
+
+        assert served_until_all_are_let_go([sending(stack, front, sent) for sent in SLOW], serve) > 10
+
+
+def test_a_stop_waits_for_none_of_them(tmp_path):
+    with Front(tmp_path, DEPLOY / "Caddyfile").running() as front, ExitStack() as stack:
+        for sent in SLOW:
+            sending(stack, front, sent)
+        assert front.call("GET", "/sdk/install").status == 401
+        for stop in (front.stop, front.platform.stop):
+            began = time.monotonic()
+            stop()
+            assert time.monotonic() - began < STOP_S
+
+
 def test_the_times_of_caddy_agree_with_those_of_the_platform():
     text, ours = (DEPLOY / "Caddyfile").read_text(), Settings()
 
@@ -229,6 +259,7 @@ def test_the_times_of_caddy_agree_with_those_of_the_platform():
 
     assert (in_s("read_header"), in_s("idle")) == (ours.head_timeout_s, ours.keep_alive_s)
     assert in_s("read_body") > ours.body_timeout_s
+    assert in_s("write_idle") == ours.reply_timeout_s
     assert in_s("keepalive") < ours.keep_alive_s, "or a request is sent into a connection that is being closed"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from unbroken.randomness import SystemRandomness
-from unbroken.sdk import KeySeal, Secret, Storage, Unsealed
+from unbroken.sdk import KeySeal, Secret, StateDamaged, Storage, Unsealed
 from unbroken.sdk.memory import Memory
 from unbroken.sdk.state import State, StateFile
 
@@ -87,6 +87,27 @@ def test_a_killed_process_leaves_the_old_state_or_the_new_one(kind, tmp_path):
 @pytest.mark.parametrize("kind", SEALS)
 def test_a_thousand_killed_processes_leave_the_old_state_or_the_new_one(kind, tmp_path):
     assert rounds_of_kills(tmp_path / "s", kind, 500) > 0
+
+
+# Damage
+
+
+@pytest.mark.parametrize("kind", SEALS)
+def test_no_flip_of_five_thousand_and_no_truncation_is_taken_for_a_state(kind, tmp_path):
+    save(tmp_path / "s", SEALS[kind](), FIRST)
+    path = tmp_path / "s" / "state"
+    whole = path.read_bytes()
+    masks = [1 << bit for bit in range(8)] + [0x03, 0x0F, 0xFF]
+    flipped = [whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :] for at in range(len(whole)) for mask in masks]
+    assert len(flipped) > 5_000
+    file = StateFile(Storage(tmp_path / "s", SEALS[kind]()))
+    for damaged in [*flipped, *(whole[:at] for at in range(len(whole)))]:
+        path.write_bytes(damaged)
+        with pytest.raises(StateDamaged):
+            file.load()
+    path.write_bytes(whole)
+    assert file.load() == FIRST
+    file.close()
 
 
 # A disk that refuses

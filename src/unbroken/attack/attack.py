@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -47,6 +48,27 @@ class Attack:
     wins: str
     defence: str
     run: Callable[[], Awaitable[Seen]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An attack before there is a world to try it on, so that a chapter can hold a table of them.
+
+    Args:
+        name: within its chapter.
+        wins: as of an `Attack`.
+        defence: as of an `Attack`.
+        tried: tries it on a world. Raises Unjudged where it cannot be judged.
+    """
+
+    name: str
+    wins: str
+    defence: str
+    tried: Callable[[World], Awaitable[Seen]]
+
+    def on(self, world: World, chapter: str) -> Attack:
+        """The attack on that world."""
+        return Attack(f"{chapter}/{self.name}", self.wins, self.defence, partial(self.tried, world))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +123,12 @@ def judged(reply: Reply, holds: Callable[[Reply], bool]) -> Seen:
 def refused(*statuses: int) -> Callable[[Reply], bool]:
     """Whether a reply is a refusal of one of these statuses, in the shape that every error has."""
     return lambda reply: reply.status in statuses and bool(reply.code)
+
+
+def refusing(name: str, send: Callable[[World], Awaitable[Reply]], *codes: str, wins: str) -> Case:
+    """A case that holds where the reply is a refusal with one of these codes."""
+
+    async def tried(world: World) -> Seen:
+        return judged(await send(world), lambda reply: reply.code in codes)
+
+    return Case(name, wins, " or ".join(codes), tried)

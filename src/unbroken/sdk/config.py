@@ -57,7 +57,8 @@ class Config:
         device: facts on the device, from which the platform decides phone or tablet.
         app_version: of the app, for the operator's eyes.
         link_timeout_s: how long a linker may take.
-        request_timeout_s: how long one request may take at each of connecting, sending and receiving.
+        request_timeout_s: how long one request may take at each of connecting, sending and receiving, and how long the
+            body of its reply may take.
         retry_wait_max_s: the longest `Retry-After` a call waits out before it fails; 0 never waits.
         reset_upload_max_s: how long `reset` may spend on uploading what is left; an upload that hangs is left behind.
         upload_every_s: the pause between uploads in the background; None uploads at `submit_detections` only.

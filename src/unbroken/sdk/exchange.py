@@ -92,6 +92,7 @@ def fault_of(reply: Reply) -> Fault:
         ref=problem.ref or reply.ref,
         retry_after_s=reply.retry_after_s,
         status=reply.status,
+        code=None if problem.error_code == _UNKNOWN else problem.error_code,
     )
 
 
@@ -100,7 +101,7 @@ def _problem(reply: Reply) -> wire.Problem:
     try:
         return wire.decode(reply.body, wire.Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return wire.Problem(message=f"HTTP status {reply.status}", error_code="UNKNOWN", ref=reply.ref or "")
+        return wire.Problem(message=f"HTTP status {reply.status}", error_code=_UNKNOWN, ref=reply.ref or "")
 
 
 def _kind(status: int, code: str) -> FaultKind:
@@ -115,6 +116,7 @@ def _kind(status: int, code: str) -> FaultKind:
     return FaultKind.LINK_REFUSED if by_table else FaultKind.REFUSED
 
 
+_UNKNOWN: Final = "UNKNOWN"
 _KINDS: Final = {
     refusals.AppDisabled: FaultKind.DISABLED,
     refusals.InstallDisabled: FaultKind.DISABLED,

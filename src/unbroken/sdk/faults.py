@@ -58,6 +58,7 @@ class Fault(Exception):
         ref: the platform's request id.
         retry_after_s: when the platform asked to be left alone.
         status: the HTTP status, where there was a reply.
+        code: the platform's `errorCode`; None where the reply has not the form of its errors.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Fault(Exception):
         ref: str | None = None,
         retry_after_s: int | None = None,
         status: int | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(details)
         self.kind = kind
@@ -75,6 +77,7 @@ class Fault(Exception):
         self.ref = ref
         self.retry_after_s = retry_after_s
         self.status = status
+        self.code = code
 
 
 INIT_ISSUES: Final = {

@@ -105,7 +105,7 @@ class StateFile:
     def __init__(self, storage: Storage) -> None:
         self._directory = storage.directory
         self._seal = storage.seal or seal_for(self._directory)
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_directory(self._directory, mode=0o700)
         self._path = self._directory / "state"
         self._lock = _lock(self._directory / "lock")
         self._sequence: int | None = None
@@ -284,6 +284,16 @@ def _lock_exclusively(descriptor: int) -> None:
         import fcntl  # noqa: PLC0415 - exists on POSIX only
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _make_directory(directory: Path, mode: int = 0o777) -> None:
+    """A directory that is still there after a power cut: its entry, too, is on disk when this returns."""
+    if directory.is_dir():
+        return
+    if directory.parent != directory:
+        _make_directory(directory.parent)
+    directory.mkdir(mode, exist_ok=True)
+    _sync_directory(directory.parent)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -6,6 +6,7 @@ TLS comes in as an `ssl.SSLContext`, so that pinning is the context's business.
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from unbroken.outgoing import NoReply, Reply, client_arguments, headers_of, no_reply, reply_of
@@ -23,7 +24,42 @@ if TYPE_CHECKING:
     from unbroken.sdk.secret import Secret
 
 
+REPLY_MAX_BYTES: Final = 8 << 20
+"""Far above any reply of the platform to a device."""
+
 _NO_TIME: Final = NoReply("no time is left for it")
+
+
+class NotTaken(Exception):
+    """The body of a reply goes on for too long, or would become larger than it is."""
+
+
+class Body:
+    """The body of a reply as it comes: whoever answers may let it drip, or never end.
+
+    Args:
+        limit_s: how long it may take.
+    """
+
+    def __init__(self, response: httpx.Response, limit_s: float) -> None:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise NotTaken("the reply is compressed, which was not asked for")
+        self._parts: list[bytes] = []
+        self._room_bytes = REPLY_MAX_BYTES
+        self._until = time.monotonic() + limit_s
+
+    def add(self, part: bytes) -> None:
+        """Raises NotTaken."""
+        self._room_bytes -= len(part)
+        if self._room_bytes < 0:
+            raise NotTaken(f"the reply is larger than {REPLY_MAX_BYTES >> 20} MiB")
+        if time.monotonic() > self._until:
+            raise NotTaken("the reply was not complete in time")
+        self._parts.append(part)
+
+    def whole(self) -> bytes:
+        """All of it."""
+        return b"".join(self._parts)
 
 
 class BlockingTransport:
@@ -54,9 +90,14 @@ class BlockingTransport:
             return _NO_TIME
         if self._client is None:
             self._client = httpx.Client(transport=self._own_transport, **_client_arguments(self._config, self._pins))
+        arguments = _request_arguments(request, app_secret, self._config, limit_s)
         try:
-            return reply_of(self._client.request(**_request_arguments(request, app_secret, self._config, limit_s)))
-        except (httpx.TransportError, httpx.DecodingError) as error:
+            with self._client.stream(**arguments) as response:
+                body = Body(response, arguments["timeout"])
+                for part in response.iter_bytes():
+                    body.add(part)
+                return reply_of(response, body.whole())
+        except (httpx.TransportError, NotTaken) as error:
             return _no_reply(error)
 
     def close(self) -> None:
@@ -84,11 +125,14 @@ class AsyncTransport:
         if self._client is None:
             arguments = _client_arguments(self._config, self._pins)
             self._client = httpx.AsyncClient(transport=self._own_transport, **arguments)
+        arguments = _request_arguments(request, app_secret, self._config, limit_s)
         try:
-            return reply_of(
-                await self._client.request(**_request_arguments(request, app_secret, self._config, limit_s))
-            )
-        except (httpx.TransportError, httpx.DecodingError) as error:
+            async with self._client.stream(**arguments) as response:
+                body = Body(response, arguments["timeout"])
+                async for part in response.aiter_bytes():
+                    body.add(part)
+                return reply_of(response, body.whole())
+        except (httpx.TransportError, NotTaken) as error:
             return _no_reply(error)
 
     async def close(self) -> None:
@@ -147,7 +191,7 @@ def _no_reply(error: Exception) -> NoReply:
 def _request_arguments(
     request: Request, app_secret: Secret | None, config: Config, limit_s: float | None
 ) -> dict[str, Any]:
-    encoding = {"Content-Encoding": "gzip"} if request.is_gzip else {}
+    encoding = {"Accept-Encoding": "identity"} | ({"Content-Encoding": "gzip"} if request.is_gzip else {})
     headers = headers_of(request.body, request.idempotency_key, config.headers)
     return {
         "method": request.method,

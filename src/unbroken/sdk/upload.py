@@ -60,11 +60,16 @@ def upload_request(payloads: Sequence[ClosedPayload], token: Secret, sent_at_ms:
 
 
 def verdict_on(fault: Fault, payloads: Sequence[ClosedPayload], now_ms: int, delay_ms: int) -> Verdict:
-    """What a failed upload means (sdk.md, outbox): 400, 410, 413 cannot succeed, everything else may."""
+    """What a failed upload means (sdk.md, outbox): 400, 410, 413 cannot succeed, everything else may.
+
+    A single payload is given up at the platform's word only: what a proxy refuses may pass once that is mended.
+    """
     if fault.kind is FaultKind.DELETED:
         return Drop(fault.details)
-    if fault.status in _HOPELESS:
-        return Drop(fault.details) if len(payloads) == 1 else Halve()
+    if fault.status in _HOPELESS and len(payloads) > 1:
+        return Halve()
+    if fault.status in _HOPELESS and fault.code is not None:
+        return Drop(fault.details)
     return Keep(now_ms + max(delay_ms, (fault.retry_after_s or 0) * 1000), fault)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from unbroken.attack.chapters.mirror import ROWS, bare, mirrored
+from unbroken.attack.chapters.mirror import ROWS
 from unbroken.attack.exchange import Reply
+from unbroken.attack.likeness import bare, mirrored
 from unbroken.attack.operations import read_operations
 from unbroken.attack.world import Device, Person
 from unbroken.server import health, openapi, table

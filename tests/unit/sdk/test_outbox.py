@@ -98,6 +98,17 @@ def test_what_cannot_succeed_is_dropped_with_its_reason(sdk, platform, status, c
     assert sdk.status.dropped_items == 2
 
 
+@pytest.mark.parametrize("answer", [(400, b"<html>Bad Request</html>", {}), (413, b"", {}), (400, b"{}", {})])
+def test_what_a_proxy_refuses_is_kept_for_when_it_is_mended(sdk, platform, answer):
+    sdk.capture(place(1), place(2))
+    handle, platform.handle = platform.handle, lambda *_: answer
+    with pytest.raises(SubmitError):
+        sdk.submit_detections()
+    assert sdk.dropped() == []
+    platform.handle = handle
+    assert sdk.submit_detections().items == 2
+
+
 def test_one_bad_payload_does_not_take_the_others_with_it(sdk, platform):
     for t in range(5):
         sdk.capture(place(t))
@@ -338,9 +349,12 @@ def test_payload_ids_are_time_ordered(outbox):
 @pytest.mark.parametrize(
     ("status", "kind", "payloads", "expected"),
     [
-        (400, FaultKind.REFUSED, 1, Drop),
-        (400, FaultKind.REFUSED, 2, Halve),
-        (413, FaultKind.REFUSED, 1, Drop),
+        ("400 INVALID_REQUEST", FaultKind.REFUSED, 1, Drop),
+        ("400 INVALID_REQUEST", FaultKind.REFUSED, 2, Halve),
+        ("413 TOO_LARGE", FaultKind.REFUSED, 1, Drop),
+        (400, FaultKind.REFUSED, 1, Keep),  # of a proxy
+        (413, FaultKind.REFUSED, 1, Keep),
+        (413, FaultKind.REFUSED, 2, Halve),
         (410, FaultKind.DELETED, 2, Drop),
         (401, FaultKind.UNAUTHENTICATED, 1, Keep),
         (403, FaultKind.DISABLED, 1, Keep),
@@ -353,7 +367,9 @@ def test_payload_ids_are_time_ordered(outbox):
 )
 def test_each_failure_has_its_verdict(status, kind, payloads, expected):
     batch = [ClosedPayload(str(n), 1, b"[]") for n in range(payloads)]
-    assert isinstance(verdict_on(Fault(kind, "d", status=status), batch, 0, 5), expected)
+    number, _, code = str(status).partition(" ")
+    fault = Fault(kind, "d", status=int(number) if status else None, code=code or None)
+    assert isinstance(verdict_on(fault, batch, 0, 5), expected)
 
 
 def test_retry_after_is_obeyed_even_when_the_backoff_is_shorter():

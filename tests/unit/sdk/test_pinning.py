@@ -11,8 +11,10 @@ import urllib.request
 import aiohttp
 import httpx
 import pytest
+import requests
 import urllib3
 import uvloop
+from requests.adapters import HTTPAdapter
 from tests.unit.sdk.tls_peers import HOST, Authorities, peer
 
 from unbroken.clock import ManualClock
@@ -49,6 +51,17 @@ def by_urllib3(url, context):
         return pool.request("GET", url).data
 
 
+def by_requests(url, context):
+    class Pinned(HTTPAdapter):
+        def init_poolmanager(self, *arguments, **named):
+            super().init_poolmanager(*arguments, ssl_context=context, **named)
+
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("https://", Pinned())
+        return session.get(url, timeout=10).content
+
+
 async def by_async_httpx(url, context):
     async with httpx.AsyncClient(verify=context, trust_env=False, follow_redirects=True) as client:
         return (await client.get(url)).content
@@ -82,6 +95,7 @@ CLIENTS = {
     "httpx": by_httpx,
     "urllib": by_urllib,
     "urllib3": by_urllib3,
+    "requests": by_requests,
     "httpx on asyncio": on(None, by_async_httpx),
     "httpx on uvloop": on(uvloop.new_event_loop, by_async_httpx),
     "aiohttp": on(None, by_aiohttp),
@@ -154,6 +168,15 @@ def test_a_redirect_to_another_key_gets_no_byte(client, authorities, context, tm
             assert_refused(client, server.url, context)
     assert server.application_bytes > 0
     assert elsewhere.application_bytes == 0
+
+
+@named(CLIENTS)
+def test_who_comes_to_the_place_of_a_pinned_key_gets_no_byte_of_its_session(client, authorities, context, tmp_path):
+    with peer(tmp_path, authorities.genuine) as server:
+        assert client(server.url, context) == b"hello"  # and a session that could be resumed
+    with peer(tmp_path, authorities.misissued, port=server.port) as wrong:
+        assert_refused(client, wrong.url, context)
+    assert (wrong.connections, wrong.application_bytes) == (1, 0)
 
 
 @named(CLIENTS)

@@ -40,6 +40,16 @@ def test_what_was_saved_last_is_loaded(storage):
     file.close()
 
 
+def test_a_directory_that_is_made_for_it_is_there_after_a_power_cut(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
+    saved(Storage(tmp_path / "app" / "unbroken"), FULL)
+    made_in = [tmp_path, tmp_path / "app", tmp_path / "app" / "unbroken"]
+    assert [number for number in synced if number in {path.stat().st_ino for path in made_in}] == [
+        path.stat().st_ino for path in made_in
+    ]
+
+
 def test_without_a_file_there_is_no_state(storage):
     file = StateFile(storage)
     assert file.load() is None

@@ -6,13 +6,14 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from unbroken.attack.attack import Attack, Seen, Unjudged
+from unbroken.attack.attack import Case, Seen, Unjudged
 from unbroken.attack.exchange import NoReply, asking, read_reply
 from unbroken.attack.world import REGISTER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from unbroken.attack.attack import Attack
     from unbroken.attack.exchange import Reply, Request
     from unbroken.attack.world import World
 
@@ -22,37 +23,21 @@ _ROUNDS: Final = 5
 
 async def attacks(world: World) -> AsyncIterator[Attack]:
     """The attacks of this chapter."""
-    races: list[tuple[str, str, str, Callable[[World], Awaitable[Seen]]]] = [
-        (
-            "code-by-sixteen-installs",
-            "one code for many phones",
-            "one winner, the others AUTH_CODE_USED",
-            _code_by_installs,
-        ),
-        ("code-by-sixteen-registrations", "one code for many phones", "one winner", _code_by_registrations),
-        ("code-by-one-install", "more than one link by one code", "the same answer to all", _code_by_one),
-        ("two-links-of-one-install", "a phone of two people", "one account wins", _two_accounts),
-        ("sixteen-links-to-one-account", "two people of one account", "one user", _one_account),
-        ("two-phones-active", "two active phones of one person", "one is active", _one_active),
-        ("renewals-of-one-credential", "two phones from one credential", "one renewal, then clones", _renewals),
-        ("one-registration-key", "many installs from one key", "one install", _one_registration),
-        ("undo-by-eight", "a link undone twice", "one undo", _undo),
-        ("rename-to-one-account", "two people of one account", "one is renamed, the other 409", _renames),
-        ("upload-while-erased", "data of somebody who is gone", "after the receipt nothing is taken", _erased),
-    ]
-    for name, wins, defence, race in races:
-        yield Attack(f"races/{name}", wins, defence, _rounds(world, race))
+    for case in _RACES:
+        yield case.on(world, "races")
 
 
-def _rounds(world: World, race: Callable[[World], Awaitable[Seen]]) -> Callable[[], Awaitable[Seen]]:
-    async def run() -> Seen:
+def _rounds(race: Callable[[World], Awaitable[Seen]]) -> Callable[[World], Awaitable[Seen]]:
+    """A race that is run several times, and lost with the first that is lost."""
+
+    async def tried(world: World) -> Seen:
         for _ in range(_ROUNDS):
             seen = await race(world)
             if not seen.held:
                 return seen
         return Seen(True, f"{_ROUNDS} rounds; in the last {seen.what}")
 
-    return run
+    return tried
 
 
 async def at_once(world: World, requests: Sequence[Request]) -> list[Reply]:
@@ -177,3 +162,21 @@ async def _erased(world: World) -> Seen:
     after = await world.caller.send(upload)
     answered = all(reply.status in {200, 202} or reply.code == "INSTALL_DELETED" for reply in replies)
     return Seen(answered and after.code == "INSTALL_DELETED", f"{_told(replies)}; after it {after}")
+
+
+_RACES: Final = (
+    Case("code-by-sixteen-installs", "one code for many phones", "one winner, the others AUTH_CODE_USED",
+         _rounds(_code_by_installs)),
+    Case("code-by-sixteen-registrations", "one code for many phones", "one winner", _rounds(_code_by_registrations)),
+    Case("code-by-one-install", "more than one link by one code", "the same answer to all", _rounds(_code_by_one)),
+    Case("two-links-of-one-install", "a phone of two people", "one account wins", _rounds(_two_accounts)),
+    Case("sixteen-links-to-one-account", "two people of one account", "one user", _rounds(_one_account)),
+    Case("two-phones-active", "two active phones of one person", "one is active", _rounds(_one_active)),
+    Case("renewals-of-one-credential", "two phones from one credential", "one renewal, then clones",
+         _rounds(_renewals)),
+    Case("one-registration-key", "many installs from one key", "one install", _rounds(_one_registration)),
+    Case("undo-by-eight", "a link undone twice", "one undo", _rounds(_undo)),
+    Case("rename-to-one-account", "two people of one account", "one is renamed, the other 409", _rounds(_renames)),
+    Case("upload-while-erased", "data of somebody who is gone", "after the receipt nothing is taken",
+         _rounds(_erased)),
+)  # fmt: skip

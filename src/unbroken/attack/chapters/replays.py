@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from unbroken.attack.attack import Attack, Seen, judged
+from unbroken.attack.attack import Case, Seen, judged, refusing
+from unbroken.attack.chapters.after_the_end import AFTER_THE_END
 from unbroken.attack.chapters.credentials import flipped, relabelled
 from unbroken.attack.exchange import asking
 from unbroken.attack.world import REGISTER
@@ -13,286 +14,230 @@ from unbroken.credentials import Kind
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from unbroken.attack.attack import Attack
     from unbroken.attack.exchange import Reply
     from unbroken.attack.world import Device, World
 
 
 async def attacks(world: World) -> AsyncIterator[Attack]:
     """The attacks of this chapter."""
-    for attack in [
-        *_codes(world),
-        *_tickets(world),
-        *_credentials(world),
-        *_idempotency(world),
-        *_after_the_end(world),
-    ]:
-        yield attack
-
-
-def _one(name: str, send: Callable[[], Awaitable[Reply]], *codes: str, wins: str, defence: str = "") -> Attack:
-    """An attack that holds where the reply is a refusal with one of these codes."""
-
-    async def run() -> Seen:
-        return judged(await send(), lambda reply: reply.code in codes)
-
-    return Attack(f"replays/{name}", wins, defence or " or ".join(codes), run)
+    for case in (*_CODES, *_TICKETS, *_CREDENTIALS, *_IDEMPOTENCY, *AFTER_THE_END):
+        yield case.on(world, "replays")
 
 
 # Codes
 
 
-def _codes(world: World) -> list[Attack]:
-    async def redeem(device: Device, code: str) -> Reply:
-        return await world.caller.send(asking("POST", "/sdk/link", device.bearer, {"authentication_code": code}))
+async def _redeem(world: World, device: Device, code: str) -> Reply:
+    return await world.caller.send(asking("POST", "/sdk/link", device.bearer, {"authentication_code": code}))
 
-    async def by_another_install() -> Reply:
-        code = await world.a.mint(world.word("code"))
-        await world.a.register(code)
-        return await redeem(await world.a.register(), code)
 
-    async def by_another_registration() -> Reply:
-        code = await world.a.mint(world.word("code"))
-        await redeem(await world.a.register(), code)
-        body = REGISTER | {"authentication_code": code}
-        return await world.caller.send(asking("POST", "/sdk/installs", None, body))
+async def _register(world: World, code: str, authorization: str | None = None) -> Reply:
+    body = REGISTER | {"authentication_code": code}
+    return await world.caller.send(asking("POST", "/sdk/installs", authorization, body))
 
-    async def expired() -> Reply:
-        return await redeem(await world.a.register(), world.a.given.expired["authentication code"])
 
-    async def expired_at_registration() -> Reply:
-        body = REGISTER | {"authentication_code": world.a.given.expired["authentication code"]}
-        return await world.caller.send(asking("POST", "/sdk/installs", None, body))
+async def _code_by_another_install(world: World) -> Reply:
+    code = await world.a.mint(world.word("code"))
+    await world.a.register(code)
+    return await _redeem(world, await world.a.register(), code)
 
-    async def with_a_typo() -> Reply:
-        return await redeem(await world.a.register(), flipped(await world.a.mint(world.word("code")), 40))
 
-    async def another_kind() -> Reply:
-        return await redeem(await world.a.register(), relabelled(world.a.given.keys["all"], Kind.AUTH_CODE))
+async def _code_by_another_registration(world: World) -> Reply:
+    code = await world.a.mint(world.word("code"))
+    await _redeem(world, await world.a.register(), code)
+    return await _register(world, code)
 
-    async def while_linked_to_another() -> Reply:
-        device = await world.a.linked(world.word("first"))
-        return await redeem(device, await world.a.mint(world.word("second")))
 
-    async def with_a_secret_besides() -> Reply:
-        body = REGISTER | {"authentication_code": await world.b.mint(world.word("code"))}
-        return await world.caller.send(asking("POST", "/sdk/installs", world.a.basic, body))
+async def _code_expired(world: World) -> Reply:
+    return await _redeem(world, await world.a.register(), world.a.given.expired["authentication code"])
 
-    wins = "a second phone on the account that a code was made for"
-    return [
-        _one("code/by-another-install", by_another_install, "AUTH_CODE_USED", wins=wins),
-        _one("code/by-another-registration", by_another_registration, "AUTH_CODE_USED", wins=wins),
-        _one("code/expired", expired, "AUTH_CODE_EXPIRED", wins="an account by an old code"),
-        _one("code/expired-at-registration", expired_at_registration, "AUTH_CODE_EXPIRED",
-             wins="an account by an old code"),
-        _one("code/with-a-typo", with_a_typo, "AUTH_CODE_UNKNOWN", wins="an account by guessing"),
-        _one("code/another-kind", another_kind, "AUTH_CODE_UNKNOWN", wins="an account by a key called a code"),
-        _one("code/while-linked-to-another", while_linked_to_another, "INSTALL_LINKED_TO_OTHER_USER",
+
+async def _code_expired_at_registration(world: World) -> Reply:
+    return await _register(world, world.a.given.expired["authentication code"])
+
+
+async def _code_with_a_typo(world: World) -> Reply:
+    return await _redeem(world, await world.a.register(), flipped(await world.a.mint(world.word("code")), 40))
+
+
+async def _code_of_another_kind(world: World) -> Reply:
+    return await _redeem(world, await world.a.register(), relabelled(world.a.given.keys["all"], Kind.AUTH_CODE))
+
+
+async def _code_while_linked_to_another(world: World) -> Reply:
+    device = await world.a.linked(world.word("first"))
+    return await _redeem(world, device, await world.a.mint(world.word("second")))
+
+
+async def _code_with_a_secret_besides(world: World) -> Reply:
+    return await _register(world, await world.b.mint(world.word("code")), world.a.basic)
+
+
+_A_SECOND_PHONE: Final = "a second phone on the account that a code was made for"
+_BY_AN_OLD_CODE: Final = "an account by an old code"
+_CODES: Final = (
+    refusing("code/by-another-install", _code_by_another_install, "AUTH_CODE_USED", wins=_A_SECOND_PHONE),
+    refusing("code/by-another-registration", _code_by_another_registration, "AUTH_CODE_USED", wins=_A_SECOND_PHONE),
+    refusing("code/expired", _code_expired, "AUTH_CODE_EXPIRED", wins=_BY_AN_OLD_CODE),
+    refusing("code/expired-at-registration", _code_expired_at_registration, "AUTH_CODE_EXPIRED", wins=_BY_AN_OLD_CODE),
+    refusing("code/with-a-typo", _code_with_a_typo, "AUTH_CODE_UNKNOWN", wins="an account by guessing"),
+    refusing("code/another-kind", _code_of_another_kind, "AUTH_CODE_UNKNOWN", wins="an account by a key called a code"),
+    refusing("code/while-linked-to-another", _code_while_linked_to_another, "INSTALL_LINKED_TO_OTHER_USER",
              wins="a phone that changes hands in silence"),
-        _one("code/with-a-secret-besides", with_a_secret_besides, "INVALID_REQUEST",
+    refusing("code/with-a-secret-besides", _code_with_a_secret_besides, "INVALID_REQUEST",
              wins="whichever app the platform reads first"),
-    ]  # fmt: skip
+)  # fmt: skip
 
 
 # Tickets
 
 
-def _tickets(world: World) -> list[Attack]:
-    async def link(device: Device, ticket: Any) -> Reply:
-        body = {"external_id": world.word("ticket"), "link_ticket": ticket}
-        return await world.caller.send(asking("POST", f"/v2/users/{device.install_id}/link", world.a.key(), body))
+async def _link(world: World, install_id: str, ticket: str) -> Reply:
+    body = {"external_id": world.word("ticket"), "link_ticket": ticket}
+    return await world.caller.send(asking("POST", f"/v2/users/{install_id}/link", world.a.key(), body))
 
-    async def fresh() -> tuple[Device, str]:
-        device = await world.a.register()
-        return device, str((await world.a.state(device))["link_ticket"])
 
-    async def of_another_install() -> Reply:
-        _, ticket = await fresh()
-        return await link(await world.a.register(), ticket)
+async def _with_ticket(world: World) -> tuple[Device, str]:
+    device = await world.a.register()
+    return device, str((await world.a.state(device))["link_ticket"])
 
-    async def expired() -> Reply:
-        target = f"/v2/users/{world.a.given.expired_install_id}/link"
-        body = {"external_id": world.word("ticket"), "link_ticket": world.a.given.expired["link ticket"]}
-        return await world.caller.send(asking("POST", target, world.a.key(), body))
 
-    async def changed() -> Reply:
-        device, ticket = await fresh()
-        return await link(device, flipped(ticket, -2))
+async def _ticket_of_another_install(world: World) -> Reply:
+    _, ticket = await _with_ticket(world)
+    return await _link(world, (await world.a.register()).install_id, ticket)
 
-    async def token() -> Reply:
-        device, _ = await fresh()
-        return await link(device, device.token)
 
-    async def token_called_ticket() -> Reply:
-        device, _ = await fresh()
-        return await link(device, relabelled(device.token, Kind.LINK_TICKET))
+async def _ticket_expired(world: World) -> Reply:
+    return await _link(world, world.a.given.expired_install_id, world.a.given.expired["link ticket"])
 
-    async def empty() -> Reply:
-        device, _ = await fresh()
-        return await link(device, "")
 
-    wins = "somebody else's phone on the attacker's account"
-    code = "INVALID_LINK_TICKET"
-    return [
-        _one("ticket/of-another-install", of_another_install, code, wins=wins),
-        _one("ticket/expired", expired, code, wins=wins),
-        _one("ticket/changed", changed, code, wins=wins),
-        _one("ticket/a-user-token", token, code, wins=wins),
-        _one("ticket/a-token-called-ticket", token_called_ticket, code, wins=wins),
-        _one("ticket/empty", empty, code, "INVALID_REQUEST", wins=wins),
-    ]
+def _in_its_place(made: Callable[[Device, str], str]) -> Callable[[World], Awaitable[Reply]]:
+    """A link of an install that has a ticket, and shows what `made` makes of it."""
+
+    async def send(world: World) -> Reply:
+        device, ticket = await _with_ticket(world)
+        return await _link(world, device.install_id, made(device, ticket))
+
+    return send
+
+
+_NO_TICKETS: Final[dict[str, Callable[[Device, str], str]]] = {
+    "changed": lambda _, ticket: flipped(ticket, -2),
+    "a-user-token": lambda device, _: device.token,
+    "a-token-called-ticket": lambda device, _: relabelled(device.token, Kind.LINK_TICKET),
+}
+_ANOTHERS_PHONE: Final = "somebody else's phone on the attacker's account"
+_REFUSED: Final = "INVALID_LINK_TICKET"
+_TICKETS: Final = (
+    refusing("ticket/of-another-install", _ticket_of_another_install, _REFUSED, wins=_ANOTHERS_PHONE),
+    refusing("ticket/expired", _ticket_expired, _REFUSED, wins=_ANOTHERS_PHONE),
+    *(refusing(f"ticket/{name}", _in_its_place(made), _REFUSED, wins=_ANOTHERS_PHONE)
+      for name, made in _NO_TICKETS.items()),
+    refusing("ticket/empty", _in_its_place(lambda *_: ""), _REFUSED, "INVALID_REQUEST", wins=_ANOTHERS_PHONE),
+)  # fmt: skip
 
 
 # Install credentials
 
 
-def _credentials(world: World) -> list[Attack]:
-    async def renew(credential: str, **headers: str) -> Reply:
-        return await world.caller.send(asking("POST", "/sdk/tokens", f"Bearer {credential}", **headers))
+async def _renew(world: World, credential: str, **headers: str) -> Reply:
+    return await world.caller.send(asking("POST", "/sdk/tokens", f"Bearer {credential}", **headers))
 
-    async def spent() -> Reply:
-        device = await world.a.register()
-        await renew(device.credential)
-        return await renew(device.credential)
 
-    async def spent_with_another_key() -> Reply:
-        device = await world.a.register()
-        await renew(device.credential, Idempotency_Key="first")
-        return await renew(device.credential, Idempotency_Key="second")
+async def _credential_spent(world: World) -> Reply:
+    device = await world.a.register()
+    await _renew(world, device.credential)
+    return await _renew(world, device.credential)
 
-    async def of_a_repeated_registration() -> Reply:
-        key = world.randomness.uuid(world.clock.now_ms())
-        first = await world.a.register(Idempotency_Key=key)
-        await world.a.register(Idempotency_Key=key)
-        return await renew(first.credential)
 
-    async def reset_by_a_clone() -> Reply:
-        device = await world.a.register()
-        await renew(device.credential)
-        return await world.caller.send(asking("DELETE", "/sdk/install", f"Bearer {device.credential}"))
+async def _credential_spent_with_another_key(world: World) -> Reply:
+    device = await world.a.register()
+    await _renew(world, device.credential, Idempotency_Key="first")
+    return await _renew(world, device.credential, Idempotency_Key="second")
 
-    wins = "a copied phone that goes on unseen"
-    return [
-        _one("credential/spent", spent, "INSTALL_CLONED", wins=wins),
-        _one("credential/spent-with-another-key", spent_with_another_key, "INSTALL_CLONED", wins=wins),
-        _one("credential/of-a-repeated-registration", of_a_repeated_registration, "INSTALL_CLONED", wins=wins),
-        _one(
-            "credential/reset-by-a-clone", reset_by_a_clone, "INSTALL_CLONED", wins="an honest phone reset by its copy"
-        ),
-    ]
+
+async def _credential_of_a_repeated_registration(world: World) -> Reply:
+    key = world.randomness.uuid(world.clock.now_ms())
+    first = await world.a.register(Idempotency_Key=key)
+    await world.a.register(Idempotency_Key=key)
+    return await _renew(world, first.credential)
+
+
+async def _credential_reset_by_a_clone(world: World) -> Reply:
+    device = await world.a.register()
+    await _renew(world, device.credential)
+    return await world.caller.send(asking("DELETE", "/sdk/install", f"Bearer {device.credential}"))
+
+
+_UNSEEN: Final = "a copied phone that goes on unseen"
+_CLONED: Final = "INSTALL_CLONED"
+_CREDENTIALS: Final = (
+    refusing("credential/spent", _credential_spent, _CLONED, wins=_UNSEEN),
+    refusing("credential/spent-with-another-key", _credential_spent_with_another_key, _CLONED, wins=_UNSEEN),
+    refusing("credential/of-a-repeated-registration", _credential_of_a_repeated_registration, _CLONED, wins=_UNSEEN),
+    refusing("credential/reset-by-a-clone", _credential_reset_by_a_clone, _CLONED,
+             wins="an honest phone reset by its copy"),
+)  # fmt: skip
 
 
 # Idempotency
 
 
-def _idempotency(world: World) -> list[Attack]:
-    async def another_body() -> Reply:
-        device, key = await world.a.register(), world.word("key")
-        target = f"/v2/users/{device.install_id}/link"
-        for account in ("first", "second"):
-            body = {"external_id": world.word(account)}
-            reply = await world.caller.send(asking("POST", target, world.a.key(), body, Idempotency_Key=key))
-        return reply
+async def _another_body(world: World) -> Reply:
+    device, key = await world.a.register(), world.word("key")
+    target = f"/v2/users/{device.install_id}/link"
+    for account in ("first", "second"):
+        body = {"external_id": world.word(account)}
+        reply = await world.caller.send(asking("POST", target, world.a.key(), body, Idempotency_Key=key))
+    return reply
 
-    async def another_call() -> Reply:
-        key, account = world.word("key"), {"external_id": world.word("account")}
-        device = await world.a.register()
-        await world.caller.send(asking("POST", "/users/auth-code", world.a.key(), account, Idempotency_Key=key))
-        target = f"/v2/users/{device.install_id}/link"
-        return await world.caller.send(asking("POST", target, world.a.key(), account, Idempotency_Key=key))
 
-    async def no_uuid() -> Reply:
-        return await world.caller.send(asking("POST", "/sdk/installs", world.a.basic, REGISTER, Idempotency_Key="1"))
+async def _another_call(world: World) -> Reply:
+    key, account = world.word("key"), {"external_id": world.word("account")}
+    device = await world.a.register()
+    await world.caller.send(asking("POST", "/users/auth-code", world.a.key(), account, Idempotency_Key=key))
+    target = f"/v2/users/{device.install_id}/link"
+    return await world.caller.send(asking("POST", target, world.a.key(), account, Idempotency_Key=key))
 
-    async def guessable_uuid() -> Reply:
-        key = "00000000-0000-1000-8000-000000000000"
+
+def _registered_under(key: str) -> Callable[[World], Awaitable[Reply]]:
+    """A registration under a key that others could guess."""
+
+    async def send(world: World) -> Reply:
         return await world.caller.send(asking("POST", "/sdk/installs", world.a.basic, REGISTER, Idempotency_Key=key))
 
-    return [
-        _one("idempotency/another-body", another_body, "IDEMPOTENCY_KEY_REUSED", wins="an answer to another question"),
-        _one("idempotency/another-call", another_call, "IDEMPOTENCY_KEY_REUSED", wins="an answer to another question"),
-        _one("idempotency/no-uuid", no_uuid, "INVALID_REQUEST", wins="an install by guessing its key"),
-        _one("idempotency/guessable-uuid", guessable_uuid, "INVALID_REQUEST", wins="an install by guessing its key"),
-        *_across_callers(world),
+    return send
+
+
+async def _across_apps(world: World) -> Seen:
+    key = world.randomness.uuid(world.clock.now_ms())
+    theirs = await world.b.register(Idempotency_Key=key)
+    reply = await world.caller.send(asking("POST", "/sdk/installs", world.a.basic, REGISTER, Idempotency_Key=key))
+    said = reply.json if isinstance(reply.json, dict) else {}
+    return judged(reply, lambda _: said.get("install_id") != theirs.install_id)
+
+
+async def _across_keys(world: World) -> Seen:
+    key, account = world.word("key"), {"external_id": world.word("account")}
+    first, second = [
+        await world.caller.send(asking("POST", "/users/auth-code", holder, account, Idempotency_Key=key))
+        for holder in (world.a.key(), world.a.key("user.link"))
     ]
+    redeemed = await _redeem(world, await world.a.register(), str(first.json["authentication_code"]))
+    return Seen(second.status == 200 and redeemed.status == 200, f"the first code: {redeemed}")
 
 
-def _across_callers(world: World) -> list[Attack]:
-    """A key of idempotency is of one credential: whoever else sends it gets an answer of his own."""
-
-    async def across_apps() -> Seen:
-        key = world.randomness.uuid(world.clock.now_ms())
-        theirs = await world.b.register(Idempotency_Key=key)
-        reply = await world.caller.send(asking("POST", "/sdk/installs", world.a.basic, REGISTER, Idempotency_Key=key))
-        said = reply.json if isinstance(reply.json, dict) else {}
-        return judged(reply, lambda _: said.get("install_id") != theirs.install_id)
-
-    async def across_keys() -> Seen:
-        key, account = world.word("key"), {"external_id": world.word("account")}
-        first, second = [
-            await world.caller.send(asking("POST", "/users/auth-code", holder, account, Idempotency_Key=key))
-            for holder in (world.a.key(), world.a.key("user.link"))
-        ]
-        code = str(first.json["authentication_code"])
-        body = {"authentication_code": code}
-        device = await world.a.register()
-        redeemed = await world.caller.send(asking("POST", "/sdk/link", device.bearer, body))
-        return Seen(second.status == 200 and redeemed.status == 200, f"the first code: {redeemed}")
-
-    wins = "an answer that another got, or to void it"
-    return [
-        Attack("replays/idempotency/across-apps", wins, "another app registers an install of its own", across_apps),
-        Attack("replays/idempotency/across-keys", wins, "another key's mint leaves the first code alone", across_keys),
-    ]
-
-
-# After the end
-
-
-def _after_the_end(world: World) -> list[Attack]:
-    async def erased() -> Device:
-        device = await world.a.linked(world.word("erased"))
-        await world.caller.send(asking("DELETE", f"/users/{device.user_id}", world.a.key("user.delete")))
-        return device
-
-    async def reset() -> Device:
-        device = await world.a.register()
-        await world.caller.send(asking("DELETE", "/sdk/install", f"Bearer {device.credential}"))
-        return device
-
-    def by_token(
-        end: Callable[[], Awaitable[Device]], method: str, path: str, *, body: bool = False
-    ) -> Callable[[], Awaitable[Reply]]:
-        async def send() -> Reply:
-            device = await end()
-            sent = world.a.upload() if body else None
-            return await world.caller.send(asking(method, path, device.bearer, sent))
-
-        return send
-
-    async def renewed() -> Reply:
-        return await world.caller.send(asking("POST", "/sdk/tokens", f"Bearer {(await erased()).credential}"))
-
-    async def linked() -> Reply:
-        device, account = await reset(), {"external_id": world.word("gone")}
-        return await world.caller.send(asking("POST", f"/v2/users/{device.install_id}/link", world.a.key(), account))
-
-    async def read() -> Reply:
-        return await world.caller.send(asking("GET", f"/v2/users/{(await erased()).user_id}", world.a.key()))
-
-    found = []
-    for end in (erased, reset):
-        name = end.__name__
-        found += [
-            _one(f"{name}/state", by_token(end, "GET", "/sdk/install"), "INSTALL_DELETED",
-                 wins="life after death"),
-            _one(f"{name}/upload", by_token(end, "POST", "/sdk/payloads", body=True), "INSTALL_DELETED",
-                 wins="a gone person's data back"),
-            _one(f"{name}/profile", by_token(end, "GET", "/v2/users/me"), "INSTALL_DELETED",
-                 wins="what was erased"),
-        ]  # fmt: skip
-    return [
-        *found,
-        _one("erased/renew", renewed, "INSTALL_DELETED", wins="life after death"),
-        _one("reset/link", linked, "INSTALL_DELETED", "INSTALL_NOT_FOUND", wins="a phone that is gone"),
-        _one("erased/read", read, "NOT_FOUND", wins="what was erased"),
-    ]
+_TO_ANOTHER_QUESTION: Final = "an answer to another question"
+_BY_GUESSING: Final = "an install by guessing its key"
+_OF_ANOTHER: Final = "an answer that another got, or to void it"
+_IDEMPOTENCY: Final = (
+    refusing("idempotency/another-body", _another_body, "IDEMPOTENCY_KEY_REUSED", wins=_TO_ANOTHER_QUESTION),
+    refusing("idempotency/another-call", _another_call, "IDEMPOTENCY_KEY_REUSED", wins=_TO_ANOTHER_QUESTION),
+    refusing("idempotency/no-uuid", _registered_under("1"), "INVALID_REQUEST", wins=_BY_GUESSING),
+    refusing("idempotency/guessable-uuid", _registered_under("00000000-0000-1000-8000-000000000000"), "INVALID_REQUEST",
+             wins=_BY_GUESSING),
+    Case("idempotency/across-apps", _OF_ANOTHER, "another app registers an install of its own", _across_apps),
+    Case("idempotency/across-keys", _OF_ANOTHER, "another key's mint leaves the first code alone", _across_keys),
+)  # fmt: skip
+"""A key of idempotency is of one credential and one request: whoever else sends it gets an answer of his own."""
