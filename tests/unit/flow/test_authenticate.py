@@ -224,7 +224,9 @@ def test_a_mistyped_credential_asks_the_database_nothing(tmp_path, kind):
         }[kind]
         for text in mistyped(right):
             is_secret = kind is Kind.APP_SECRET
-            asking = app_by_secret(world.here, world.app.app_id.hex(), text) if is_secret else by_bearer(world.here, text)
+            asking = (
+                app_by_secret(world.here, world.app.app_id.hex(), text) if is_secret else by_bearer(world.here, text)
+            )
             with pytest.raises(Unauthenticated):
                 await asking
         assert (world.store.reads, world.store.writes) == (0, 0)
