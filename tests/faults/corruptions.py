@@ -298,7 +298,7 @@ NO_CLAIM = {
     "whether the files were purged is asked of the files, not of the row": ("receipts.is_purged",),
     "who works, and until when; a wrong one ends within seconds": (
         "log_partitions.holder", "log_partitions.leased_until", "workers.*"),
-    "what was allowed in the last minute; a wrong one ends with it": ("limit_uses.*",),
+    "what was allowed in the last minute, or today; a wrong one ends with it": ("limit_uses.*", "quota_uses.*"),
     "of a log that is not in the database; checked when it is opened": ("log_home.*", "log_taken.*"),
     "an upload that is none; there is none in the busy story": ("dead_letters.*",),
     "what is to be done; when it is done the timeline is compared": (

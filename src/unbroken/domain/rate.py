@@ -21,11 +21,15 @@ class Limit(StrEnum):
     """Whose calls are counted together; the value is how a refusal says it."""
 
     KEY = "This API key"
+    KEY_LINKS = "Link calls with this API key"
     APP = "This app"
     INSTALL = "This install"
     ADDRESS = "This address"
     APP_REGISTRATIONS = "Registrations of this app"
     ADDRESS_REGISTRATIONS = "Registrations from this address"
+    KEY_QUOTA = "The quota of this API key"
+    APP_QUOTA = "The quota of this app"
+    """The last two are of a day (`quota.py`), the others of a minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from unbroken.store.contract import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from unbroken.credentials import Digest
     from unbroken.domain.app import App, Scope
     from unbroken.domain.standing import Standing
     from unbroken.flow.context import Context
@@ -32,6 +33,7 @@ _USE_NOTED_WITHIN_S: Final = 1.0
 """A call does not wait longer for it, where the database takes no changes for a while."""
 
 _ADMITTED_MAX: Final = 10_000
+_NOBODYS: Final = bytes(32)
 _REVOKED: Final = "This API key was revoked."
 
 NO_KEY: Final = KeyId(bytes(ID_BYTES))
@@ -107,11 +109,11 @@ async def app_by_secret(context: Context, app_id: str, secret: str) -> AppCaller
         return caller
 
     async def load(tx: Transaction) -> tuple[App | None, bytes | None]:
-        app_id = AppId(known_id)
-        return await apps.app_by_id(tx, app_id), await apps.app_secret_digest(tx, app_id)
+        kept = await apps.app_secret_digest(tx, AppId(known_id))
+        return await apps.app_by_id(tx, AppId(known_id)) if _is_right(kept, digest) else None, kept
 
     app, kept = await context.store.read(load)
-    if app is None or kept is None or not is_one_of(kept, digest):
+    if app is None or kept is None:
         raise Unauthenticated("The app id or the app secret is wrong.")
     if kept != digest:
         await _keep_anew(context, lambda tx: apps.keep_app_secret(tx, app.app_id, kept, digest))
@@ -173,12 +175,14 @@ async def _key(context: Context, token: str) -> KeyCaller:
         return caller
 
     async def load(tx: Transaction) -> tuple[api_keys.Key, bytes, App] | None:
-        found = await api_keys.key_by_id(tx, KeyId(opaque.subject))
+        key_id = KeyId(opaque.subject)
+        is_right = _is_right(await api_keys.key_digest(tx, key_id), digest)
+        found = await api_keys.key_by_id(tx, key_id) if is_right else None
         app = await apps.app_by_id(tx, found[0].app_id) if found else None
         return (*found, app) if found and app else None
 
     found = await context.store.read(load)
-    if found is None or not is_one_of(found[1], digest):
+    if found is None:
         raise Unauthenticated("This API key is not known.")
     key, kept, app = found
     _refuse_ended(key, now_ms)
@@ -188,6 +192,11 @@ async def _key(context: Context, token: str) -> KeyCaller:
     caller = KeyCaller(_running(app), key.key_id, key.scopes, key.name, key.rotated_at, key.expires_at)
     admitted[digest] = Admitted(caller, now_ms, min(used_at + _USE_NOTED_EVERY_MS, key.expires_at))
     return caller
+
+
+def _is_right(kept: bytes | None, digest: Digest) -> bool:
+    """Whether a secret is the one that is kept; of nobody's it is found out in the same time, by the same work."""
+    return is_one_of(_NOBODYS if kept is None else kept, digest) and kept is not None
 
 
 async def still_admitted(tx: Transaction, caller: KeyCaller) -> apps.InForce:

@@ -24,6 +24,7 @@ _GENERATION_MS: Final = 2 * MINUTE_MS
 """Or as long as any debt, where that is longer: what was not touched for so long means nothing any more."""
 
 _TELL_PART: Final = 4
+_OF_SOME_CALLS: Final = {Limit.KEY_LINKS, Limit.APP_REGISTRATIONS, Limit.ADDRESS_REGISTRATIONS}
 
 
 Counter = tuple[Limit, bytes]
@@ -76,7 +77,7 @@ class Limits:
     Args:
         rates: the limits that are on.
         seconds: counts them, from anywhere, and never back.
-        tell: called with the limit of each call that was refused.
+        tell: called with what refused a call, and whose limit it is.
 
     Attributes:
         due: what the other processes should hear of.
@@ -87,7 +88,7 @@ class Limits:
         rates: Mapping[Limit, Rate],
         *,
         seconds: Callable[[], float] = time.monotonic,
-        tell: Callable[[Limit], None] = lambda _: None,
+        tell: Callable[[Limit, bytes], None] = lambda *_: None,
     ) -> None:
         self.due: dict[Counter, Use] = {}
         self._seconds = seconds
@@ -113,7 +114,7 @@ class Limits:
             after = paid_at(rate, use.paid_at, now_ms)
             wait = wait_ms(rate, after, now_ms)
             if wait > 0:
-                self._tell(counter[0])
+                self._tell(*counter)
                 raise _refusal(counter[0], rate, wait)
             taken.append((use, after))
         for use, after in taken:
@@ -129,7 +130,7 @@ class Limits:
 
 
 def _refusal(limit: Limit, rate: Rate, wait: float) -> RateLimited:
-    verb = "are too many" if limit in {Limit.APP_REGISTRATIONS, Limit.ADDRESS_REGISTRATIONS} else "calls too often"
+    verb = "are too many" if limit in _OF_SOME_CALLS else "calls too often"
     seconds = math.ceil(wait / 1000)
     return RateLimited(
         f"{limit} {verb}: {rate.per_minute} a minute are allowed.",

@@ -9,24 +9,28 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from unbroken.flow.process import Worker
+from unbroken.flow.shared_limits import SharedLimits
 from unbroken.randomness import SystemRandomness
 from unbroken.server import data_directory, health, lab, safety, table
 from unbroken.server.app import Application
 from unbroken.server.audit_heads import AuditHeads
-from unbroken.server.counting import Counting, limits_of
+from unbroken.server.counting import Counting, limits_of, quotas_of
+from unbroken.server.held_links import HeldLinks
 from unbroken.server.key_watch import KeyWatch
 from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
 from unbroken.server.patrol import Patrol
 from unbroken.server.platform import open_data
 from unbroken.server.request_ids import RequestIds
-from unbroken.server.sharing import Sharing
+from unbroken.server.sharing import Shared, Sharing
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from unbroken.domain.ids import UserId
+    from unbroken.flow.limits import Limits
+    from unbroken.flow.quotas import Quotas
     from unbroken.server.data_directory import Mode
     from unbroken.server.platform import Opened
     from unbroken.server.safety.finding import Finding
@@ -56,9 +60,11 @@ class Service:
         self.audit_heads = AuditHeads(opened.context, self.metrics, settings)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
-        self._limits = None if opened.mode.lab else limits_of(settings, self.metrics.refused_by)
-        is_one_of_several = opened.is_shared and settings.role != "worker"
-        self._sharing = Sharing(opened.context, self._limits) if self._limits and is_one_of_several else None
+        told = HeldLinks(opened.context.wall, self.metrics).refused
+        limits = None if opened.mode.lab else limits_of(settings, told)
+        is_alone = not opened.is_shared
+        self._quotas = None if opened.mode.lab else quotas_of(settings, opened.context, told, is_alone=is_alone)
+        self._sharing = Sharing(_shared_of(settings, opened, limits, self._quotas))
         self.warnings: Sequence[Finding] = ()
         self._opened = opened
         self._lock = lock
@@ -79,7 +85,7 @@ class Service:
             request_log=self.request_log,
             request_ids=self.request_ids,
             lab_clock=opened.lab_clock,
-            counting=None if self._limits is None else Counting.by(settings, self._limits),
+            counting=None if limits is None else Counting.by(settings, limits, self._quotas),
         )
 
     @classmethod
@@ -111,9 +117,10 @@ class Service:
         for check, _, sentence in self.warnings:
             log.warning("unsafe", check=check, reason=sentence)
         await self.context.standings.load(self.context)
+        if self._quotas is not None:
+            await self._quotas.load()
         self.request_log.start(asyncio.get_running_loop())
-        if self._sharing is not None:
-            self._sharing.start()
+        self._sharing.start()
         if self._role != "api":
             self._working = asyncio.create_task(self._work())
             self.patrol.start()
@@ -128,8 +135,7 @@ class Service:
         self.worker.stop()
         if self._working is not None:
             await self._working
-        if self._sharing is not None:
-            await self._sharing.stop()
+        await self._sharing.stop()
         await self._opened.close()
         self.request_log.flush()
         os.close(self._lock)
@@ -161,6 +167,17 @@ class Service:
 
     async def _check_worker(self) -> str | None:
         return self._worker_trouble
+
+
+def _shared_of(settings: Settings, opened: Opened, limits: Limits | None, quotas: Quotas | None) -> list[Shared]:
+    """What a process that answers calls says of them to others, and to itself for when it comes again."""
+    if settings.role == "worker":
+        return []
+    shared: list[Shared] = [] if quotas is None else [quotas]
+    if limits is not None and opened.is_shared:
+        context = opened.context
+        shared.append(SharedLimits(context, limits, context.randomness.uuid(context.wall.now_ms())))
+    return shared
 
 
 def _tell_dead_letter(letter: DeadLetter) -> None:

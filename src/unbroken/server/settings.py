@@ -86,6 +86,9 @@ class Settings:
         str, Unit("file", "Where that is written to, a line each time; without one, audit-heads.jsonl beside the data.")
     ] = ""
     limit_key: Annotated[int, Unit("calls a minute", "Of one API key; 0: no limit, as for those below.")] = 30_000
+    limit_key_links: Annotated[
+        int, Unit("link calls a minute", "With one API key: links, and codes that will link.")
+    ] = 1_200
     limit_app: Annotated[int, Unit("calls a minute", "Of all callers of one app.")] = 0
     limit_install: Annotated[int, Unit("calls a minute", "Of one install.")] = 600
     limit_address: Annotated[
@@ -100,6 +103,8 @@ class Settings:
         int, Unit("registrations a minute", "Of one app's devices behind one address, with its secret.")
     ] = 60
     limit_address_connections: Annotated[int, Unit("connections", "Open at once from one address.")] = 512
+    quota_key: Annotated[int, Unit("calls a day", "Of one API key, in a day of UTC; 0: no quota.")] = 0
+    quota_app: Annotated[int, Unit("calls a day", "Of all callers of one app; 0: no quota.")] = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -139,7 +144,7 @@ class Settings:
             raise CannotStart(f"{variable('trusted_proxies')}: {error}.") from error
         if self.plain_http not in PLAIN_HTTP:
             raise CannotStart(f"{variable('plain_http')} must be refuse or allow.")
-        for name in (each.name for each in fields(self) if each.name.startswith("limit_")):
+        for name in (each.name for each in fields(self) if each.name.startswith(("limit_", "quota_"))):
             if getattr(self, name) < 0:
                 raise CannotStart(f"{variable(name)} must be 0 or more.")
 

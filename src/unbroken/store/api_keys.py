@@ -37,6 +37,7 @@ _KEY: Final = (
     " digest FROM api_keys"
 )
 _KEY_BY_ID: Final = f"{_KEY} WHERE key_id = $1"
+_DIGEST: Final = "SELECT digest FROM api_keys WHERE key_id = $1"
 _KEYS_OF_APP: Final = f"{_KEY} WHERE app_id = $1 ORDER BY created_at, key_id"
 _ADD_KEY: Final = (
     "INSERT INTO api_keys (key_id, app_id, name, scopes, digest, created_at, expires_at)"
@@ -56,6 +57,12 @@ async def key_by_id(tx: Transaction, key_id: KeyId) -> tuple[Key, bytes] | None:
     """A key and the digest of its text."""
     row = await tx.one(_KEY_BY_ID, key_id)
     return (_key(row), bytes(row[-1])) if row else None
+
+
+async def key_digest(tx: Transaction, key_id: KeyId) -> bytes | None:
+    """What the text of a key is kept as; all that is looked at of a key until it was shown."""
+    row = await tx.one(_DIGEST, key_id)
+    return bytes(row[0]) if row else None
 
 
 async def keys_of_app(tx: Transaction, app_id: AppId) -> list[Key]:

@@ -142,6 +142,11 @@ TABLES: Final = {
         "a minute or two",
         {_WORD: "holder", _NUMBER: "beats", _NOBODY: "counts"},
     ),
+    "quota_uses": Table(
+        "how many calls a key or an app with a quota has made in a day",
+        "a day or two",
+        {_ID: "caller", _NUMBER: "day calls"},
+    ),
     "audit": Table(
         "the audit log: who changed what; people by keyed hashes",
         "for ever",

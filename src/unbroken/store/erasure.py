@@ -25,6 +25,7 @@ OF_NOBODY: Final = frozenset(
         "api_keys",
         "audit",  # keyed hashes only
         "limit_uses",  # keyed hashes, for a minute or two
+        "quota_uses",  # of keys and apps
         "log_head",
         "log_home",
         "log_partitions",

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from unbroken.clock import ManualClock
+from unbroken.credentials import SECRET_BYTES, Kind, read_opaque, write_opaque
 from unbroken.domain.app import Scope, UsedInstall
 from unbroken.domain.errors import AppDisabled, Unauthenticated
 from unbroken.flow import administer, keys, policies, standings
@@ -24,11 +25,12 @@ class CountingStore:
 
     def __init__(self, store):
         self._store = store
-        self.look_ups = self.writes = 0
+        self.reads = self.look_ups = self.writes = 0
         self.has_answer, self.let_go = asyncio.Event(), asyncio.Event()
         self.let_go.set()
 
     async def read(self, call):
+        self.reads += 1
         answer = await self._store.read(call)
         if not isinstance(call, standings._Changes):
             self.look_ups += 1
@@ -198,5 +200,89 @@ def test_a_clock_that_was_set_back_remembers_nobody(tmp_path):
         world.here = replace(world.here, wall=ManualClock(START_MS - 60 * MINUTE_MS))
         await world.by_key()
         assert world.store.look_ups == 1
+
+    in_world(tmp_path, story)
+
+
+# Wrong ones
+
+
+def mistyped(text):
+    """Every text that differs in one character, in a place that a checksum alone can tell."""
+    return [text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :] for at in range(len(text) - 50, len(text))]
+
+
+@pytest.mark.parametrize("kind", [Kind.API_KEY, Kind.INSTALL, Kind.APP_SECRET, Kind.USER_TOKEN])
+def test_a_mistyped_credential_asks_the_database_nothing(tmp_path, kind):
+    async def story(world):
+        chance = world.here.randomness.secret(SECRET_BYTES)
+        right = {
+            Kind.API_KEY: world.key.api_key,
+            Kind.APP_SECRET: world.app.app_secret,
+            Kind.INSTALL: write_opaque(Kind.INSTALL, b"i" * 12, chance),
+            Kind.USER_TOKEN: "unb_user_" + "A" * 64,
+        }[kind]
+        for text in mistyped(right):
+            is_secret = kind is Kind.APP_SECRET
+            asking = (
+                app_by_secret(world.here, world.app.app_id.hex(), text) if is_secret else by_bearer(world.here, text)
+            )
+            with pytest.raises(Unauthenticated):
+                await asking
+        assert (world.store.reads, world.store.writes) == (0, 0)
+
+    in_world(tmp_path, story)
+
+
+class Asking:
+    """A transaction that remembers what it was asked."""
+
+    def __init__(self, tx, asked):
+        self._tx, self._asked = tx, asked
+
+    def __getattr__(self, name):
+        return getattr(self._tx, name)
+
+    async def one(self, statement, *values):
+        self._asked.append(statement)
+        return await self._tx.one(statement, *values)
+
+
+class Remembering:
+    """A store that remembers what it was asked, but for what changed of everybody."""
+
+    def __init__(self, store, asked):
+        self._store, self._asked = store, asked
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def read(self, call):
+        if isinstance(call, standings._Changes):
+            return await self._store.read(call)
+        return await self._store.read(lambda tx: call(Asking(tx, self._asked)))
+
+
+def test_a_wrong_secret_is_refused_by_the_same_work_whether_its_id_is_anybodys(tmp_path):
+    async def story(world):
+        asked, plain = [], world.store._store
+        world.store._store = Remembering(plain, asked)
+        chance = world.here.randomness.secret(SECRET_BYTES)
+        key_id = read_opaque(world.key.api_key).subject
+        told = []
+        for subject in (key_id, b"u" * 12):
+            asked.clear()
+            with pytest.raises(Unauthenticated) as refused:
+                await by_bearer(world.here, write_opaque(Kind.API_KEY, subject, chance))
+            told.append((str(refused.value), list(asked)))
+        for subject in (world.app.app_id, b"u" * 12):
+            asked.clear()
+            secret = write_opaque(Kind.APP_SECRET, subject, chance)
+            with pytest.raises(Unauthenticated) as refused:
+                await app_by_secret(world.here, subject.hex(), secret)
+            told.append((str(refused.value), list(asked)))
+        assert told[0] == told[1]
+        assert told[2] == told[3]
+        assert [len(statements) for _, statements in told] == [1] * 4
 
     in_world(tmp_path, story)

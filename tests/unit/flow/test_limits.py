@@ -64,12 +64,12 @@ def test_a_call_that_one_limit_refuses_costs_the_others_nothing():
 
 def test_a_refusal_says_which_limit_and_when_to_come_back():
     told = []
-    limited = limits(Seconds(), tell=told.append)
+    limited = limits(Seconds(), tell=lambda *whose: told.append(whose))
     for _ in range(10):
         limited.take([(Limit.INSTALL, b"i")])
     with pytest.raises(RateLimited, match="This install calls too often: 60 a minute are allowed") as refused:
         limited.take([(Limit.INSTALL, b"i")])
-    assert (refused.value.retry_after_s, told) == (1, [Limit.INSTALL])
+    assert (refused.value.retry_after_s, told) == (1, [(Limit.INSTALL, b"i")])
 
 
 def test_what_has_no_limit_is_not_counted():

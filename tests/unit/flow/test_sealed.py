@@ -189,8 +189,8 @@ def test_every_column_has_a_class_and_holds_what_that_says(tmp_path):
         ]
         assert wrong == []
         assert {table for table, rows in tables.items() if not rows} <= {
-            "dead_letters", "due", "floors", "imports", "limit_uses", "log_home", "log_taken", "replay_checkpoints",
-            "replay_events", "replay_runs", "replay_timelines", "replay_users", "seal", "workers",
+            "dead_letters", "due", "floors", "imports", "limit_uses", "log_home", "log_taken", "quota_uses",
+            "replay_checkpoints", "replay_events", "replay_runs", "replay_timelines", "replay_users", "seal", "workers",
         }  # fmt: skip
 
     on_a_platform(tmp_path, story)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 
@@ -11,6 +12,7 @@ from unbroken.domain.app import Scope
 from unbroken.domain.ids import InstallId
 from unbroken.domain.standing import Standing
 from unbroken.flow import administer
+from unbroken.server import table
 from unbroken.server.route import Credential, Route
 
 REGISTER = b'{"device":{"platform":"ios"},"sdk":{"name":"x","version":"1"}}'
@@ -136,3 +138,23 @@ def test_a_row_that_does_not_say_who_may_call_cannot_be_made(bad):
     given = {"method": "GET", "path": "/x", "handler": None, "scope": None, "summary": "", "reply": None, **bad}
     with pytest.raises(ValueError, match="/x"):
         Route(**given)
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_key_of_one_scope_may_make_the_calls_of_that_scope_and_no_other(world, scope):
+    async def step(opened):
+        app = await opened.app()
+        bearer = {"Authorization": f"Bearer {await opened.key(app.app_id, scope)}"}
+        rows = [route for route in table.api() if route.scope is not None]
+        replies = {}
+        for route in rows:
+            path = re.sub(r"\{\w+\}", "69236a2e5f3c1b0a9d8e7f60", route.path)
+            replies[route.name] = await opened.platform.send(route.method, path, b"{}", bearer)
+        return {route.name: route.scope for route in rows}, replies
+
+    scopes, replies = world(step)
+    assert len(scopes) > 15
+    refused = {name for name, reply in replies.items() if reply.status == 403}
+    assert refused == {name for name, needed in scopes.items() if needed is not scope}
+    assert {replies[name].code for name in refused} == {"FORBIDDEN_SCOPE"}
+    assert {replies[name].status for name in replies.keys() - refused} <= {200, 400, 404}

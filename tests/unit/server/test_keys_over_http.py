@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+import sys
 import sysconfig
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 
 import pytest
@@ -155,6 +159,47 @@ def test_nothing_in_the_standard_library_looks_like_a_secret_of_ours():
     sources = [path for path in library.rglob("*.py") if "site-packages" not in path.parts]
     assert len(sources) > 500
     assert [path for path in sources if pattern.search(path.read_text(encoding="utf-8", errors="replace"))] == []
+
+
+def texts_here():
+    """Every text of this Python and of what is installed beside it."""
+    places = {Path(sys.prefix), Path(sys.base_prefix)}
+    for path in sorted(path for place in places for path in place.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            if content and b"\0" not in content:
+                yield content
+
+
+def texts_made_up():
+    """What looks most like a secret: chance, as base64url and as hexadecimal digits, in words that begin like one."""
+    for number in count():
+        chance = hashlib.shake_256(number.to_bytes(8, "big")).digest(1 << 20)
+        yield b"unb_key_" + base64.urlsafe_b64encode(chance)
+        yield b" unb_".join(chance.hex().encode()[at : at + 90] for at in range(0, 1 << 21, 90))
+
+
+def secrets_in(text, pattern):
+    """As scanners look: for the keyword of their rule, and there for the whole."""
+    at = text.find(b"unb_")
+    while at >= 0:
+        if found := pattern.match(text, at):
+            yield found.group()
+        at = text.find(b"unb_", at + 1)
+
+
+@pytest.mark.prove
+def test_nothing_in_a_gigabyte_of_text_looks_like_a_secret_of_ours_but_the_one_that_was_put_there():
+    pattern, planted = re.compile(PATTERN.encode()), write_opaque(Kind.API_KEY, b"k" * 12, b"s" * SECRET_BYTES).encode()
+    found, sizes = [], {"files": 0, "made up": 0}
+    texts = chain((("files", text) for text in texts_here()), (("made up", text) for text in texts_made_up()))
+    for source, text in texts:
+        found += secrets_in(text, pattern)
+        sizes[source] += len(text)
+        if sum(sizes.values()) > 1_000_000_000:
+            break
+    print(f"\nnothing like a secret in {sizes} bytes of text")
+    assert [*found, *secrets_in(b"x = '" + planted + b"'", pattern)] == [planted]
 
 
 def test_the_rules_for_scanners_are_those_of_the_code():

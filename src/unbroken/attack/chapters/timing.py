@@ -50,12 +50,13 @@ async def attacks(world: World) -> AsyncIterator[Attack]:
 
 
 def _secrets(world: World) -> list[tuple[str, str, str]]:
-    """A secret that is wrong at its beginning against one that is wrong at its end."""
+    """A secret that is wrong at its beginning against one at its end, and one of a key against one of no key."""
     key = world.a.given.keys["all"]
     body = key[:-8]
     token = world.me.device.token
     return [
         ("key-early-and-late", resealed(flipped(body, 33)), resealed(flipped(body, len(body) - 2))),
+        ("key-known-and-unknown", resealed(flipped(body, 33)), resealed(flipped(body, 31))),
         ("token-early-and-late", flipped(token, -20), flipped(token, -2)),
     ]
 
