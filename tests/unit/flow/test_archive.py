@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import hashlib
 import io
 import json
@@ -283,7 +282,7 @@ async def is_what_the_facts_say(platform: InProcess) -> None:
     for user in people.users.values():
         kept = await platform.context.store.read(lambda tx, one=user.user_id: identity.read_user(tx, app_id, one))
         assert kept is not None
-        assert dataclasses.replace(kept, created_at=user.created_at) == user
+        assert kept._replace(created_at=user.created_at) == user
     for install in people.installs.values():
         one = install.install_id
         assert await platform.context.store.read(lambda tx, one=one: identity.read_install(tx, app_id, one)) == install
