@@ -16,6 +16,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 
@@ -95,13 +96,18 @@ def holders(backwards):
     seen.update(map(id, waiting))
     while waiting:
         holder = waiting.pop()
-        for held in gc.get_referents(holder):
+        for held in referents(holder):
             if isinstance(held, str | bytes | bytearray) and is_one(held, backwards):
                 found.append(f"{type(held).__name__} in {type(holder).__qualname__}, held by {owners(holder)}")
             elif id(held) not in seen:
                 seen.add(id(held))
                 waiting.append(held)
     return found
+
+
+def referents(holder):
+    """What an object holds. Of a module its names: that of CPython 3.12's `_asyncio` tells of freed futures, too."""
+    return [vars(holder)] if isinstance(holder, ModuleType) else gc.get_referents(holder)
 
 
 def owners(holder):
