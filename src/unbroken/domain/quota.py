@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-DAY_MS: Final = 86_400_000
+from unbroken.domain.payload import DAY_MS
+
 AHEAD_PART: Final = 32
 AHEAD_MIN_CALLS: Final = 10
 

@@ -15,9 +15,9 @@ from unbroken.credentials import AUTH_CODE_LIFE_MS, Kind, Signed
 from unbroken.domain.app import Scope
 from unbroken.domain.errors import InvalidRequest, NotFound
 from unbroken.domain.ids import AppId, InstallId
+from unbroken.domain.payload import DAY_MS
 from unbroken.flow import administer, codes, keys, register
 from unbroken.flow.authenticate import NO_KEY, AppCaller, KeyCaller
-from unbroken.flow.keys import DAY_MS
 
 if TYPE_CHECKING:
     from unbroken.flow.context import Context

@@ -9,6 +9,7 @@ from unbroken.credentials import SECRET_BYTES, Kind, write_opaque
 from unbroken.domain.app import Scope
 from unbroken.domain.errors import Conflict, NotFound
 from unbroken.domain.ids import AppId, KeyId
+from unbroken.domain.payload import DAY_MS
 from unbroken.flow import audit
 from unbroken.flow.administer import OPERATOR, bad_value, check_name, existing_app
 from unbroken.flow.audit import Event, What
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
 
-DAY_MS: Final = 86_400_000
 KEY_LIFE_MAX_DAYS: Final = 365
 KEYS_MAX: Final = 10
 

@@ -16,7 +16,7 @@ from unbroken.store import quota_uses
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from unbroken.clock import Clock
     from unbroken.domain.rate import Limit
@@ -92,11 +92,7 @@ class Quotas:
         """
         if day_of(self._wall.now_ms()) != self._day:
             self._begin_day()
-        for limit, who in counters:
-            quota = self._calls.get(limit)
-            if quota is None:
-                continue
-            use = self._uses.get(who) or self._meet_caller(who, quota)
+        for limit, who, use in self._uses_of(counters):
             if use.unsaid >= use.ahead:
                 self._due.add(who)
                 self._tell(limit, who)
@@ -104,13 +100,9 @@ class Quotas:
 
     def count(self, counters: Iterable[Counter]) -> None:
         """A call was let through."""
-        for limit, who in counters:
-            quota = self._calls.get(limit)
-            if quota is None:
-                continue
-            use = self._uses.get(who) or self._meet_caller(who, quota)
+        for _, who, use in self._uses_of(counters):
             use.unsaid += 1
-            if use.unsaid * _TELL_PART >= quota:
+            if use.unsaid * _TELL_PART >= use.quota:
                 self._due.add(who)
 
     async def meet(self) -> None:
@@ -143,6 +135,13 @@ class Quotas:
             use.heard = everywhere
             use.unsaid -= calls[who]
             use.ahead = ahead(use.quota, everywhere, is_alone=self._is_alone)
+
+    def _uses_of(self, counters: Iterable[Counter]) -> Iterator[tuple[Limit, bytes, _Use]]:
+        """Of those that have a quota."""
+        for limit, who in counters:
+            quota = self._calls.get(limit)
+            if quota is not None:
+                yield limit, who, self._uses.get(who) or self._meet_caller(who, quota)
 
     def _meet_caller(self, who: bytes, quota: int) -> _Use:
         heard = self._at_start.get(who, 0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import Conflict, InvalidRequest
+from unbroken.domain.payload import DAY_MS
 from unbroken.flow import audit
 from unbroken.flow.administer import OPERATOR
 from unbroken.flow.audit import Event, What
 from unbroken.flow.keys import (
-    DAY_MS,
     KEY_LIFE_MAX_DAYS,
     CreatedKey,
     add_key,

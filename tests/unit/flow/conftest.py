@@ -8,7 +8,7 @@ JetStream. What goes through the command line on a directory is SQLite's alone.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,7 @@ from unbroken.testing.in_process import KEY_RING, InProcess
 from unbroken.testing.nats import delete_stream, replicas_at
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from unbroken.log.contract import PayloadLog
@@ -66,6 +66,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 async def platform(tmp_path: Path) -> AsyncIterator[InProcess]:
     async with InProcess(tmp_path) as platform:
         yield platform
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Callable[[Callable[[InProcess], Awaitable[Any]]], Any]:
+    """Tells a story of one platform to its end, in a test that is no coroutine itself."""
+
+    def run(tell: Callable[[InProcess], Awaitable[Any]]) -> Any:
+        async def whole() -> Any:
+            async with InProcess(tmp_path) as platform:
+                return await tell(platform)
+
+        return asyncio.run(whole())
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -35,18 +35,6 @@ async def ticket_of(platform, phone):
     return ticket
 
 
-@pytest.fixture
-def story(tmp_path):
-    def run(tell):
-        async def whole():
-            async with InProcess(tmp_path) as platform:
-                return await tell(platform)
-
-        return asyncio.run(whole())
-
-    return run
-
-
 def test_where_one_is_required_an_install_id_alone_links_nothing_and_its_own_ticket_does(story):
     async def tell(platform):
         await platform.set_policy(link_ticket="required")

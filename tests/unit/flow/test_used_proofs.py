@@ -34,18 +34,6 @@ async def rows(platform):
     return [(row[1].hex(), row[2].hex()) for row in (await everything(platform))["used_proofs"]]
 
 
-@pytest.fixture
-def story(tmp_path):
-    def run(tell):
-        async def whole():
-            async with InProcess(tmp_path) as platform:
-                return await tell(platform)
-
-        return asyncio.run(whole())
-
-    return run
-
-
 @pytest.mark.parametrize("again", [attested(), attested(challenge=OTHER), attested(proof=OTHER)])
 def test_a_challenge_or_a_proof_that_was_used_links_no_other_install(story, again):
     async def tell(platform):
