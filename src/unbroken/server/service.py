@@ -71,12 +71,7 @@ class Service:
         self._worker_trouble: str | None = "not started"
         self._working: asyncio.Task[None] | None = None
         self._role = settings.role
-        failures = "Times that a timeline could not be computed."
-        self.metrics.counter("unbroken_timeline_failures", failures, lambda: self.worker.failures)
-        log_name, payload_log = "unbroken_payload_log", opened.context.log
-        self.metrics.gauge(f"{log_name}_unanswered", "Uploads that wait to be stored.", lambda: payload_log.unanswered)
-        self.metrics.counter(f"{log_name}_refused", "Uploads that could not be stored.", lambda: payload_log.refused)
-        self.metrics.counter("unbroken_dead_letters", "Uploads set aside.", lambda: self.worker.dead)
+        self._show_work()
         own = [*health.routes(self._checks(), self.metrics), *(lab.routes(self.worker) if opened.mode.lab else [])]
         self.application = Application(
             opened.context,
@@ -153,6 +148,15 @@ class Service:
             else:
                 self._worker_trouble = "stopped"
                 return
+
+    def _show_work(self) -> None:
+        """What the metrics read of the worker and of the payload log."""
+        failures = "Times that a timeline could not be computed."
+        self.metrics.counter("unbroken_timeline_failures", failures, lambda: self.worker.failures)
+        name, payload_log = "unbroken_payload_log", self.context.log
+        self.metrics.gauge(f"{name}_unanswered", "Uploads that wait to be stored.", lambda: payload_log.unanswered)
+        self.metrics.counter(f"{name}_refused", "Uploads that could not be stored.", lambda: payload_log.refused)
+        self.metrics.counter("unbroken_dead_letters", "Uploads set aside.", lambda: self.worker.dead)
 
     def _checks(self) -> health.Checks:
         checks = {"store": self._check_store, "payload_log": self._check_log}
