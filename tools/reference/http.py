@@ -9,8 +9,10 @@ import msgspec
 
 from tools.reference import markdown
 from tools.reference.calls import CALLS, anchor
+from unbroken.install_key import PROOF_HEADER
 from unbroken.server import parameters
 from unbroken.server.problems import STATUS
+from unbroken.server.route import Credential
 
 if TYPE_CHECKING:
     from unbroken.server.route import Query, Route
@@ -68,6 +70,8 @@ def _facts(route: Route) -> str:
     if route.keyed:
         form = "a UUID" if route.key_is_uuid else "1 to 255 visible characters"
         lines.append(f"- Takes `Idempotency-Key`: {form}.")
+    if route.credential is Credential.INSTALL_CREDENTIAL:
+        lines.append(f"- Takes `{PROOF_HEADER}`: a signature by the install's key, where it registered with one.")
     if route.has_dry_run:
         lines.append("- Takes `dry_run=true`.")
     if route.lab:

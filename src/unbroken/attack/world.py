@@ -91,9 +91,10 @@ class Tenant:
         """App id and secret as `Authorization` carries them."""
         return basic(self.given.app_id, self.given.app_secret)
 
-    async def register(self, code: str | None = None, **headers: str) -> Device:
-        """A new install; with a code it is linked."""
-        body = REGISTER | ({"authentication_code": code} if code else {})
+    async def register(self, code: str | None = None, *, install_key: str | None = None, **headers: str) -> Device:
+        """A new install; with a code it is linked, with a key it signs what it spends."""
+        further = {"authentication_code": code, "install_key": install_key}
+        body = REGISTER | {name: value for name, value in further.items() if value}
         authorization = None if code else self.basic
         return device_of(await self._done(asking("POST", "/sdk/installs", authorization, body, **headers)))
 

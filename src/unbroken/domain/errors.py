@@ -3,7 +3,7 @@
     Refusal
     ├── BadRequest           InvalidRequest, InvalidExternalId, TokenInUrl, TooLarge, UnsupportedMediaType,
     │                        MethodNotAllowed
-    ├── NotAuthenticated     Unauthenticated, AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired
+    ├── NotAuthenticated     Unauthenticated, InstallKeyUnproven, AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired
     ├── NotAllowed           ForbiddenScope, ForbiddenCredential, AppDisabled
     ├── NotThere             NotFound, InstallNotFound, InstallGone
     ├── LinkRefused          InstallDoesNotBelongToApp, UserlinkingNotConfigured, InstallDeleted, InstallDisabled,
@@ -109,6 +109,12 @@ class Unauthenticated(NotAuthenticated):
     """No valid credential was given."""
 
     code = "UNAUTHENTICATED"
+
+
+class InstallKeyUnproven(NotAuthenticated):
+    """This install credential is spent with a signature by the install's key only, and there is none, or another's."""
+
+    code = "INSTALL_KEY_UNPROVEN"
 
 
 class AuthCodeUnknown(NotAuthenticated):

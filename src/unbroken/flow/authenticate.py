@@ -79,9 +79,14 @@ class InstallCaller:
 
 @dataclass(frozen=True, slots=True)
 class CredentialCaller:
-    """Whoever shows a well-formed install credential; whether it is the current one, the step finds out."""
+    """Whoever shows a well-formed install credential; whether it is the current one, the step finds out.
+
+    Args:
+        proof: the signature by the install's key, as it was sent; empty where there was none.
+    """
 
     token: str
+    proof: str = ""
 
 
 class Admitted(NamedTuple):

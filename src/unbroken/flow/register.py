@@ -15,7 +15,7 @@ from unbroken.domain.ids import FactId, InstallId, UserId
 from unbroken.domain.install import form_of
 from unbroken.domain.ledger.facts import Registered
 from unbroken.domain.standing import REASONS, STATES, Standing
-from unbroken.flow import audit, codes
+from unbroken.flow import audit, codes, install_keys
 from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
 from unbroken.flow.tokens import new_credential, user_token
@@ -37,6 +37,7 @@ class _Asked:
     body: wire.Register
     key: str | None
     key_digest: bytes | None
+    install_key: bytes | None
 
 
 async def register(context: Context, caller: AppCaller | None, body: wire.Register, key: str | None) -> wire.Registered:
@@ -47,11 +48,12 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         key: the `Idempotency-Key`.
 
     Raises:
-        InvalidRequest: the key is not a random UUID.
+        InvalidRequest: the key is not a random UUID, or the install key is none.
         AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired: the code registers nothing.
         LinkRefused: rows 4 and 11; nothing is created and the code is unused.
     """
     _check_key(key)
+    install_key = None if body.install_key is None else install_keys.read_public_key(body.install_key)
     digest = None if key is None else context.vault.digest(key)
 
     async def create(tx: Transaction) -> wire.Registered:
@@ -64,7 +66,7 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         recording = await Recording.of_app(context, tx, app.app_id, actor)
         if recording.app.is_disabled:  # since its secret was looked at
             raise AppDisabled
-        return await _create(recording, _Asked(body, key, digest), found)
+        return await _create(recording, _Asked(body, key, digest, install_key), found)
 
     try:
         return await context.store.write(create)
@@ -136,6 +138,7 @@ async def _create(recording: Recording, asked: _Asked, found: codes.Found | None
         device=_device(asked.body),
         credential_digest=recording.context.vault.digest(credential),
         credential_key=asked.key,
+        install_key=asked.install_key,
     )
     if asked.key_digest is not None:
         await install_credentials.add_registration(recording.tx, recording.app_id, asked.key_digest, install_id)

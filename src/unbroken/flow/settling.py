@@ -159,6 +159,7 @@ class Settling:
                     device=bytes(line.device).decode(),
                     credential_digest=install_credentials.NO_CREDENTIAL,
                     credential_key=None,
+                    install_key=None,
                 )
                 await retention.raise_kept_from(tx, install_id, line.kept_from)
                 if line.used:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unbroken import wire
+from unbroken import install_key, wire
 from unbroken.credentials import (
     LINK_TICKET_LIFE_MS,
     SECRET_BYTES,
@@ -19,11 +19,11 @@ from unbroken.credentials import (
     write_opaque,
 )
 from unbroken.domain.app import App, Linking, Takeover
-from unbroken.domain.errors import AppDisabled, InstallCloned, InstallGone, Unauthenticated
+from unbroken.domain.errors import AppDisabled, InstallCloned, InstallGone, InstallKeyUnproven, Unauthenticated
 from unbroken.domain.ids import FactId, InstallId
 from unbroken.domain.ledger.facts import Reset
 from unbroken.domain.standing import REASONS, STATES, Standing, standing_of
-from unbroken.flow import audit
+from unbroken.flow import audit, install_keys
 from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
 from unbroken.store import apps, install_credentials, tombstones
@@ -111,11 +111,11 @@ async def renew(context: Context, caller: CredentialCaller, key: str | None) -> 
 
     Raises:
         InstallCloned: it was spent before, under another key or none, or its successor is in use already.
-        InstallGone, Unauthenticated, AppDisabled.
+        InstallGone, Unauthenticated, InstallKeyUnproven, AppDisabled.
     """
 
     async def exchange(tx: Transaction) -> wire.Tokens:
-        recording, current = await _open(context, tx, caller)
+        recording, current = await _open(context, tx, caller, "POST /sdk/tokens")
         install_id = _subject(caller)
         await load_living(recording, install_id)
         if not _is_current(context, caller, current):
@@ -136,12 +136,12 @@ async def reset(context: Context, caller: CredentialCaller) -> None:
     """DELETE /sdk/install: the install is gone for ever; saying it again changes nothing.
 
     Raises:
-        InstallCloned, Unauthenticated, AppDisabled.
+        InstallCloned, Unauthenticated, InstallKeyUnproven, AppDisabled.
     """
 
     async def end(tx: Transaction) -> None:
         try:
-            recording, current = await _open(context, tx, caller)
+            recording, current = await _open(context, tx, caller, "DELETE /sdk/install")
         except InstallGone:
             return
         if not _is_current(context, caller, current):
@@ -187,7 +187,7 @@ async def leave(recording: Recording, install_id: InstallId) -> None:
 
 
 async def _open(
-    context: Context, tx: Transaction, caller: CredentialCaller
+    context: Context, tx: Transaction, caller: CredentialCaller, call: str
 ) -> tuple[Recording, install_credentials.Current]:
     """The app and the current credential of the install that a credential names."""
     install_id = _subject(caller)
@@ -204,7 +204,16 @@ async def _open(
         was_spent, _ = await install_credentials.spent_with(tx, context.vault.digest(caller.token), install_id)
         if not was_spent and current.digest != install_credentials.NO_CREDENTIAL:
             raise Unauthenticated("This install credential is not known.")
+    _refuse_unproven(caller, current, call)
     return await Recording.of_app(context, tx, app.app_id, actor=f"install:{install_id.hex()}"), current
+
+
+def _refuse_unproven(caller: CredentialCaller, current: install_credentials.Current, call: str) -> None:
+    """Of an install that has a key no credential is worth anything without it, be it the current one or spent."""
+    if current.install_key is None:
+        return
+    if not install_keys.is_signed(current.install_key, caller.proof, install_key.message_of(call, caller.token)):
+        raise InstallKeyUnproven
 
 
 def _is_current(context: Context, caller: CredentialCaller, current: install_credentials.Current) -> bool:

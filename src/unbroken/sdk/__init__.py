@@ -36,6 +36,7 @@ from unbroken.sdk.errors import (
     UserCallReason,
 )
 from unbroken.sdk.init_state import InitState
+from unbroken.sdk.install_key import InstallKey
 from unbroken.sdk.linker import NO_OP, Linker, LinkRequest, with_ticket
 from unbroken.sdk.outbox import Dropped
 from unbroken.sdk.pin_updates import PinUpdateIssue, PinUpdateRefused
@@ -64,6 +65,7 @@ __all__ = [
     "InitError",
     "InitIssue",
     "InitState",
+    "InstallKey",
     "InvalidConfig",
     "InvalidItem",
     "KeySeal",

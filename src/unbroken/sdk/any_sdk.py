@@ -298,4 +298,5 @@ def _facts(config: Config) -> Facts:
         app_version=config.app_version,
         link_timeout_ms=int(config.link_timeout_s * 1000),
         retry_wait_max_ms=int(config.retry_wait_max_s * 1000),
+        install_key=config.install_key,
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from unbroken.sdk.install_key import InstallKey
     from unbroken.sdk.linker import Linker
     from unbroken.sdk.state import Storage
 
@@ -55,6 +56,8 @@ class Config:
             resets gives a function. May be left out where users are made by `create_user(authentication_code)`.
         link: the app's linker (`linker.py` knows the forms), `NO_OP`, or None.
         device: facts on the device, from which the platform decides phone or tablet.
+        install_key: signs for this install where the app has hardware that does; None: a key of the SDK's own, if
+            cryptography is installed.
         app_version: of the app, for the operator's eyes.
         link_timeout_s: how long a linker may take.
         request_timeout_s: how long one request may take at each of connecting, sending and receiving, and how long the
@@ -82,6 +85,7 @@ class Config:
     secret: SecretSource | None = field(default=None, repr=False)
     link: Linker | None = None
     device: wire.Device = field(default_factory=lambda: wire.Device(platform="other"))
+    install_key: InstallKey | None = None
     app_version: str | None = None
     link_timeout_s: float = 60.0
     request_timeout_s: float = 30.0

@@ -15,6 +15,7 @@ from unbroken import wire
 from unbroken.outgoing import NoReply, Reply
 from unbroken.sdk.exchange import Bearer, Request, WrongPeer, fault_of, is_good, read, require_status
 from unbroken.sdk.faults import Fault, FaultKind
+from unbroken.sdk.install_key import key_of, new_seed
 from unbroken.sdk.pin_watch import PinWatch
 from unbroken.sdk.secret import Secret
 from unbroken.sdk.steps import Flow, Send, Wait
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from unbroken.clock import Clock
     from unbroken.randomness import Randomness
+    from unbroken.sdk.install_key import InstallKey
     from unbroken.sdk.memory import Memory
     from unbroken.sdk.state import State
 
@@ -45,6 +47,7 @@ class Facts:
     app_version: str | None
     link_timeout_ms: int
     retry_wait_max_ms: int
+    install_key: InstallKey | None = None
 
 
 class Conversation:
@@ -79,6 +82,10 @@ class Conversation:
     def new_key(self) -> str:
         """An idempotency key: a random UUID, as a registration's key is a secret of the device (linking.md)."""
         return str(uuid.UUID(bytes=self._randomness.secret(16), version=4))
+
+    def new_seed(self) -> Secret | None:
+        """For the key of a new install; None where it can have none."""
+        return new_seed(self._randomness)
 
     # Exchanges
 
@@ -170,14 +177,18 @@ class Conversation:
         if credential is None:
             raise _no_user()
         self.memory.change(renewal_key=key)
-        tokens = yield from self.send_renewal(credential, key)
+        tokens = yield from self.send_renewal(self.spending(credential, self.state.install_key), key)
         self.memory.change(
             credential=Secret(tokens.install_credential), renewal_key=None, **self.token_fields(tokens.user_token)
         )
 
-    def send_renewal(self, credential: Secret, key: str) -> Flow[wire.Tokens]:
+    def spending(self, credential: Secret, seed: Secret | None) -> Bearer:
+        """An install credential with the key that signs for its install; `seed` as in `State.install_key`."""
+        return Bearer(credential, key_of(seed, self.facts.install_key))
+
+    def send_renewal(self, spending: Bearer, key: str) -> Flow[wire.Tokens]:
         """The exchange itself; only its reply carries the credential that is valid from now on."""
-        request = Request("POST", "/sdk/tokens", Bearer(credential), idempotency_key=key)
+        request = Request("POST", "/sdk/tokens", spending, idempotency_key=key)
         return read((yield from self.send(request)), wire.Tokens)
 
     def token_fields(self, token: wire.UserToken) -> dict[str, object]:

@@ -14,6 +14,7 @@ from unbroken.sdk.faults import Fault, FaultKind
 
 if TYPE_CHECKING:
     from unbroken.outgoing import Reply
+    from unbroken.sdk.install_key import InstallKey
     from unbroken.sdk.secret import Secret
 
 T = TypeVar("T")
@@ -28,9 +29,14 @@ class AppSecret:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """An install credential or a user token."""
+    """An install credential or a user token.
+
+    Args:
+        key: signs that an install credential is spent.
+    """
 
     credential: Secret
+    key: InstallKey | None = None
 
 
 Authorization = AppSecret | Bearer | None
@@ -123,6 +129,7 @@ _KINDS: Final = {
     refusals.UserDisabled: FaultKind.DISABLED,
     refusals.InstallGone: FaultKind.DELETED,
     refusals.InstallCloned: FaultKind.CLONED,
+    refusals.InstallKeyUnproven: FaultKind.CLONED,
     refusals.Unauthenticated: FaultKind.UNAUTHENTICATED,
     refusals.AuthCodeUnknown: FaultKind.CODE_REFUSED,
     refusals.AuthCodeUsed: FaultKind.CODE_REFUSED,

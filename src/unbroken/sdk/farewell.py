@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unbroken.sdk.conversation import OFFLINE
-from unbroken.sdk.exchange import Bearer, Request, require_status
+from unbroken.sdk.exchange import Request, require_status
 from unbroken.sdk.faults import Fault, FaultKind
 from unbroken.sdk.secret import Secret
 from unbroken.sdk.state import Farewell, State
@@ -38,7 +38,7 @@ def leave(memory: Memory, app_id: str) -> None:
 def _farewell_of(state: State) -> tuple[Farewell, ...]:
     if state.install_id is None or state.credential is None:
         return ()
-    return (Farewell(state.install_id, state.credential, state.renewal_key),)
+    return (Farewell(state.install_id, state.credential, state.renewal_key, state.install_key),)
 
 
 def say_farewells(talk: Conversation) -> Flow[bool]:
@@ -58,10 +58,12 @@ def say_farewells(talk: Conversation) -> Flow[bool]:
 def _say(talk: Conversation, farewell: Farewell) -> Flow[None]:
     """An unfinished renewal is finished first: only its reply carries the credential that is valid now."""
     if farewell.renewal_key is not None:
-        tokens = yield from talk.send_renewal(farewell.credential, farewell.renewal_key)
-        farewell = Farewell(farewell.install_id, Secret(tokens.install_credential))
+        spending = talk.spending(farewell.credential, farewell.install_key)
+        tokens = yield from talk.send_renewal(spending, farewell.renewal_key)
+        farewell = replace(farewell, credential=Secret(tokens.install_credential), renewal_key=None)
         _replace(talk.memory, farewell.install_id, farewell)
-    reply = yield from talk.send(Request("DELETE", "/sdk/install", Bearer(farewell.credential)), is_patient=False)
+    spending = talk.spending(farewell.credential, farewell.install_key)
+    reply = yield from talk.send(Request("DELETE", "/sdk/install", spending), is_patient=False)
     require_status(reply, 204)
 
 

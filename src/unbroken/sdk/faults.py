@@ -39,7 +39,7 @@ class FaultKind(Enum):
     CODE_REFUSED = "401 AUTH_CODE_*: a new credential would not help"
     DISABLED = "app, user or install disabled"
     DELETED = "410 INSTALL_DELETED"
-    CLONED = "409 INSTALL_CLONED"
+    CLONED = "409 INSTALL_CLONED, or 401 INSTALL_KEY_UNPROVEN: this device is not that install any more"
     LINKER_FAILED = "the linker failed, or its link is not confirmed"
     LINK_REFUSED = "a row of linking.md refused"
     CHANGED_APP = "the state was made with another app id"

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from unbroken import wire
+from unbroken import install_key, wire
 from unbroken.sdk.conversation import OFFLINE, Conversation
 from unbroken.sdk.exchange import AppSecret, Bearer, Request, read
 from unbroken.sdk.farewell import say_farewells
 from unbroken.sdk.faults import Fault, FaultKind
+from unbroken.sdk.install_key import key_of
 from unbroken.sdk.linker import NO_OP, Linker, LinkerAnswer, LinkRequest
 from unbroken.sdk.secret import Secret
 from unbroken.sdk.state import State
 from unbroken.sdk.steps import AskLinker, Flow
 
 if TYPE_CHECKING:
+    from unbroken.sdk.install_key import InstallKey
     from unbroken.sdk.memory import Memory
 
 SDK_VERSION: Final = "0.1.0"
@@ -92,16 +94,18 @@ def _register(talk: Conversation, code: Secret | None) -> Flow[None]:
     if code is None and not talk.facts.has_secret:
         raise Fault(FaultKind.UNAUTHENTICATED, "there is no user yet, and neither app secret nor code to make one")
     _choose_registration_key(talk, code)
+    key = _install_key(talk)
     body = wire.Register(
         device=talk.facts.device,
         sdk=wire.SdkVersion(name="unbroken-python", version=SDK_VERSION),
         app_version=talk.facts.app_version,
         restored_from=talk.state.restored_from,
         authentication_code=code.reveal() if code else None,
+        install_key=None if key is None else install_key.write(key.public_key()),
     )
     authorization = None if code else AppSecret(talk.facts.app_id)
-    key = talk.state.registration_key
-    request = Request("POST", "/sdk/installs", authorization, wire.encode(body), idempotency_key=key)
+    made_with = talk.state.registration_key
+    request = Request("POST", "/sdk/installs", authorization, wire.encode(body), idempotency_key=made_with)
     _remember_registration(talk, read((yield from talk.send(request)), wire.Registered))
 
 
@@ -114,6 +118,13 @@ def _choose_registration_key(talk: Conversation, code: Secret | None) -> None:
     made_for = _fingerprint(code) if code else state.registration_code
     if state.registration_key is None or made_for != state.registration_code:
         talk.memory.change(registration_key=talk.new_key(), registration_code=made_for)
+
+
+def _install_key(talk: Conversation) -> InstallKey | None:
+    """The app's, or one that is made now; the same one where an unfinished registration is repeated."""
+    if talk.facts.install_key is None and talk.state.install_key is None:
+        talk.memory.change(install_key=talk.new_seed())
+    return key_of(talk.state.install_key, talk.facts.install_key)
 
 
 def _remember_registration(talk: Conversation, registered: wire.Registered) -> None:

@@ -23,17 +23,21 @@ from unbroken.sdk.secret import Secret
 
 
 class Farewell(Struct, frozen=True):
-    """An install that was reset here and of which the platform is to be told; `renewal_key` as in `State`."""
+    """An install that was reset here and of which the platform is to be told; the keys as in `State`."""
 
     install_id: str
     credential: Secret
     renewal_key: str | None = None
+    install_key: Secret | None = None
 
 
 class State(Struct, frozen=True):
     """Everything that must survive the process. The app secret is never part of it.
 
-    The three keys are idempotency keys: written before their request is sent, cleared with the reply, so that a
+    `install_key` is what the install's own pair of keys is made from, written before a registration tells the public
+    half; None where the app keeps the key, or there is none.
+
+    The three other keys are idempotency keys: written before their request is sent, cleared with the reply, so that a
     request whose reply was lost is repeated as itself. `registration_code` and `link_code` are SHA-256 of the code
     a key was made for: the code of another account must not get the answer meant for the first.
 
@@ -48,6 +52,7 @@ class State(Struct, frozen=True):
     install_id: str | None = None
     user_id: str | None = None
     credential: Secret | None = None
+    install_key: Secret | None = None
     token: Secret | None = None
     token_expires_at_ms: int = 0
     token_received_at_ms: int = 0

@@ -9,6 +9,7 @@ import base64
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from unbroken import install_key
 from unbroken.outgoing import NoReply, Reply, client_arguments, headers_of, no_reply, reply_of
 from unbroken.sdk.errors import InvalidConfig
 from unbroken.sdk.exchange import AppSecret, Bearer, Request, WrongPeer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from unbroken.sdk.config import Config
+    from unbroken.sdk.install_key import InstallKey
     from unbroken.sdk.pins import Pins
     from unbroken.sdk.secret import Secret
 
@@ -212,14 +214,21 @@ def _authorizing(request: Request, app_secret: Secret | None) -> Callable[[httpx
     def authorize(sent: httpx.Request) -> httpx.Request:
         if request.authorization is not None and "Authorization" not in sent.headers:
             sent.headers["Authorization"] = _authorization(request.authorization, app_secret)
+        if isinstance(request.authorization, Bearer) and request.authorization.key is not None:
+            sent.headers[install_key.PROOF_HEADER] = _proof(request, request.authorization, request.authorization.key)
         return sent
 
     return authorize
 
 
+def _proof(request: Request, bearer: Bearer, key: InstallKey) -> str:
+    message = install_key.message_of(f"{request.method} {request.path}", bearer.credential.reveal())
+    return install_key.write(key.sign(message))
+
+
 def _authorization(authorization: AppSecret | Bearer, app_secret: Secret | None) -> str:
     match authorization:
-        case Bearer(credential):
+        case Bearer(credential, _):
             return f"Bearer {credential.reveal()}"
         case AppSecret(app_id):
             pair = f"{app_id}:{cast('Secret', app_secret).reveal()}"

@@ -123,7 +123,7 @@ ROUTES = (
         scope=None,
         summary="Exchange the install credential for the next one and a new user token.",
         reply=wire.Tokens,
-        errors=(errors.InstallCloned, errors.InstallGone),
+        errors=(errors.InstallKeyUnproven, errors.InstallCloned, errors.InstallGone),
         keyed=True,
         does="get tokens",
         example_reply={"install_credential": "unb_inst_...", "user_token": _TOKEN},
@@ -152,7 +152,7 @@ ROUTES = (
         summary="Reset: the install is gone for ever.",
         reply=None,
         status=204,
-        errors=(errors.InstallCloned,),
+        errors=(errors.InstallKeyUnproven, errors.InstallCloned),
         does="reset an install",
     ),
 )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from unbroken import credentials
+from unbroken import credentials, install_key
 from unbroken.domain.errors import InvalidRequest, Refusal, TooLarge, Unauthenticated
-from unbroken.flow.authenticate import KeyCaller
+from unbroken.flow.authenticate import CredentialCaller, KeyCaller
 from unbroken.server import body as bodies
 from unbroken.server import document, parameters
 from unbroken.server.authenticate import authenticate
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BODY_LATE_S: Final = 1.0
 """A body that takes longer is waited for, and then the caller is looked at once more."""
 
+_PROOF: Final = install_key.PROOF_HEADER.lower().encode()
 _ENCODER: Final = msgspec.json.Encoder()
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
 
@@ -99,7 +100,10 @@ class Dispatch:
         return await (admitting if self._counting is None else self._counting.counted(address, route, admitting))
 
     async def _admit(self, route: Route, headers: Mapping[bytes, bytes]) -> Caller:
-        return await authenticate(self._context, route, headers.get(b"authorization"))
+        caller = await authenticate(self._context, route, headers.get(b"authorization"))
+        if isinstance(caller, CredentialCaller):
+            caller = CredentialCaller(caller.token, headers.get(_PROOF, b"").decode("latin-1"))
+        return caller
 
     async def _body(self, route: Route, caller: Caller, headers: Mapping[bytes, bytes], receive: Receive) -> Any:
         length = headers.get(b"content-length", b"")

@@ -11,6 +11,7 @@ import msgspec
 
 from unbroken import wire
 from unbroken.domain import errors
+from unbroken.install_key import PROOF_HEADER
 from unbroken.server import parameters, problems
 from unbroken.server.authenticate import challenge
 from unbroken.server.example import example_of
@@ -162,6 +163,9 @@ def _parameters(route: Route, *, lab: bool) -> list[Json]:
     headers = []
     if route.keyed:
         headers.append(_header("Idempotency-Key", _key_schema(route), _EXAMPLE_REF, "Makes a repeat harmless."))
+    if route.credential is Credential.INSTALL_CREDENTIAL:
+        meaning = "A signature by the install's key, where it registered with one."
+        headers.append(_header(PROOF_HEADER, {"type": "string"}, "c2lnbmF0dXJl", meaning))
     if lab:
         schema = {"type": "integer", "minimum": 0, "maximum": 253_402_300_799_999}
         headers.append(_header("Lab-Time", schema, 1795468374000, "Moves the lab's clock forward, epoch ms."))

@@ -23,6 +23,7 @@ STATUS: Final[dict[type[Refusal], int]] = {
     errors.UnsupportedMediaType: 415,
     errors.MethodNotAllowed: 405,
     errors.Unauthenticated: 401,
+    errors.InstallKeyUnproven: 401,
     errors.AuthCodeUnknown: 401,
     errors.AuthCodeUsed: 401,
     errors.AuthCodeExpired: 401,

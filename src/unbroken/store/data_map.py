@@ -20,6 +20,8 @@ class Kind(StrEnum):
     WORD = "word of the platform"
     HASHED = "keyed hash"
     SEALED = "sealed"
+    PUBLIC_KEY = "public key"
+    """Of a device: with its private half, which is never here, an install proves that it is itself."""
     RULE = "rule or name of an app"
     """What operators and customers set for an app, or name: not about its users."""
     NAMES_NOBODY = "record without names"
@@ -46,7 +48,7 @@ class Table(NamedTuple):
         return {name: kind for kind, names in self.columns.items() for name in names.split()}
 
 
-_ID, _AT, _NUMBER, _WORD, _HASHED, _SEALED, _RULE, _NOBODY, _PERSONAL = Kind
+_ID, _AT, _NUMBER, _WORD, _HASHED, _SEALED, _PUBLIC_KEY, _RULE, _NOBODY, _PERSONAL = Kind
 _PERSON = "as long as the person is not erased"
 _CAPTURES = "the app's retention, and until erasure"
 _RUN = "until the run ends"
@@ -99,6 +101,7 @@ TABLES: Final = {
             _NUMBER: "place is_disabled used",
             _SEALED: "sealed_id credential_key",
             _HASHED: "credential_digest",
+            _PUBLIC_KEY: "install_key",
             _PERSONAL: "device",
         },
     ),

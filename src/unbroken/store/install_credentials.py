@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from unbroken.credentials import Digest
     from unbroken.store.contract import Transaction
 
-_CREDENTIAL: Final = "SELECT app_id, credential_digest, credential_key FROM installs WHERE install_id = $1 FOR UPDATE"
+_CREDENTIAL: Final = (
+    "SELECT app_id, credential_digest, credential_key, install_key FROM installs WHERE install_id = $1 FOR UPDATE"
+)
 _SET_CREDENTIAL: Final = "UPDATE installs SET credential_digest = $2, credential_key = $3 WHERE install_id = $1"
 _SPEND: Final = (
     "INSERT INTO spent_credentials (digest, install_id, spent_key) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING"
@@ -33,17 +35,26 @@ NO_CREDENTIAL: Final = b""
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The credential an install holds now, and the idempotency key of the exchange that gave it out."""
+    """The credential an install holds now.
+
+    Args:
+        key: the idempotency key of the exchange that gave it out.
+        install_key: the public half of the key that signs each spending; None where the credential is enough.
+    """
 
     app_id: AppId
     digest: bytes
     key: str | None
+    install_key: bytes | None
 
 
 async def current_credential(tx: Transaction, install_id: InstallId) -> Current | None:
     """What an install of any app holds now."""
     row = await tx.one(_CREDENTIAL, install_id)
-    return Current(AppId(row[0]), bytes(row[1]), sealed.unseal_if_any(tx, install_id, row[2])) if row else None
+    if row is None:
+        return None
+    key, install_key = sealed.unseal_if_any(tx, install_id, row[2]), None if row[3] is None else bytes(row[3])
+    return Current(AppId(row[0]), bytes(row[1]), key, install_key)
 
 
 async def replace_credential(

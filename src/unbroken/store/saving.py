@@ -22,8 +22,8 @@ _UPDATE_INSTALL: Final = (
 )
 _INSERT_INSTALL: Final = (
     "INSERT INTO installs (install_id, app_id, own_user, user_id, form, registered_at, place, named_at, link,"
-    " sealed_id, linked_at, standing, is_disabled, used, device, credential_digest, credential_key)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16)"
+    " sealed_id, linked_at, standing, is_disabled, used, device, credential_digest, credential_key, install_key)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $17)"
 )
 _UPSERT_USER: Final = (
     "INSERT INTO users (user_id, app_id, created_at, named_at, touched_at, sealed_id, holder, is_disabled, redirect,"
@@ -69,6 +69,7 @@ async def insert_install(
     device: str,
     credential_digest: bytes,
     credential_key: str | None,
+    install_key: bytes | None,
 ) -> None:
     """Write an install that was registered in this transaction, as it stands at its end.
 
@@ -76,6 +77,7 @@ async def insert_install(
         device: JSON of what the SDK reported.
         credential_digest: of its first install credential.
         credential_key: the idempotency key of the exchange that gave it out.
+        install_key: its public half, if the install has one.
     """
     await tx.run(
         _INSERT_INSTALL,
@@ -95,6 +97,7 @@ async def insert_install(
         device,
         credential_digest,
         await seal_kept(tx, install.install_id, credential_key),
+        install_key,
     )
 
 

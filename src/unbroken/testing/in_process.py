@@ -110,9 +110,10 @@ class InProcess:
         self.app_caller = AppCaller(app)
         self.key = KeyCaller(app, self.key.key_id, self.key.scopes, self.key.name)
 
-    async def register(self, device: wire.Device | None = None) -> Phone:
+    async def register(self, device: wire.Device | None = None, *, install_key: str | None = None) -> Phone:
         """A new install; a phone without a time zone if left out."""
-        body = wire.Register(device or wire.Device("android"), wire.SdkVersion("test", "1"))
+        made_by = wire.SdkVersion("test", "1")
+        body = wire.Register(device or wire.Device("android"), made_by, install_key=install_key)
         made = await register.register(self.context, self.app_caller, body, None)
         caller = await authenticate.by_bearer(self.context, made.user_token.token)
         assert isinstance(caller, InstallCaller)

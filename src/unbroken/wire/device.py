@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from unbroken.wire.limits import METADATA_MAX_CHARACTERS
+from unbroken.wire.limits import INSTALL_KEY_MAX_CHARACTERS, METADATA_MAX_CHARACTERS
 
 Text = Annotated[str, Meta(max_length=255)]
 
@@ -37,6 +37,7 @@ class Register(Struct, frozen=True, omit_defaults=True):
     app_version: Text | None = None
     restored_from: Text | None = None
     authentication_code: Annotated[str, Meta(max_length=512)] | None = None
+    install_key: Annotated[str, Meta(max_length=INSTALL_KEY_MAX_CHARACTERS)] | None = None
 
 
 class RedeemCode(Struct, frozen=True):

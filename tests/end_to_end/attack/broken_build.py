@@ -142,6 +142,10 @@ def spent_credential_renews():
     tokens.renew = renew
 
 
+def install_key_unasked():
+    tokens._refuse_unproven = lambda *_: None
+
+
 def stack_in_refusals():
     right = problems.body_of
 
@@ -167,6 +171,7 @@ MISTAKES = {
         trailers_are_headers,
         old_phone_reads_on,
         spent_credential_renews,
+        install_key_unasked,
         stack_in_refusals,
     )
 }

@@ -106,6 +106,7 @@ CAUGHT_BY = {
     "trailers_are_headers": "framing",
     "old_phone_reads_on": "scopes",
     "spent_credential_renews": "replays",
+    "install_key_unasked": "replays",
     "stack_in_refusals": "disclosure",
 }
 

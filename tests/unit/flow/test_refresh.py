@@ -1,24 +1,39 @@
-"""Install credentials: an honest device is never locked out, whatever is lost; a copied one is noticed at once."""
+"""Install credentials: an honest device is never locked out, whatever is lost; a copied one is noticed at once.
+
+They are bound to the key of their install: a copy without that key is worth nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - seeded, so that a failure can be played again
+from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from unbroken.domain.errors import InstallCloned
+from unbroken import install_key
+from unbroken.domain.errors import InstallCloned, InstallKeyUnproven
 from unbroken.flow import audit_log, tokens
 from unbroken.flow.authenticate import CredentialCaller, InstallCaller, by_bearer
 from unbroken.testing.in_process import InProcess
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 @dataclass
 class Device:
-    """Keeps what a device must: the credential it holds, and the key of an exchange whose answer it waits for."""
+    """Keeps what a device must: the credential it holds, and the key of an exchange whose answer it waits for.
+
+    Args:
+        signs: with the install's key.
+    """
 
     credential: str
+    signs: Callable[[bytes], bytes]
     key: str | None = None
     exchanges: int = 0
     has_spent: bool = False
@@ -31,9 +46,12 @@ class Device:
     def take(self, answer) -> None:
         self.credential, self.key, self.has_spent = answer.install_credential, None, False
 
+    def proof(self) -> str:
+        return install_key.write(self.signs(install_key.message_of("POST /sdk/tokens", self.credential)))
+
     def copy(self) -> Device:
-        """What lies in the device's store; the key of what is on its way does not."""
-        return Device(self.credential, exchanges=self.exchanges + 1_000_000)
+        """What lies in the device's store, its install key too; the key of what is on its way does not."""
+        return Device(self.credential, self.signs, exchanges=self.exchanges + 1_000_000)
 
 
 @dataclass
@@ -46,7 +64,8 @@ class World:
 
     async def ask(self, device: Device, *, is_lost: bool) -> None:
         device.begin()
-        answer = await tokens.renew(self.platform.context, CredentialCaller(device.credential), device.key)
+        shown = CredentialCaller(device.credential, device.proof())
+        answer = await tokens.renew(self.platform.context, shown, device.key)
         caller = await by_bearer(self.platform.context, answer.user_token.token)
         assert isinstance(caller, InstallCaller)
         device.has_spent = True
@@ -72,8 +91,10 @@ class World:
 
 
 async def new_world(platform, seed):
-    phone = await platform.register()
-    return World(platform, Device(phone.credential), Random(seed))
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    phone = await platform.register(install_key=install_key.write(public))
+    return World(platform, Device(phone.credential, private.sign), Random(seed))
 
 
 def never_locked_out(tmp_path, steps):
@@ -130,6 +151,22 @@ async def one_theft(world):
 
 def test_a_copied_credential_works_for_one_of_the_two_and_is_noticed(tmp_path):
     copied(tmp_path, rounds=40)
+
+
+def test_a_copied_credential_is_worth_nothing_without_the_key_of_its_install_and_the_device_goes_on(tmp_path):
+    async def whole():
+        async with InProcess(tmp_path) as platform:
+            world = await new_world(platform, seed=1)
+            for _ in range(20):
+                await world.honest_step()
+                thief = world.device.copy()
+                thief.signs = Ed25519PrivateKey.generate().sign
+                with pytest.raises(InstallKeyUnproven):
+                    await world.ask(thief, is_lost=True)
+            await world.ask(world.device, is_lost=False)
+            assert await world.count_alarms() == 0
+
+    asyncio.run(whole())
 
 
 @pytest.mark.prove

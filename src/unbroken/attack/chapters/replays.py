@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from unbroken import install_key
 from unbroken.attack.attack import Case, Seen, judged, refusing
 from unbroken.attack.chapters.after_the_end import AFTER_THE_END
 from unbroken.attack.chapters.credentials import flipped, relabelled
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
 async def attacks(world: World) -> AsyncIterator[Attack]:
     """The attacks of this chapter."""
-    for case in (*_CODES, *_TICKETS, *_CREDENTIALS, *_IDEMPOTENCY, *AFTER_THE_END):
+    for case in (*_CODES, *_TICKETS, *_CREDENTIALS, *_INSTALL_KEYS, *_IDEMPOTENCY, *AFTER_THE_END):
         yield case.on(world, "replays")
 
 
@@ -178,6 +182,43 @@ _CREDENTIALS: Final = (
     refusing("credential/of-a-repeated-registration", _credential_of_a_repeated_registration, _CLONED, wins=_UNSEEN),
     refusing("credential/reset-by-a-clone", _credential_reset_by_a_clone, _CLONED,
              wins="an honest phone reset by its copy"),
+)  # fmt: skip
+
+
+# Install keys
+
+
+def _spent_by_a_thief(
+    call: str, proof: Callable[[str, str, Ed25519PrivateKey], str]
+) -> Callable[[World], Awaitable[Reply]]:
+    """The credential of an install that has a key, shown in this call with what a thief can make up for a proof."""
+
+    async def send(world: World) -> Reply:
+        private = Ed25519PrivateKey.generate()
+        public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        device = await world.a.register(install_key=install_key.write(public))
+        method, _, target = call.partition(" ")
+        shown = {"Install_Key_Proof": proof(call, device.credential, private)}
+        return await world.caller.send(asking(method, target, f"Bearer {device.credential}", **shown))
+
+    return send
+
+
+def _signed(private: Ed25519PrivateKey, call: str, credential: str) -> str:
+    return install_key.write(private.sign(install_key.message_of(call, credential)))
+
+
+_SPENDINGS: Final = {"renew": "POST /sdk/tokens", "reset": "DELETE /sdk/install"}
+_PROOFS: Final[dict[str, Callable[[str, str, Ed25519PrivateKey], str]]] = {
+    "without-it": lambda *_: "",
+    "by-another-key": lambda call, credential, _: _signed(Ed25519PrivateKey.generate(), call, credential),
+    "of-another-call": lambda _, credential, private: _signed(private, "GET /sdk/install", credential),
+    "of-another-credential": lambda call, credential, private: _signed(private, call, flipped(credential, -1)),
+}
+_INSTALL_KEYS: Final = tuple(
+    refusing(f"install-key/{name}-{how}", _spent_by_a_thief(call, proof), "INSTALL_KEY_UNPROVEN",
+             wins="a phone by what was read on its way")
+    for name, call in _SPENDINGS.items() for how, proof in _PROOFS.items()
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from unbroken.domain.ids import ID_BYTES, FactId, parse_external_id
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.standing import Standing
 from unbroken.flow.facts import fact_of, fields_of
+from unbroken.flow.install_keys import is_public_key
 from unbroken.store.ledger import Entry
 from unbroken.store.sealed import Damaged
 from unbroken.store.standing_changes import ERASED
@@ -198,12 +199,14 @@ def _tombstone(row: dict[str, Any]) -> list[Wrong]:
 
 def _install(row: dict[str, Any]) -> list[Wrong]:
     key, digest, kept_from = row["credential_key"], row["credential_digest"], row["kept_from"]
+    public = row["install_key"]
     return [
         *_when("credential_digest", "32 bytes, none if it was imported", digest == b"" or _is_digest(digest)),
         *_when("kept_from", "an instant", _is_instant(kept_from)),
         *_when("used", "0 or 1", row["used"] in {0, 1}),
         *_when("device", "what was reported", _reads(row["device"], dict[str, Any])),
         *_when("credential_key", _SEALED_KEY, not isinstance(key, Damaged)),
+        *_when("install_key", "nothing, or a public key", public is None or is_public_key(public)),
     ]
 
 

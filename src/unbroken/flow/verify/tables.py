@@ -38,7 +38,7 @@ TABLES: Final = (
     Table(
         "installs",
         ("install_id",),
-        ("used", "device", "credential_digest", "credential_key", "kept_from"),
+        ("used", "device", "credential_digest", "credential_key", "install_key", "kept_from"),
         (
             _APP,
             Reference("install_id", (("facts", "install_id"),)),
