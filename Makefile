@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TRACE ?=
+KEY ?=
 OUTPUT ?= demo-output
 WORKERS ?= 2
 
@@ -25,7 +26,7 @@ help:
 	@echo "make reference   write docs/reference anew from the code"
 	@echo "make locked  write deploy/locked anew: newer packages for containers (needs uv and a package index)"
 	@echo "make scan    are there known vulnerabilities in what images install? (needs uv; fails where nobody answers)"
-	@echo "make release dist/ with the wheel, the bills of materials and their checksums"
+	@echo "make release dist/ with the wheel, the bills of materials and their checksums, signed with KEY=FILE"
 
 setup: $(READY)
 
@@ -82,4 +83,4 @@ scan:
 	done
 
 release: setup
-	@$(RUN) -m tools.release dist
+	@$(RUN) -m tools.release dist $(if $(KEY),--key "$(KEY)")

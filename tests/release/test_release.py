@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,8 @@ import zipfile
 import pytest
 from tests.docs.pages import ROOT
 from tools.release import locks, wheel
-from tools.release.__main__ import SUMS, release
+from tools.release.__main__ import release
+from tools.release.signature import SUMS, NotGenuine, sign, verify
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,80 @@ def test_a_bill_names_every_package_of_its_lock_with_its_hashes(released, lock):
     }
     assert told == {f"pkg:pypi/{one.name}@{one.version}": set(one.hashes) for one in locks.read(lock)}
     assert bill["dependencies"][0]["dependsOn"] == list(told)
+
+
+# The signature
+
+
+class Signer:
+    """A key pair of OpenSSH, and the list that allows it."""
+
+    def __init__(self, directory):
+        self.key = directory / "key"
+        made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(self.key)]
+        subprocess.run(made, check=True)  # from Debian's openssh-client, where it is missing
+        self.signers = directory / "signers"
+        self.signers.write_text(f"unbroken {(directory / 'key.pub').read_text()}")
+
+
+def made_signer(directory):
+    directory.mkdir()
+    return Signer(directory)
+
+
+@pytest.fixture
+def signer(tmp_path):
+    return made_signer(tmp_path / "signer")
+
+
+@pytest.fixture
+def signed(released, signer, tmp_path):
+    copy = tmp_path / "dist"
+    shutil.copytree(released, copy)
+    sign(copy, signer.key)
+    return copy
+
+
+def test_a_signed_release_is_known_as_what_was_signed(signed, signer):
+    assert set(verify(signed, signer.signers)) | {SUMS, f"{SUMS}.sig", ".gitignore"} >= {
+        path.name for path in signed.iterdir()
+    }
+    assert any(name.endswith(".whl") for name in verify(signed, signer.signers))
+
+
+def other_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+CHANGES = {
+    "a byte of the wheel": lambda there: other_byte(next(there.glob("*.whl"))),
+    "a byte of a bill of materials": lambda there: other_byte(next(there.glob("*.json"))),
+    "a byte of the checksums": lambda there: other_byte(there / SUMS),
+    "a byte of the signature": lambda there: other_byte(there / f"{SUMS}.sig"),
+    "no signature": lambda there: (there / f"{SUMS}.sig").unlink(),
+    "a file less": lambda there: next(there.glob("*.json")).unlink(),
+    "a file more": lambda there: (there / "unbroken-9-py3-none-any.whl").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_release_that_was_changed_is_not_genuine(signed, signer, what):
+    CHANGES[what](signed)
+    with pytest.raises(NotGenuine):
+        verify(signed, signer.signers)
+
+
+def test_a_release_that_another_signed_is_not_genuine(signed, tmp_path):
+    with pytest.raises(NotGenuine):
+        verify(signed, made_signer(tmp_path / "another").signers)
+
+
+def test_what_was_signed_for_another_purpose_is_no_release(signed, signer):
+    (signed / f"{SUMS}.sig").unlink()
+    subprocess.run(
+        ["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", str(signer.key), str(signed / SUMS)], check=True
+    )
+    with pytest.raises(NotGenuine):
+        verify(signed, signer.signers)
