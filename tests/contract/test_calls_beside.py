@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from unbroken.store.contract import UniqueViolation
+from unbroken.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -58,6 +59,7 @@ async def test_each_call_reads_its_own_rows(store: Store, gate: Any) -> None:
         return call
 
     answers = await together(store, gate, map(reads, NAMES))
+    assert store.groups_again == 0
 
     for number, (name, answer) in enumerate(zip(NAMES, answers, strict=True)):
         last = [(one,) for one in reversed(NAMES)][:3]
@@ -163,6 +165,7 @@ async def test_a_call_that_raises_takes_no_other_with_it(store: Store, gate: Any
 
     assert [isinstance(answer, LookupError) for answer in answers] == [number % 3 == 0 for number in range(30)]
     assert await things(store) == {f"a{number}": number for number in range(30) if number % 3}
+    assert (store.groups_again > 0) == (wrote and not isinstance(store, SqliteStore))
 
 
 async def test_a_constraint_concerns_only_the_call_that_contradicts_it(store: Store, gate: Any) -> None:

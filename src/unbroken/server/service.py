@@ -150,13 +150,16 @@ class Service:
                 return
 
     def _show_work(self) -> None:
-        """What the metrics read of the worker and of the payload log."""
+        """What the metrics read of the worker, of the payload log and of the store."""
         failures = "Times that a timeline could not be computed."
         self.metrics.counter("unbroken_timeline_failures", failures, lambda: self.worker.failures)
         name, payload_log = "unbroken_payload_log", self.context.log
         self.metrics.gauge(f"{name}_unanswered", "Uploads that wait to be stored.", lambda: payload_log.unanswered)
         self.metrics.counter(f"{name}_refused", "Uploads that could not be stored.", lambda: payload_log.refused)
         self.metrics.counter("unbroken_dead_letters", "Uploads set aside.", lambda: self.worker.dead)
+
+        again = "Groups of changes that the database had to do over, call by call: many of them, and changes are slow."
+        self.metrics.counter("unbroken_store_groups_again", again, lambda: self.context.store.groups_again)
 
     def _checks(self) -> health.Checks:
         checks = {"store": self._check_store, "payload_log": self._check_log}

@@ -195,6 +195,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def groups_again(self) -> int:
+        """Groups of calls that were taken back and run again with more care since it was opened: slow, not wrong."""
+        ...
+
     def behind(self) -> Store:
         """The same store for work that can wait: where its writes would hold up those of callers, they come after."""
         ...

@@ -146,6 +146,11 @@ class PostgresStore:
         view._app_id = app_id  # noqa: SLF001 - its own
         return view
 
+    @property
+    def groups_again(self) -> int:
+        """See `Store.groups_again`."""
+        return self._writer.again
+
     def behind(self) -> Self:
         """See `Store.behind`."""
         view = copy(self)

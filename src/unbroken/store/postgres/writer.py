@@ -69,6 +69,9 @@ class Writer:
         connect: opens a connection; raises StoreUnavailable.
         ring: called when a group is durable that left something to do.
         limits: how long a call waits for its turn, and for the disk and the standbys.
+
+    Attributes:
+        again: how many groups were run again with more care.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Writer:
         self._limits = limits or Limits()
         self._connection: Any = None
         self._audit = AuditEnd()
+        self.again = 0
         self._jobs: deque[Job] = deque()
         self._behind: deque[Job] = deque()
         self._passed = 0
@@ -170,6 +174,7 @@ class Writer:
                 return await self._attempt(jobs, care)
             except Again as again:
                 care = again.care
+                self.again += 1
             except Refused as refused:
                 tries += 1
                 if not refused.may_pass or tries >= TRIES:

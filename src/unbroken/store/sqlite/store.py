@@ -127,6 +127,11 @@ class SqliteStore:
         """See `Store.of_app`. The engine cannot hide rows."""
         return self
 
+    @property
+    def groups_again(self) -> int:
+        """See `Store.groups_again`: here each call can be taken back alone from the first."""
+        return 0
+
     def behind(self) -> Self:
         """See `Store.behind`. No call waits for the statements of another for long: there is no way to a server."""
         return self
