@@ -13,7 +13,7 @@ WORKERS ?= 2
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo cluster-demo test check reference prove bench locked release scan
+.PHONY: help setup demo cluster-demo test check reference prove prove-doubled bench locked release scan
 
 help:
 	@echo "make setup   .venv with everything in it"
@@ -22,6 +22,7 @@ help:
 	@echo "make test    all checks and all tests"
 	@echo "make check   style, types, layers, generated docs"
 	@echo "make prove   the large counts: hours"
+	@echo "make prove-doubled   the tests of whole stories and of the model, on a road that doubles requests and loses replies"
 	@echo "make bench   performance, as ratios"
 	@echo "make reference   write docs/reference anew from the code"
 	@echo "make locked  write deploy/locked anew: newer packages for containers (needs uv and a package index)"
@@ -64,6 +65,9 @@ reference: setup
 
 prove: setup
 	@$(RUN) -m pytest -m prove --numprocesses $(WORKERS) --dist loadgroup -rP
+
+prove-doubled: setup
+	@UNBROKEN_TEST_ROAD=doubled $(RUN) -m pytest tests/end_to_end tests/model --numprocesses $(WORKERS) --dist loadgroup --quiet
 
 bench: setup
 	@$(RUN) -m bench

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 os.environ.setdefault("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # not the developer's own keyring
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where a bad road is asked for, every server of this run stands behind it (`tests/road`)."""
+    if os.environ.get("UNBROKEN_TEST_ROAD"):
+        from tests.road.run import RoadRun
+
+        config.pluginmanager.register(RoadRun(config))
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

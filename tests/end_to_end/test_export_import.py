@@ -184,11 +184,12 @@ def test_the_stream_and_the_command_give_the_same_and_another_platform_takes_it(
             streamed = reply.read()
         printed, _ = command(tmp_path / "from", "export", user_id)
         assert printed == streamed
-        assert len(lines(streamed, "payload")) == 3
+        kept = lines(streamed, "payload")  # as often as they came
+        assert len({json.dumps(one["body"]) for one in kept}) == 3
 
         (tmp_path / "person.jsonl").write_bytes(streamed)
         told = there.command("import", str(tmp_path / "person.jsonl"), "--app", other.app_id)
-        assert told == {"application_id": other.app_id, "users": [user_id], "were_there": [], "payloads": 3}
+        assert told == {"application_id": other.app_id, "users": [user_id], "were_there": [], "payloads": len(kept)}
         settle(there)
         assert same_person(read(there, other, user_id)) == same_person(streamed)
         again = there.command("import", str(tmp_path / "person.jsonl"), "--app", other.app_id)

@@ -34,6 +34,8 @@ SETTLED_S, MEASURED_S = 20.0, 60.0
 TEN_TIMES = 10
 QUOTA = 200
 
+pytestmark = pytest.mark.counts_requests("rates and quotas are what it measures")
+
 
 @dataclass
 class Caller:

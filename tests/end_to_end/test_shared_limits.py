@@ -49,6 +49,7 @@ def flooded(clients, key, seconds):
     raise AssertionError("there is always a next client")
 
 
+@pytest.mark.counts_requests("a rate is what it measures")
 def test_two_processes_give_a_key_one_rate_together(apis):
     flooding, calm = key_of_a_new_app(apis[0]), key_of_a_new_app(apis[0])
     with ExitStack() as stack:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tests.model.api import Connection, Reply, random_uuid
@@ -61,16 +62,13 @@ class Repeating:
         """Send it at least twice, and again until the last reply is heard."""
         self.calls[f"{method} {path.partition('?')[0]}"] += 1
         headers = self._with_key(method, path, dict(headers or {}))
-        replies: list[Reply] = []
-        is_heard = False
-        while len(replies) < 2 or not is_heard:
-            replies.append(self.inner.call(method, path, body, headers))
-            self.sent += 1
-            is_heard = self.random.random() >= REPLIES_LOST
-            self.lost += not is_heard
+        heard = fates(self.random)
+        replies = [self.inner.call(method, path, body, headers) for _ in heard]
+        self.sent += len(heard)
+        self.lost += heard.count(False)
         if method == "POST" and "dry_run=true" not in path:  # a try is tried anew each time
             assert_one_answer(replies)
-            if path.startswith(("/v2", "/v3")) and replies[0].status not in NOT_KEPT:
+            if path.startswith(("/v2", "/v3")) and is_kept(replies[0].status):
                 self.said.append(Said(path, body, headers, replies[-1]))
         if method == "DELETE" and path.startswith("/users/"):
             self.said = []  # no answer is kept that tells of an erased person
@@ -93,12 +91,24 @@ class Repeating:
         return headers
 
 
+def fates(random: Random) -> list[bool]:
+    """Whether each reply to a call is heard: there are two or more, and the last one is."""
+    heard = [random.random() >= REPLIES_LOST]
+    while len(heard) < 2 or not heard[-1]:
+        heard.append(random.random() >= REPLIES_LOST)
+    return heard
+
+
+def is_kept(status: int) -> bool:
+    """Whether the platform keeps such a reply, to give it again (http-api.md)."""
+    return status not in NOT_KEPT and status < 500
+
+
 def assert_one_answer(replies: list[Reply]) -> None:
     """Said again, a call is answered as it was; secrets alone are fresh, and what is not kept is decided anew."""
-    first = replies[0]
-    for again in replies[1:]:
+    for first, again in pairwise(replies):
         assert again.status == first.status, (first, again)
-        if first.status not in NOT_KEPT:
+        if is_kept(first.status):
             assert without_fresh(again) == without_fresh(first), (first, again)
 
 
