@@ -53,6 +53,7 @@ def app_secret_of(platform):
     return base64.b64encode(f"{app['app_id']}:{app['app_secret']}".encode()).decode()
 
 
+@pytest.mark.counts_requests("how long one takes is what it measures, and two or more take longer")
 @pytest.mark.parametrize("has_credential", [False, True], ids=["anybody", "an app"])
 def test_a_large_object_stops_nobody(platform, has_credential):
     body = many_names_and_one_twice(8 << 20)

@@ -73,6 +73,7 @@ def raw(process, secret):
         assert b" 400 " in caller.recv(4096)
 
 
+@pytest.mark.counts_requests("a line for each request is what it counts")
 def test_each_line_is_one_event_and_each_request_one_line(output):
     lines, sent = output
     events = [json.loads(line) for line in lines]
