@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from itertools import count
 from typing import Any
 
 import pytest
 
-from unbroken.log.jetstream import reader as module
 from unbroken.log.jetstream.connection import JetStreamError, Stored
-from unbroken.log.jetstream.reader import Reader
+from unbroken.log.jetstream.reader import SHUNNED_FIRST_S, Reader
 from unbroken.log.jetstream.stream import Wanted
 from unbroken.store.contract import StoreUnavailable
 
@@ -46,12 +46,29 @@ async def test_what_a_silent_replica_does_not_give_the_leader_gives() -> None:
     assert cluster.batches == 1, "it is not waited for again and again"
 
 
-async def test_after_a_while_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SHUNNED_S", 0.0)
-    cluster = Cluster()
-    reader = Reader(cluster, Wanted("s", 3, 1))  # type: ignore[arg-type]
+async def test_after_a_while_it_is_asked_again() -> None:
+    cluster, clock = Cluster(), count(0.0, SHUNNED_FIRST_S)
+    reader = Reader(cluster, Wanted("s", 3, 1), seconds=lambda: next(clock))  # type: ignore[arg-type]
     assert await reader.after("s.p.1.*", 0, 10) == RECORDS[:1]
 
     cluster.is_silent = False
     assert await reader.after("s.p.1.*", 0, 10) == RECORDS
     assert cluster.batches == 2
+
+
+async def test_one_that_stays_silent_is_asked_ever_less_often_until_it_answers() -> None:
+    cluster, now_s = Cluster(), 0
+    reader = Reader(cluster, Wanted("s", 3, 1), seconds=lambda: now_s)  # type: ignore[arg-type]
+    asked = []
+    for now_s in range(60):
+        cluster.is_silent = now_s < 50
+        before = cluster.batches
+        await reader.after("s.p.1.*", 0, 10)
+        asked += [now_s] * (cluster.batches - before)
+    assert asked == [0, 1, 3, 7, 15, 25, 35, 45, *range(55, 60)]
+
+    cluster.is_silent = True
+    now_s = 60
+    await reader.after("s.p.1.*", 0, 10)
+    cluster.is_silent, now_s = False, 61
+    assert await reader.after("s.p.1.*", 0, 10) == RECORDS, "what it owed is forgiven"

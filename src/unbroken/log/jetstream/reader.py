@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
@@ -10,21 +10,34 @@ from unbroken.log.jetstream.connection import NOT_FOUND, JetStreamError, Stored
 from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unbroken.log.jetstream.connection import Connection
     from unbroken.log.jetstream.stream import Wanted
 
-SHUNNED_S: Final = 10.0
-"""How long the leader alone is asked, one record at a time, after a replica was silent."""
+SHUNNED_FIRST_S: Final = 1.0
+SHUNNED_MAX_S: Final = 10.0
+"""How long the leader alone is asked, one record at a time, after a replica was silent; twice as long after each time
+more. It may have been a moment, or this process that stood still, and one record at a time is slow.
+"""
 
 _BATCH: Final = 256
 
 
 class Reader:
-    """See the module."""
+    """See the module.
 
-    def __init__(self, connection: Connection, wanted: Wanted) -> None:
+    Args:
+        seconds: counts them, from anywhere, and never back.
+    """
+
+    def __init__(
+        self, connection: Connection, wanted: Wanted, *, seconds: Callable[[], float] = time.monotonic
+    ) -> None:
         self._connection = connection
         self._stream = wanted.name
+        self._seconds = seconds
+        self._shunned_s = 0.0
         self._silent_until_s = float("-inf")
 
     async def after(self, subject: str, sequence: int, limit: int) -> list[Stored]:
@@ -39,14 +52,16 @@ class Reader:
 
         It is mostly the same one, the nearest. One that hangs must not keep us from what the others have.
         """
-        now_s = asyncio.get_running_loop().time()
-        if now_s < self._silent_until_s:
+        if self._seconds() < self._silent_until_s:
             return []
         try:
-            return await self._connection.batch(self._stream, subject, sequence + 1, limit)
+            found = await self._connection.batch(self._stream, subject, sequence + 1, limit)
         except StoreUnavailable:
-            self._silent_until_s = asyncio.get_running_loop().time() + SHUNNED_S
+            self._shunned_s = min(max(SHUNNED_FIRST_S, 2 * self._shunned_s), SHUNNED_MAX_S)
+            self._silent_until_s = self._seconds() + self._shunned_s
             return []
+        self._shunned_s = 0.0
+        return found
 
     async def all_after(self, subject: str, sequence: int, limit: int) -> list[Stored]:
         """All messages after `sequence` that the leader has, up to `limit`."""
