@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import zstandard
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.fuzz.table import Target
 
-from unbroken import consent, wire
+from unbroken import consent, install_key, wire
 from unbroken.attack import exchange
 from unbroken.attack.operations import read_operations
 from unbroken.credentials import Kind, Signed, Vault, kind_of, read_opaque, write_opaque
 from unbroken.domain.app import Policy
 from unbroken.domain.errors import InvalidRequest, NotFound, Refusal, Unauthenticated
 from unbroken.domain.ids import AppId, InstallId, parse_id
+from unbroken.flow.install_keys import is_signed, read_public_key
 from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.uploads import take_plain
 from unbroken.server import authenticate, body, document, lab, parameters, router, table
@@ -132,6 +136,18 @@ def stamp(content: bytes) -> None:
     consent.is_challenge(text)
 
 
+def public_key(content: bytes) -> None:
+    """A key in DER, or as the text in which it travels: what is taken is a key that signs nothing it did not sign."""
+    for text in (install_key.write(content), content.decode("latin-1")):
+        with suppress(InvalidRequest):
+            assert not is_signed(read_public_key(text), PROOF, b"another message")
+
+
+def proof(content: bytes) -> None:
+    for text in (install_key.write(content), content.decode("latin-1")):
+        assert not is_signed(PUBLIC_KEY, text, MESSAGE) or text == PROOF
+
+
 def openapi(content: bytes) -> None:
     try:
         said = json.loads(content)
@@ -144,6 +160,14 @@ def reply_head(content: bytes) -> None:
     exchange._read_head(content + b"\r\n\r\n")
 
 
+PRIVATE_KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+PUBLIC_KEY = PRIVATE_KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+POINT = (
+    ec.derive_private_key(7, ec.SECP256R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+)
+MESSAGE = install_key.message_of("POST /sdk/tokens", KEY)
+SIGNATURE = PRIVATE_KEY.sign(MESSAGE)
+PROOF = install_key.write(SIGNATURE)
 STAMP = consent.write_stamp(VAULT, consent.Stamp(b"a" * 12, b"b" * 12, 1_790_000_000_000))
 DOCUMENT = json.dumps({
     "paths": {"/a/{b_id}": {"get": {"security": [{"apiKey": ["user.read"]}], "responses": {"200": {}}, "parameters": [
@@ -170,6 +194,8 @@ def targets() -> Mapping[str, Callable[[], Target]]:
         "authorization": reader(authorization, AUTHORIZATIONS, Unauthenticated),
         "user-token": reader(token, (TOKEN.encode(), TOKEN.replace("user", "tick").encode())),
         "opaque-credential": reader(opaque, (KEY.encode(),)),
+        "install-key": reader(public_key, (PUBLIC_KEY, POINT, install_key.write(PUBLIC_KEY).encode())),
+        "install-key-proof": reader(proof, (SIGNATURE, PROOF.encode())),
         "gzip": reader(unpacked(b"gzip"), GZIPPED, Refusal),
         "zstd": reader(unpacked(b"zstd"), ZSTD, Refusal),
         "head": reader(head, (b"gzip:application/json; charset=utf-8", b"zstd:1024"), Refusal),

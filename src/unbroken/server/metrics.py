@@ -24,9 +24,9 @@ CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 LEAKED: Final = "TOKEN_LEAKED"
 LINKS_HELD: Final = "LINKS_HELD"
 ALARMS: Final = ("AUTH_CODE_USED", "INSTALL_CLONED", "INSTALL_KEY_UNPROVEN", LEAKED, "LINK_BURST", LINKS_HELD)
-"""A code shown by a second install, a credential that was spent shown again, one shown
-without its key, a secret reported as found somewhere; more
-installs of an account than it may have in a day, more link calls of a key than it may make in a minute."""
+"""A code shown by a second install, a credential that was spent shown again, one shown without its install's key, a
+secret reported as found somewhere; more installs of an account than it may have in a day, more link calls of a key than
+it may make in a minute."""
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
