@@ -141,6 +141,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "device": Column(BAD_JSON),
         "credential_digest": Column(cut),
         "credential_key": Column(constant(b"\x00")),
+        "install_key": Column(constant(b"\x00")),
         "kept_from": Column(constant(-1)),
     },
     "users": {
@@ -282,7 +283,7 @@ BY_FORM = {
         "payloads.received_at", "installs.kept_from", "refused_links.at", "used_proofs.used_at"),
     "what a device or a customer said, and only this row tells": (
         "installs.device", "users.metadata", "auth_codes.sealed_id", "payloads.body", "log_records.body",
-        "installs.credential_key"),
+        "installs.credential_key", "installs.install_key"),
     "what was answered or seen then": (
         "undo_answers.body", "traces.body", "refused_links.body", "idempotency.status", "idempotency.reply"),
     "whether somebody has shown it again": ("auth_codes.is_reused", "spent_credentials.is_reused"),

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("corruption")  # so that the story is lived
 TRUTH = {
     "facts": "*",
     "payloads": "*",
-    "installs": "install_id, used, device, credential_digest, credential_key",
+    "installs": "install_id, used, device, credential_digest, credential_key, install_key",
     "spent_credentials": "*",
     "registrations": "*",
     "tombstones": "*",

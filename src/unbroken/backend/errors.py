@@ -208,6 +208,10 @@ class InstallCloned(PlatformError):
     """Told to devices only."""
 
 
+class InstallKeyUnproven(PlatformError):
+    """Told to devices only."""
+
+
 class LaterFactsDepend(PlatformError):
     """Later facts depend on the link that was to be undone; `details` names them: undo them first, where possible."""
 

@@ -363,11 +363,12 @@ def _whose(state: State, user: str) -> tuple[str | None, str | None]:
     for account, known in state.accounts:
         if known == user:
             return account, None
-    for install, known in state.own:
-        if known == user:
-            account_of = people_of(state.facts).account_of
-            return (account_of[install], None) if install in account_of else (None, install)
-    return None, None
+    account_of = people_of(state.facts).account_of
+    named = [install for install, known in state.own if known == user]
+    unlinked = [install for install in named if install not in account_of]
+    if unlinked:  # given to it by an undo, when the one that had it before was linked
+        return None, unlinked[0]
+    return (account_of[named[0]], None) if named else (None, None)
 
 
 def _anything(operation: Operation) -> Reply:

@@ -41,6 +41,26 @@ def test_what_has_nothing_in_common_is_judged_apart() -> None:
     assert len(parts(scene.operations)) == 1
 
 
+@pytest.mark.parametrize("stands_for", ["the phone", "the account"])
+def test_an_id_that_an_undo_gave_to_an_install_stands_for_it_and_not_for_who_had_it_before(stands_for: str) -> None:
+    """The tablet had the id of the phone's own user when it was linked again; the next undo gives that to the phone."""
+    scene = Scene()
+    scene.register("the phone")
+    scene.register("a tablet", "tablet")
+    scene.link("the phone", "ada", "link-1", "own-the phone")
+    scene.link("a tablet", "ada", "link-2", "own-the phone", "standby")
+    scene.undo("link-1", "undo-1", "own-the phone", "fresh")
+    scene.undo("link-2", "undo-2", "own-the phone", "own-the phone")
+    scene.link("the phone", "ada", "link-3", "fresh")
+    scene.undo("undo-2", "undo-3", "fresh", "fresh", of="link-2")
+    scene.undo("link-3", "undo-4", "fresh", "own-the phone")
+    if stands_for == "the phone":
+        scene.profile("own-the phone", "own-the phone", "the phone", None)
+    else:
+        scene.profile("own-the phone", "fresh", "a tablet", "ada")
+    assert check(scene.operations).is_linearizable == (stands_for == "the phone")
+
+
 def test_a_search_that_is_too_long_says_so() -> None:
     with pytest.raises(Undecided, match="were not judged within 20 steps"):
         check(Simulation(Random(1)).run(calls=60), steps_max=20)
