@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
-from tests.model.api import App, create_app
+from tests.model.api import App, Connection, create_app
 
 from unbroken.testing.process import PlatformProcess
 
@@ -28,3 +28,11 @@ def one_or_two(directory: Path, database_url: str | None, **policy: str) -> Iter
             servers.append(PlatformProcess(directory / "other", lab=False, database_url=database_url))
             held.enter_context(servers[1])
         yield servers, app
+
+
+def alarms_of(base_url: str, what: str) -> int:
+    """How often a server counted an alarm, as its metrics page tells it."""
+    with closing(Connection(base_url)) as connection:
+        page = connection.call("GET", "/metrics").body.decode()
+    (line,) = [line for line in page.splitlines() if line.startswith(f'unbroken_alarms_total{{what="{what}"}}')]
+    return int(float(line.rpartition(" ")[2]))

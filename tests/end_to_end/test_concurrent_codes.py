@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.end_to_end.servers import one_or_two
+from tests.end_to_end.servers import alarms_of, one_or_two
 from tests.engines import POSTGRES, SQLITE
 from tests.model.api import PHONE, Api, App, Connection, random_uuid
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.model.api import Reply
 
     from unbroken.testing.postgres import Schemas
-    from unbroken.testing.process import PlatformProcess
 
 RACERS = 16
 
@@ -62,14 +61,7 @@ def race(tmp_path: Path, codes: int, database_url: str | None = None) -> int:
         reused = servers[0].command("audit", "list", "--what", "code reused", "--limit", str(10 * codes))
         assert len(reused["entries"]) == codes, "each code that was shown twice is an entry, and only one"
         assert servers[0].command("audit", "verify")["ok"]
-        return sum(alarms_of(server) for server in servers)
-
-
-def alarms_of(server: PlatformProcess) -> int:
-    with closing(Connection(server.base_url)) as connection:
-        page = connection.call("GET", "/metrics").body.decode()
-    (line,) = [line for line in page.splitlines() if line.startswith('unbroken_alarms_total{what="AUTH_CODE_USED"}')]
-    return int(float(line.rpartition(" ")[2]))
+        return sum(alarms_of(server.base_url, "AUTH_CODE_USED") for server in servers)
 
 
 def at_once(pool: ThreadPoolExecutor, call: Callable[[int], Reply]) -> list[Reply]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from tests.end_to_end.servers import alarms_of
 
 from unbroken import install_key
 from unbroken.sdk import Storage, Unsealed
@@ -33,12 +34,6 @@ def renewed(lab, credential, proof=None):
     return httpx.post(f"{lab.app.base_url}/sdk/tokens", headers=headers)
 
 
-def alarms(lab, what):
-    page = httpx.get(f"{lab.app.base_url}/metrics").text
-    (line,) = [line for line in page.splitlines() if line.startswith(f'unbroken_alarms_total{{what="{what}"}}')]
-    return float(line.split()[-1])
-
-
 def test_a_credential_that_was_read_on_its_way_renews_nothing_and_the_phone_goes_on(lab):
     anna = lab.person("anna")
     phone = lab.phone("hers").login(anna)
@@ -47,12 +42,12 @@ def test_a_credential_that_was_read_on_its_way_renews_nothing_and_the_phone_goes
         reply = renewed(lab, credential, proof)
         assert (reply.status_code, reply.json()["errorCode"]) == (401, "INSTALL_KEY_UNPROVEN")
         assert reply.headers["WWW-Authenticate"]
-    assert alarms(lab, "INSTALL_KEY_UNPROVEN") >= 3
+    assert alarms_of(lab.app.base_url, "INSTALL_KEY_UNPROVEN") >= 3
     lab.wait(hours=73)
     phone.travel(Journey(HOME).stay(60))
     phone.upload_all()
     assert (phone.install_id, phone.state) == (install_id, "active")
-    assert alarms(lab, "INSTALL_CLONED") == 0
+    assert alarms_of(lab.app.base_url, "INSTALL_CLONED") == 0
 
 
 def test_whoever_copied_the_key_as_well_is_noticed_when_both_have_renewed(lab):
@@ -67,5 +62,5 @@ def test_whoever_copied_the_key_as_well_is_noticed_when_both_have_renewed(lab):
     phone.travel(Journey(HOME).stay(60))
     phone.open_app()
     assert phone.install_id != install_id
-    assert alarms(lab, "INSTALL_CLONED") >= 1
+    assert alarms_of(lab.app.base_url, "INSTALL_CLONED") >= 1
     assert [install["state"] for install in lab.installs(anna)].count("active") == 1
