@@ -23,6 +23,7 @@ AGE_MS: Final = 4 * DAY_MS
 
 _SOME: Final = 10_000
 _DIGEST_BYTES: Final = 32
+_TIMED_DIGEST_BYTES: Final = 38
 _HOUR_MS: Final = 3_600_000
 _ACCOUNT: Final = "the first"
 _ANSWERS: Final = "idempotency"
@@ -126,6 +127,8 @@ class _FirstPerson:
                 return self._ids()[value]
             case bytes() if len(value) == _DIGEST_BYTES:  # of a secret: another one for each
                 return rows.digest("secret")
+            case bytes() if len(value) == _TIMED_DIGEST_BYTES:
+                return rows.digest_in_order("key")
             case str() if value.startswith("s1.") and table in _NOT_READ:
                 return rows.sealed(len(value))
             case int() if abs(value - self._now_ms) < 2 * _HOUR_MS:

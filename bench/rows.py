@@ -41,6 +41,14 @@ def digest(kind: str) -> Made:
     return Made(lambda number: _sha256(kind, number), _sql_sha256(kind))
 
 
+def digest_in_order(kind: str) -> Made:
+    """The same after a millisecond, as the key of a registration is kept: so they come in order."""
+    return Made(
+        lambda number: (1_700_000_000_000 + number * 100).to_bytes(6, "big") + _sha256(kind, number),
+        f"substring(int8send(1700000000000 + n * 100) FROM 3) || {_sql_sha256(kind)}",
+    )
+
+
 def id_of(kind: str) -> Made:
     """An id, which begins with the second of its making as a real one does: so they come in order."""
     return Made(
@@ -169,7 +177,11 @@ class PostgresRows:
         return run_apart(_mentioning(self._url, values))  # type: ignore[no-any-return]
 
     def fill(self, templates: Sequence[Template], first: int, end: int) -> None:
-        """See `Rows`. No sync is waited for, and the indexes that a look-up needs no more are there all the time."""
+        """See `Rows`. No sync is waited for.
+
+        What so many rows leave to autovacuum is done at once: it would fall into the first calls, and these rows come
+        over months.
+        """
         run_apart(_fill(self._url, templates, first, end))
 
     def backlog(self) -> tuple[int, int]:
@@ -213,7 +225,7 @@ async def _fill(url: str, templates: Sequence[Template], first: int, end: int) -
             await connection.execute(f"DELETE FROM {table}")
         for one in templates:
             await connection.execute(_insert(one), *_constants(one), first, end - 1)
-        await connection.execute("ANALYZE")
+        await connection.execute("VACUUM (ANALYZE)")
         await connection.execute("CHECKPOINT")
     finally:
         await connection.close()

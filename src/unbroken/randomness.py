@@ -46,7 +46,7 @@ class SystemRandomness:
 
     def uuid(self, now_ms: int) -> str:
         """See `Randomness.uuid`."""
-        return _uuid7(now_ms, secrets.token_bytes(10))
+        return uuid7(now_ms, secrets.token_bytes(10))
 
     def fraction(self) -> float:
         """See `Randomness.fraction`."""
@@ -78,15 +78,15 @@ class SeededRandomness:
 
     def uuid(self, now_ms: int) -> str:
         """See `Randomness.uuid`."""
-        return _uuid7(now_ms, self._random.randbytes(10))
+        return uuid7(now_ms, self._random.randbytes(10))
 
     def fraction(self) -> float:
         """See `Randomness.fraction`."""
         return self._random.random()
 
 
-def _uuid7(now_ms: int, chance: bytes) -> str:
-    """RFC 9562, version 7: 48 bits of time, then chance, so that keys made from it index well."""
+def uuid7(now_ms: int, chance: bytes) -> str:
+    """RFC 9562, version 7: 48 bits of time, then 74 of `chance` (10 bytes), so that keys made from it index well."""
     value = int.from_bytes((now_ms % 2**48).to_bytes(6, "big") + chance, "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62

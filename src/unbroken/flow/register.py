@@ -5,17 +5,16 @@ A registration is never mistaken for an earlier one but by its idempotency key, 
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken import wire
-from unbroken.domain.errors import AppDisabled, AuthCodeUsed, InvalidRequest
+from unbroken.domain.errors import AppDisabled, AuthCodeUsed
 from unbroken.domain.ids import FactId, InstallId, UserId
 from unbroken.domain.install import form_of
 from unbroken.domain.ledger.facts import Registered
 from unbroken.domain.standing import REASONS, STATES, Standing
-from unbroken.flow import audit, codes, install_keys
+from unbroken.flow import audit, codes, install_keys, registration_key
 from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
 from unbroken.flow.tokens import new_credential, user_token
@@ -52,9 +51,8 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired: the code registers nothing.
         LinkRefused: rows 4 and 11; nothing is created and the code is unused.
     """
-    _check_key(key)
+    digest = None if key is None else registration_key.digest_of(context.vault, key)
     install_key = None if body.install_key is None else install_keys.read_public_key(body.install_key)
-    digest = None if key is None else context.vault.digest(key)
 
     async def create(tx: Transaction) -> wire.Registered:
         await tx.hold(*() if digest is None else (digest,), beside=True)
@@ -74,18 +72,6 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         assert body.authentication_code is not None
         await codes.note_reuse(context, body.authentication_code)
         raise
-
-
-def _check_key(key: str | None) -> None:
-    if key is None:
-        return
-    try:
-        is_random = uuid.UUID(key).version in {4, 7}
-    except ValueError:
-        is_random = False
-    if not is_random:
-        message = "The key of a registration is a secret of the device and must be a random UUID."
-        raise InvalidRequest(message, details=(("Idempotency-Key", message),))
 
 
 async def _earlier(tx: Transaction, caller: AppCaller | None, digest: Digest) -> tuple[App, InstallId] | None:

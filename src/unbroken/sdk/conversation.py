@@ -5,7 +5,6 @@ One flow at a time has it (`eras.py`), but for a linker that is being asked.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 
 from unbroken import wire
 from unbroken.outgoing import NoReply, Reply
+from unbroken.randomness import uuid7
 from unbroken.sdk.exchange import Bearer, Request, WrongPeer, fault_of, is_good, read, require_status
 from unbroken.sdk.faults import Fault, FaultKind
 from unbroken.sdk.install_key import key_of, new_seed
@@ -80,8 +80,11 @@ class Conversation:
         return self._randomness.fraction()
 
     def new_key(self) -> str:
-        """An idempotency key: a random UUID, as a registration's key is a secret of the device (linking.md)."""
-        return str(uuid.UUID(bytes=self._randomness.secret(16), version=4))
+        """An idempotency key: a random UUID, as a registration's key is a secret of the device (linking.md).
+
+        Of version 7, which the platform keeps in the order of time.
+        """
+        return uuid7(self.now_ms(), self._randomness.secret(10))
 
     def new_seed(self) -> Secret | None:
         """For the key of a new install; None where it can have none."""

@@ -133,7 +133,9 @@ TABLES: Final = {
         {_HASHED: "digest", _ID: "install_id", _SEALED: "spent_key", _NUMBER: "is_reused"},
     ),
     "registrations": Table(
-        "which key registered an install", _PERSON, {_ID: "app_id install_id", _HASHED: "key_digest"}
+        "which key registered an install, and when that key was made",
+        _PERSON,
+        {_ID: "app_id install_id", _HASHED: "key_digest"},
     ),
     "used_proofs": Table(
         "which proofs and challenges of devices were used",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DIGEST_BYTES: Final = 32
+_KEY_TIME_BYTES: Final = 6
 Wrong = tuple[str, str]
 """The column, and what it should hold."""
 
@@ -51,6 +52,10 @@ def _when(column: str, expected: str, is_right: bool) -> list[Wrong]:
 
 def _is_digest(value: Any) -> bool:
     return isinstance(value, bytes) and len(value) in {_DIGEST_BYTES, 1 + _DIGEST_BYTES}  # the number of its pepper
+
+
+def _is_key_digest(value: Any) -> bool:
+    return _is_digest(value) or (isinstance(value, bytes) and _is_digest(value[_KEY_TIME_BYTES:]))
 
 
 def _is_instant(value: Any) -> bool:
@@ -228,7 +233,9 @@ _CHECKS: Final[dict[str, Callable[[dict[str, Any]], list[Wrong]]]] = {
         *_when("spent_key", _SEALED_KEY, not isinstance(row["spent_key"], Damaged)),
         *_when("is_reused", "0 or 1", row["is_reused"] in {0, 1}),
     ],
-    "registrations": lambda row: _when("key_digest", "32 bytes", _is_digest(row["key_digest"])),
+    "registrations": lambda row: _when(
+        "key_digest", "32 bytes, or 38 with its time", _is_key_digest(row["key_digest"])
+    ),
     "used_proofs": lambda row: [
         *_when("digest", "32 bytes", _is_digest(row["digest"])),
         *_when("used_at", "an instant", _is_instant(row["used_at"])),
