@@ -123,6 +123,21 @@ async def test_the_first_upload_of_an_install_that_is_not_there_is_refused_alone
     assert await bodies(log) == [b"known", b"known too"]
 
 
+async def test_of_many_first_uploads_at_once_each_is_taken_for_itself(log: PayloadLog, store: Store) -> None:
+    installs = [b"install-%04d" % i for i in range(30)]
+    add = "INSERT INTO installs (install_id, used) VALUES ($1, $2)"
+    await store.write(lambda tx: tx.many(add, [(one, n % 3 == 0) for n, one in enumerate(installs[:20])]))
+
+    first = [log.append(record(one, install_id=one), first_of_install=True) for one in installs for _ in range(2)]
+    answers = await asyncio.gather(*first, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [type(None)] * 40 + [UnknownInstall] * 20
+    used = await store.read(lambda tx: tx.all("SELECT install_id FROM installs WHERE used = TRUE ORDER BY install_id"))
+    assert used == [(one,) for one in installs[:20]]
+    kept = [await log.read(partition, 100) for partition in {log.partition_of(one) for one in installs}]
+    assert sorted(one.install_id for read in kept for _, one in read) == sorted(installs[:20] * 2)
+
+
 async def test_wait_returns_after_an_append(log: PayloadLog) -> None:
     waiting = asyncio.create_task(log.wait())
     await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from unbroken.log.contract import LeaseLost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from unbroken.store.contract import Transaction
 
@@ -77,9 +77,9 @@ async def add_partitions(tx: Transaction, count: int) -> None:
     await tx.many(_ADD, [(number,) for number in range(count)])
 
 
-async def use(tx: Transaction, install_id: bytes) -> bool:
-    """Mark an install as used; whether there is one."""
-    row = await tx.one(_IS_USED, install_id)
-    if row is not None and not row[0]:
-        await tx.run(_USED, install_id)
-    return row is not None
+async def use(tx: Transaction, install_ids: Collection[bytes]) -> set[bytes]:
+    """Mark installs as used; those that are none."""
+    asked = [(install_id,) for install_id in sorted(install_ids)]
+    found = [rows[0] if rows else None for rows in await tx.each(_IS_USED, asked)]
+    await tx.many(_USED, [one for one, row in zip(asked, found, strict=True) if row is not None and not row[0]])
+    return {install_id for (install_id,), row in zip(asked, found, strict=True) if row is None}

@@ -185,7 +185,7 @@ class _Append:
         self._first = {record.install_id for record, first, _ in group if first}
 
     async def __call__(self, tx: Transaction) -> set[bytes]:
-        unknown = {install_id for install_id in self._first if not await cursors.use(tx, install_id)}
+        unknown = await cursors.use(tx, self._first)
         await self._add(tx, [record for record in self._records if record.install_id not in unknown])
         tx.wake()
         return unknown

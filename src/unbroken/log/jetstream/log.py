@@ -120,12 +120,22 @@ class JetStreamLog:
         The install is marked as used before its record is stored: one that was marked and then failed has tried to
         upload, and will again; the other way round a link could take it for unused while its upload is there.
         """
-        if first_of_install and not await self._store.write(lambda tx: cursors.use(tx, record.install_id)):
-            raise UnknownInstall(record.install_id.hex())
+        if first_of_install:
+            await self._use(record.install_id)
         partition = self.partition_of(record.install_id)
         payload = _HEAD.pack(_FORMAT, record.received_at) + record.body
         sequence = await self._publish(self._wanted.of_install(partition, record.install_id), payload)
         self._tails.note(partition, sequence)
+
+    async def _use(self, install_id: bytes) -> None:
+        """Beside others: after a start of the platform each install that uploads comes here once."""
+
+        async def use(tx: Transaction) -> set[bytes]:
+            await tx.hold(install_id, beside=True)
+            return await cursors.use(tx, [install_id])
+
+        if await self._store.write(use):
+            raise UnknownInstall(install_id.hex())
 
     async def reserve(self, tx: Transaction, count: int) -> int:
         """See `PayloadLog.reserve`."""
