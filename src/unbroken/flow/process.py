@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from unbroken.store.dead_letters import DeadLetter
     from unbroken.store.due_timelines import Due
 
-_TIMELINES_AT_ONCE: Final = 8
+_AT_ONCE: Final = 8
+"""Partitions taken, and timelines computed, in a step: they share a commit."""
+_AT_ONCE_WHEN_BUSY: Final = 1
+"""Whoever calls during a step waits for its end: a short one, and what it costs more is the worker's own time."""
 _LOOKED_AT_ONCE: Final = 128
 _BUSY_S: Final = 0.000_5
 """A turn of the loop that takes longer has others to serve."""
@@ -76,6 +79,7 @@ class Worker:
         self.holder = context.randomness.secret(8).hex()
         self._crew = Crew(context, self.holder, is_alone=is_alone, seconds=seconds)
         self._taker = Taker(self._context, self._crew, self.holder, tell=self._count_dead)
+        self._at_once = _AT_ONCE
         self._tidied_at = 0
         self._looked_until = b""
         self._retaining: asyncio.Task[object] | None = None
@@ -118,7 +122,9 @@ class Worker:
         asked_s = loop_s()
         await asyncio.sleep(0)
         is_busy = loop_s() - asked_s > _BUSY_S or self._context.log.unanswered > _MANY
-        if self._answers_calls and is_busy:
+        gives_way = self._answers_calls and is_busy
+        self._at_once = _AT_ONCE_WHEN_BUSY if gives_way else _AT_ONCE
+        if gives_way:
             await self._pause(min(took_s * _SHARE_WHEN_BUSY, _PAUSE_MAX_S))
 
     async def _pause(self, for_s: float) -> None:
@@ -171,7 +177,7 @@ class Worker:
         """Some work, if there is any; whether there was."""
         async with self._turn:
             await self._crew.meet()
-            took = await self._taker.step()
+            took = await self._taker.step(self._at_once)
             computed = await self._compute()
         return took or computed
 
@@ -187,8 +193,8 @@ class Worker:
         began = self._looked_until
         while True:
             page = await self._page()
-            ours = [due for due in page if self._crew.has(due.user_id)][:_TIMELINES_AT_ONCE]
-            self._looked_until = _until(page, ours)
+            ours = [due for due in page if self._crew.has(due.user_id)][: self._at_once]
+            self._looked_until = _until(page, ours, self._at_once)
             if ours or not (self._looked_until or began):
                 return ours
             if not self._looked_until:
@@ -210,8 +216,8 @@ class Worker:
                 self._tell(due.user_id, error)
 
 
-def _until(page: Sequence[Due], ours: Sequence[Due]) -> bytes:
+def _until(page: Sequence[Due], ours: Sequence[Due], at_once: int) -> bytes:
     """Behind whom the next look begins; b"" after the last one."""
-    if len(ours) == _TIMELINES_AT_ONCE:
+    if len(ours) == at_once:
         return ours[-1].user_id
     return page[-1].user_id if len(page) == _LOOKED_AT_ONCE else b""

@@ -30,7 +30,6 @@ LEASE_MS: Final = 8_000
 _RENEWED_EARLY_MS: Final = 4_000
 _FOR_EVER_MS: Final = 2**62
 _RECORDS_AT_ONCE: Final = 32
-_PARTITIONS_AT_ONCE: Final = 8
 
 
 _Opened = tuple[int, Record, Upload | str]
@@ -65,10 +64,10 @@ class Taker:
         self._leased_until = 0
         self._last = -1
 
-    async def step(self) -> bool:
-        """Take some of what waits; whether there was anything."""
+    async def step(self, at_once: int) -> bool:
+        """Take some of what waits, of so many partitions at most; whether there was anything."""
         behind = [partition for partition in await self._context.log.behind() if self._crew.has(b"%d" % partition)]
-        epochs = await self._lease(self._in_turn(behind)[:_PARTITIONS_AT_ONCE]) if behind else {}
+        epochs = await self._lease(self._in_turn(behind)[:at_once]) if behind else {}
         batch = [read for one in epochs.items() if (read := await self._read(*one)).records]
         if not batch:
             return False

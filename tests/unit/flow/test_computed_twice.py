@@ -44,7 +44,7 @@ async def the_one_due(platform: InProcess) -> Due:
 async def test_a_worker_that_was_overtaken_by_another_and_by_an_upload_writes_nothing(platform: InProcess) -> None:
     phone = await platform.register()
     await platform.upload(phone, [{"kind": "location", "t": T, "lat": 1.0, "lon": 2.0, "acc": 10}])
-    while await platform.worker._taker.step():
+    while await platform.worker._taker.step(8):
         pass
     marked, slow = await the_one_due(platform), Slow(platform.context.store)
     overtaken = asyncio.create_task(compute(replace(platform.context, store=slow), marked))  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ async def test_a_worker_that_was_overtaken_by_another_and_by_an_upload_writes_no
 
     await platform.settle()
     await platform.upload(phone, [{"kind": "location", "t": T + 1, "lat": 1.1, "lon": 2.0, "acc": 10}])
-    while await platform.worker._taker.step():
+    while await platform.worker._taker.step(8):
         pass
     slow.may_write.set()
     await overtaken

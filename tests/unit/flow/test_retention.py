@@ -103,7 +103,7 @@ def test_a_timeline_that_is_behind_is_waited_for(tmp_path):
             user_id = (await platform.link(phone, "anna")).id
             platform.clock.advance_to(START_MS + DAY)
             await platform.upload(phone, captured(0, START_MS, 5))
-            await platform.worker._taker.step()
+            await platform.worker._taker.step(8)
             platform.clock.advance_to(START_MS + 200 * DAY)
             told = await retain(platform)
             assert (told.payloads, told.waiting) == (0, 1)
