@@ -268,8 +268,10 @@ async def _tell(url: str, statement: str) -> None:
 
 def _children(pid: int) -> list[int]:
     """The processes that a process has started; Linux tells."""
-    found = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in found.read_text().split()] if found.exists() else []
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _is_there(pid: int) -> bool:

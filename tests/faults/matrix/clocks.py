@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import platform
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -59,8 +60,8 @@ def tree(pid: int) -> list[int]:
     """A process and all that it has started; those before these, so that no later one is missed."""
     found = [pid]
     for each in found:
-        listed = Path(f"/proc/{each}/task/{each}/children")
-        found += [int(child) for child in listed.read_text().split()] if listed.exists() else []
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            found += map(int, Path(f"/proc/{each}/task/{each}/children").read_text().split())
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from tests.faults.matrix.clocks import HOUR_S, turn
+from tests.faults.matrix.clocks import HOUR_S, tree, turn
 
 from unbroken.clock import SystemClock
 from unbroken.testing.nats import NatsCluster
@@ -89,3 +89,9 @@ def test_a_process_that_is_not_there_cannot_be_turned() -> None:
         process.wait()
     with pytest.raises(CannotTurn, match="no process"):
         turn(process.pid, HOUR_S)
+
+
+def test_a_process_that_ended_while_it_was_looked_for_has_started_nothing() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+        assert tree(process.pid) == [process.pid]
