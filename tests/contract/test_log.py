@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -136,6 +137,24 @@ async def test_of_many_first_uploads_at_once_each_is_taken_for_itself(log: Paylo
     assert used == [(one,) for one in installs[:20]]
     kept = [await log.read(partition, 100) for partition in {log.partition_of(one) for one in installs}]
     assert sorted(one.install_id for read in kept for _, one in read) == sorted(installs[:20] * 2)
+
+
+async def test_all_that_was_appended_before_a_log_was_opened_is_found(
+    log: PayloadLog, store: Store, reopen_log: Any
+) -> None:
+    await asyncio.gather(*[append(log, b"%d" % number) for number in range(100)])
+    later = await reopen_log()
+    epoch = await lease(later, "worker")
+    assert epoch is not None
+
+    seen: list[bytes] = []
+    while home(later) in await later.behind():
+        found = await later.read(home(later), 32)
+        seen += [record.body for _, record in found]
+        if found:
+            await store.write(partial(later.commit, partition=home(later), epoch=epoch, position=found[-1][0]))
+
+    assert sorted(seen, key=int) == [b"%d" % number for number in range(100)]
 
 
 async def test_wait_returns_after_an_append(log: PayloadLog) -> None:

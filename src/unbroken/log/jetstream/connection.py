@@ -146,7 +146,8 @@ class Connection:
     async def batch(self, stream: str, subject: str, sequence: int, limit: int) -> list[Stored]:
         """Messages of a stream from `sequence` on whose subject fits, in order, from any of its replicas.
 
-        One that lags behind the leader gives fewer: whoever needs the last one asks `Reader.first_after`.
+        One that lags behind the leader gives fewer, and so does a connection that loses some on the way: whoever needs
+        the last one asks `Reader.first_after`.
 
         Raises:
             StoreUnavailable: nobody answered, or stopped in the middle.
@@ -201,11 +202,14 @@ def refuse_error(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _collect(arrived: asyncio.Queue[Msg]) -> list[Stored]:
+    """The messages of a batch up to its end, or up to where one is missing: each is sent once, and can be lost."""
     found: list[Stored] = []
     while True:
         async with asyncio.timeout(_SILENCE_S):
             message = await arrived.get()
         headers = message.headers or {}
+        if not _is_next(headers, found):
+            return found
         match headers.get("Status"):
             case None:
                 found.append(Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
@@ -213,3 +217,9 @@ async def _collect(arrived: asyncio.Queue[Msg]) -> list[Stored]:
                 return found
             case status:
                 raise StoreUnavailable(f"JetStream cannot read the payload log now (status {status}).")
+
+
+def _is_next(headers: Mapping[str, str], found: list[Stored]) -> bool:
+    """Whether a message was sent after the last of those, none in between: it names the one before it, the first 0."""
+    before = headers.get("Nats-Last-Sequence")
+    return before is None or int(before) == (found[-1].sequence if found else 0)

@@ -162,6 +162,7 @@ class JetStreamLog:
         found = await self._reader.after(self._wanted.of_partition(partition), _sequence(cursor), limit + len(gone))
         if not found:
             self._tails.forget(partition, tail)
+            self._looked_up_to = 0  # by the word of one leader: look once more
         return _records(found, gone)[:limit]
 
     async def head(self, tx: Transaction) -> int:
@@ -217,7 +218,7 @@ class JetStreamLog:
         last = await self._last_sequence()
         if last > self._looked_up_to:
             for number, first in (await self._firsts(found)).items():
-                self._tails.learn(number, first.sequence)
+                self._tails.learn(number, max(first.sequence, last))  # how far it reaches, a read finds out
         self._looked_up_to, self._looked_at_s = last, loop.time()
 
     async def _firsts(self, found: dict[int, int]) -> dict[int, Stored]:
