@@ -18,6 +18,7 @@ class Wire:
     Attributes:
         cut_at: the wire is cut when a client says this; None: never.
         is_passed_on: whether the server still hears what cut the wire.
+        unheard: what was said on connections that had fallen silent.
     """
 
     def __init__(self, server: str) -> None:
@@ -27,8 +28,10 @@ class Wire:
         self._server = server
         self._listening: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._silent: set[asyncio.StreamWriter] = set()
         self.cut_at: bytes | None = None
         self.is_passed_on = True
+        self.unheard = b""
 
     @property
     def url(self) -> str:
@@ -58,6 +61,10 @@ class Wire:
             writer.close()
         self._writers.clear()
 
+    def fall_silent(self) -> None:
+        """Nothing passes any more on the connections that there are, which stay open; new ones are as always."""
+        self._silent |= self._writers
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(self._host, self._to_port)
         self._writers |= {writer, server_writer}
@@ -69,6 +76,9 @@ class Wire:
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while said := await reader.read(65_536):
+            if writer in self._silent:
+                self.unheard += said
+                continue
             if self.cut_at is not None and self.cut_at in said:
                 self.cut_at = None
                 if self.is_passed_on:
@@ -82,6 +92,8 @@ class Wire:
 
     async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while said := await reader.read(65_536):
+            if writer in self._silent:
+                continue
             writer.write(said)
             await writer.drain()
         writer.close()

@@ -56,6 +56,10 @@ class Network:
             self._run("-n", self._space(here), "neigh", "replace", self.address(there), "lladdr", _NOBODY, *_FOR_EVER)
         self._cut.add(frozenset((one, other)))
 
+    def unplug(self, host: str) -> None:
+        """Let nothing more through to a host or from it, as where it has lost its power; for good."""
+        self._run("-n", self._space(host), "link", "set", "wire", "down")
+
     def heal(self) -> None:
         """Join again whatever was cut."""
         for one, other in map(tuple, self._cut):

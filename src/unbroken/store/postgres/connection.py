@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ _AUTHORITY: Final = re.compile(r"[^/?#]*@[^/?#@]*([/?#][^@]*)?$")
 
 SCHEMES: Final = ("postgresql", "postgres")
 _STATEMENTS_KEPT: Final = 1024
+_SILENCE_S: Final = 8
+_SOCKET_S: Final = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": _SILENCE_S}
 _SLACK_S: Final = 5.0
 """How much longer than the server we wait for an answer: then nobody is there any more."""
 
@@ -102,7 +105,7 @@ class Url:
         return len(self._primary.urls) == 1
 
     async def _session_with(self, url: str, limits: Limits, statement_s: float, session: dict[str, str]) -> Any:
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             url,
             timeout=limits.connect_s,
             command_timeout=statement_s + _SLACK_S,
@@ -111,12 +114,30 @@ class Url:
             server_settings=session,
             target_session_attrs=None if self._is_one else "any",  # which of them it is, is judged here
         )
+        _notice_silence(connection)
+        return connection
 
 
 def _of_each_server(url: str, authority: str) -> list[str]:
     """The URL as it is for each of the servers that it names."""
     account, at, hosts = authority.rpartition("@")
     return [url.replace(authority, f"{account}{at}{host}", 1) for host in hosts.split(",")]
+
+
+def _notice_silence(connection: Any) -> None:
+    """End the connection when the server's host has said nothing for `_SILENCE_S`, not even that it has heard us.
+
+    A server that is busy or stopped is heard: its kernel answers. One whose host or way is gone would be waited for as
+    long as the statement may take, and by every connection that there is. asyncpg offers no such setting.
+    """
+    opened: socket.socket = connection._transport.get_extra_info("socket")  # noqa: SLF001
+    if opened.family == socket.AF_UNIX:
+        return
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in _SOCKET_S.items():
+        if hasattr(socket, name):
+            unit = 1000 if name == "TCP_USER_TIMEOUT" else 1
+            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds * unit)
 
 
 def _session(limits: Limits, statement_s: float) -> dict[str, str]:

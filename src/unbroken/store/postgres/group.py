@@ -151,6 +151,8 @@ def _refuse_if_of_all(connection: Any, cause: Exception) -> None:
     if sqlstate(cause) == READ_ONLY:  # of a transaction that may write: the server is no primary any more
         connection.terminate()
         raise Refused(named(cause), may_pass=True, is_of_one=True) from None
+    if is_lost(cause):
+        connection.terminate()  # nobody is there to be told of a ROLLBACK
     if is_lost(cause) or is_conflict(cause):
         raise Refused(named(cause), may_pass=may_pass(cause), is_of_one=True) from None
 
@@ -159,6 +161,8 @@ async def _execute(connection: Any, statement: str) -> None:
     try:
         await connection.execute(statement)
     except Exception as error:  # noqa: BLE001 - named for the waiters
+        if is_lost(error):
+            connection.terminate()
         raise Refused(named(error), may_pass=may_pass(error), is_of_one=True) from None
 
 

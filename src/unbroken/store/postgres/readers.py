@@ -45,9 +45,14 @@ class Readers:
                 is_new = not self._idle
                 reader = Reader(await self._connect()) if is_new else self._take(app_id)
                 outcome, error = await self._on(reader, call, app_id)
-                # one that was idle when the server was started again is found out only now; a read can be repeated
                 if error is None or is_new or not is_lost(error):
                     return _answer(outcome, error)
+                self._drop_idle()  # found out only now, as the others would be one by one; a read can be repeated
+
+    def _drop_idle(self) -> None:
+        """Those that were idle when the server went have lost it, too."""
+        while self._idle:
+            self._idle.pop().connection.terminate()
 
     def _take(self, app_id: bytes) -> Reader:
         """One that shows that app already, or else the one that was idle for longest."""
