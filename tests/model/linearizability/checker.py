@@ -11,11 +11,14 @@ Three things keep the configurations few, and lose no explanation. A call whose 
 nothing takes place at once. A call that has nothing in common with the returning one, not even through others, waits.
 And of two configurations in the same state, the one that has used up more of the calls whose outcome is unknown is
 dropped: those may as well never happen.
+
+Where they are too many all the same, a second search follows a few of them only. It can accept a history, as one order
+is all that is asked for, and never reject one.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from tests.model.linearizability.operations import Operation
 
 STEPS_MAX: Final = 400_000
+_NARROW: Final = 200
+"""Explanations of a reply that are followed, where all are too many: one that gets to the end is as good as another."""
 
 
 class Undecided(Exception):
@@ -65,12 +70,22 @@ def check(history: Iterable[Operation], steps_max: int = STEPS_MAX) -> Verdict:
     """
     steps_done = 0
     for part in parts(history):
-        search = _Search(part, steps_max)
-        at_fault = search.run()
-        steps_done += search.steps
+        at_fault, steps = _judge(part, steps_max)
+        steps_done += steps
         if at_fault is not None:
             return Verdict(at_fault, part, steps_done)
     return Verdict(None, [], steps_done)
+
+
+def _judge(part: Sequence[Operation], steps_max: int) -> tuple[Operation | None, int]:
+    search = _Search(part, steps_max)
+    try:
+        return search.run(), search.steps
+    except Undecided:
+        narrow = _Search(part, steps_max, width=_NARROW)
+        if narrow.run() is not None:  # of the explanations that it followed none goes on; another one may
+            raise
+        return None, search.steps + narrow.steps
 
 
 def parts(history: Iterable[Operation]) -> list[list[Operation]]:
@@ -96,8 +111,11 @@ class Configuration(NamedTuple):
 
 
 class _Search:
-    def __init__(self, part: Sequence[Operation], steps_max: int) -> None:
+    """One search through a part; a narrow one follows some explanations of each reply, `width` of them, not all."""
+
+    def __init__(self, part: Sequence[Operation], steps_max: int, *, width: int | None = None) -> None:
         self.steps = 0
+        self._width = width
         self._steps_max = steps_max
         self._part = _without_lone_keys([operation for operation in part if not _says_nothing(operation)])
         self._open: dict[int, Operation] = {}
@@ -129,9 +147,9 @@ class _Search:
 
     def _returned(self, found: set[Configuration], operation: Operation) -> set[Configuration]:
         """Those that go on after the operation's return, which then is no longer of interest."""
-        explained, seen, to_try = set(), set(found), list(found)
-        while to_try:
-            one = to_try.pop()
+        explained, seen, to_try = set(), set(found), deque(sorted(found, key=lambda one: len(one.done)))
+        while to_try and len(explained) != self._width:
+            one = to_try.popleft()
             if operation.number in one.done:
                 explained.add(Configuration(one.state, one.done - {operation.number}))
                 continue

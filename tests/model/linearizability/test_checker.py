@@ -94,3 +94,27 @@ def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     again = read(tmp_path / "history.jsonl")
     assert [(one.number, one.names) for one in again] == [(one.number, one.names) for one in history]
     assert check(again).is_linearizable
+
+
+def many_unknown(lost: int) -> Scene:
+    """Phones of which nobody knows whether they were linked, and one that was, after any of them or none."""
+    scene = Scene()
+    for number in range(lost + 1):
+        scene.register(f"phone-{number}")
+    for number in range(lost):
+        scene.lost("link", install=f"phone-{number}", account="ada")
+    scene.link(f"phone-{lost}", "ada", "the link", "own-phone-0")
+    scene.find("ada", "own-phone-0", f"phone-{lost}")
+    return scene
+
+
+def test_of_too_many_explanations_a_few_are_followed_to_the_end() -> None:
+    scene = many_unknown(lost=7)
+    assert check(scene.operations, steps_max=30_000).is_linearizable
+
+
+def test_where_none_of_those_few_goes_on_nothing_is_known() -> None:
+    scene = many_unknown(lost=7)
+    scene.find("ada", None)
+    with pytest.raises(Undecided):
+        check(scene.operations, steps_max=30_000)
