@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken.domain.app import Precedence
 from unbroken.domain.install import Install, State
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.payload import Outcome
@@ -40,6 +41,7 @@ class Case:
         cause: the kind of the fact that opened the span.
         causes_itself: whether that fact names this install.
         rival: the install whose precedence decided, where one did.
+        precedence: the app's policy when that fact came.
     """
 
     install: Install
@@ -47,6 +49,7 @@ class Case:
     cause: FactKind
     causes_itself: bool
     rival: Install | None
+    precedence: Precedence
     user_is_disabled: bool
 
 
@@ -67,6 +70,7 @@ def explain(case: Case, at: int) -> Explanation:
             "install_id": case.rival.install_id.hex(),
             "form": case.rival.form.value,
             "registered_at": case.rival.registered_at,
+            "linked_at": case.rival.linked_at,
         }
     return Explanation(span.state, is_linked, rule, inputs, sentence)
 
@@ -105,7 +109,7 @@ def _active(this: str, case: Case) -> tuple[str, str]:
     if case.cause in {FactKind.RESET, FactKind.DISABLED} and not case.causes_itself:
         return _TAKEOVER, f"{this} is the active one: it took over when the one before it went away."
     if case.rival is not None:
-        return _PRECEDENCE, f"{this} is the active one: {_why(case.install, case.rival)}"
+        return _PRECEDENCE, f"{this} is the active one: {_why(case.install, case.rival, case.precedence)}"
     return _PRECEDENCE, f"{this} is the active one: no other install of this person was active when it came."
 
 
@@ -113,12 +117,14 @@ def _beaten(this: str, how: str, case: Case) -> tuple[str, str]:
     if case.cause is FactKind.ACTIVATED:
         return _ON_PURPOSE, f"{this} {how}: another install was made the active one on purpose."
     if case.rival is not None:
-        return _PRECEDENCE, f"{this} {how}: {_why(case.rival, case.install)}"
+        return _PRECEDENCE, f"{this} {how}: {_why(case.rival, case.install, case.precedence)}"
     return _PRECEDENCE, f"{this} {how}: another install of this person went before it."
 
 
-def _why(winner: Install, loser: Install) -> str:
-    """Why one goes before the other: by form, else by age."""
+def _why(winner: Install, loser: Install, precedence: Precedence) -> str:
+    """Why one goes before the other: by form, else by the time that the policy compares."""
     if winner.form is not loser.form:
         return "of a phone and a tablet of one person the phone is active, whichever is newer."
+    if precedence is Precedence.LAST_LINKED:
+        return f"of two {winner.form.value}s the one that was linked last is active."
     return f"of two {winner.form.value}s the newer is active, the one that was installed last."

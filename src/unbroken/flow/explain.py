@@ -13,6 +13,7 @@ from unbroken import wire
 from unbroken.domain import explain as rules
 from unbroken.domain.errors import InvalidRequest, NotFound
 from unbroken.domain.ledger.counterfactual import counterfactuals
+from unbroken.domain.ledger.deciding import policy_at
 from unbroken.domain.ledger.facts import FactKind, PolicyChanged
 from unbroken.domain.payload import Outcome
 from unbroken.flow import encoding
@@ -25,6 +26,7 @@ from unbroken.flow.whose import install_of_app, person
 from unbroken.store import identity, ledger, payloads, timelines, traces
 
 if TYPE_CHECKING:
+    from unbroken.domain.app import Precedence
     from unbroken.domain.ids import AppId
     from unbroken.domain.install import Install
     from unbroken.domain.ledger.people import Span
@@ -59,8 +61,9 @@ async def explain(context: Context, caller: KeyCaller, install_id: str, at: int 
 
 
 async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span, at_ms: int) -> wire.Explanation:
-    told = rules.explain(await _case(tx, app_id, install, span), at_ms)
     facts = [fact for fact in await facts_of_person(tx, app_id, install.install_id) if fact.at <= at_ms]
+    precedence = policy_at(facts, span.cause).precedence
+    told = rules.explain(await _case(tx, app_id, install, span, precedence), at_ms)
     versions = [fact.position for fact in facts if isinstance(fact.said, PolicyChanged)]
     return wire.Explanation(
         install_id=install.install_id.hex(),
@@ -80,7 +83,7 @@ async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span,
     )
 
 
-async def _case(tx: Transaction, app_id: AppId, install: Install, span: Span) -> rules.Case:
+async def _case(tx: Transaction, app_id: AppId, install: Install, span: Span, precedence: Precedence) -> rules.Case:
     cause = await ledger.fact(tx, app_id, span.cause)
     user = await identity.resolve_user(tx, app_id, install.user)
     return rules.Case(
@@ -89,6 +92,7 @@ async def _case(tx: Transaction, app_id: AppId, install: Install, span: Span) ->
         cause=cause.kind if cause is not None else FactKind.REGISTERED,
         causes_itself=cause is not None and cause.install_id == install.install_id,
         rival=await identity.read_install(tx, app_id, span.rival) if span.rival is not None else None,
+        precedence=precedence,
         user_is_disabled=user is not None and user.is_disabled,
     )
 

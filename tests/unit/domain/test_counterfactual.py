@@ -67,7 +67,7 @@ def test_explain_gives_the_state_of_the_model_and_each_counterfactual_comes_true
     cause = next(fact for fact in facts if fact.fact_id == span.cause)
     rival = people.installs[span.rival] if span.rival is not None else None
     itself = cause.said.install_id == install.install_id
-    case = Case(install, span, KINDS[type(cause.said)], itself, rival, user_is_disabled=False)
+    case = Case(install, span, KINDS[type(cause.said)], itself, rival, Policy().precedence, user_is_disabled=False)
     told = explain(case, 10_000_000)
     assert told.state.value == naive(forms, installed_at, links)[asked]
     named = counterfactuals(facts, install.install_id, span.cause, span.rival)
@@ -90,6 +90,8 @@ def test_explain_gives_the_state_of_the_model_and_each_counterfactual_comes_true
 def test_the_sentence_says_what_decided_in_words():
     people = fold(facts_of(["tablet", "phone"], [1000, 2000], [1, 0]), Policy())
     tablet, span = people.installs[name(0)], people.spans[name(0)][-1]
-    case = Case(tablet, span, KINDS[Linked], True, people.installs[name(1)], user_is_disabled=False)
+    case = Case(
+        tablet, span, KINDS[Linked], True, people.installs[name(1)], Policy().precedence, user_is_disabled=False
+    )
     assert "phone" in explain(case, 10_000_000).sentence
     assert "standby" in explain(replace(case, rival=None), 10_000_000).sentence
