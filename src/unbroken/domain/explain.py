@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken.domain.app import Precedence
 from unbroken.domain.install import Install, State
-from unbroken.domain.ledger.facts import FactKind
+from unbroken.domain.ledger.facts import KINDS, FactKind
 from unbroken.domain.payload import Outcome
+from unbroken.domain.standing import Standing
 
 if TYPE_CHECKING:
+    from unbroken.domain.ledger.deciding import Decision
     from unbroken.domain.ledger.people import Span
 
 
@@ -35,22 +37,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked: an install, the stretch of its life that holds the instant, and what opened that stretch.
-
-    Args:
-        cause: the kind of the fact that opened the span.
-        causes_itself: whether that fact names this install.
-        rival: the install whose precedence decided, where one did.
-        precedence: the app's policy when that fact came.
-    """
+    """What is asked: an install, the stretch of its life that holds the instant, and what decided its state then."""
 
     install: Install
     span: Span
-    cause: FactKind
-    causes_itself: bool
-    rival: Install | None
-    precedence: Precedence
-    user_is_disabled: bool
+    decided: Decision
+
+    @property
+    def cause(self) -> FactKind:
+        """The kind of the fact that decided."""
+        return KINDS[type(self.decided.cause.said)]
 
 
 def explain(case: Case, at: int) -> Explanation:
@@ -65,12 +61,12 @@ def explain(case: Case, at: int) -> Explanation:
         "since": span.from_ms,
         "decided_by": case.cause.value,
     }
-    if case.rival is not None:
+    if (rival := case.decided.rival) is not None:
         inputs["other"] = {
-            "install_id": case.rival.install_id.hex(),
-            "form": case.rival.form.value,
-            "registered_at": case.rival.registered_at,
-            "linked_at": case.rival.linked_at,
+            "install_id": rival.install_id.hex(),
+            "form": rival.form.value,
+            "registered_at": rival.registered_at,
+            "linked_at": rival.linked_at,
         }
     return Explanation(span.state, is_linked, rule, inputs, sentence)
 
@@ -98,26 +94,28 @@ def _told(case: Case, *, is_linked: bool) -> tuple[str, str]:
 
 
 def _disabled(this: str, case: Case) -> tuple[str, str]:
-    if case.user_is_disabled and case.cause is FactKind.USER_DISABLED:
+    if case.decided.standing is Standing.USER_DISABLED:
         return "states: user disabled", f"{this} is disabled because its user is disabled."
     return "states: disabled", f"{this} was disabled by the operator."
 
 
 def _active(this: str, case: Case) -> tuple[str, str]:
+    rival = case.decided.rival
     if case.cause is FactKind.ACTIVATED:
         return _ON_PURPOSE, f"{this} is the active one: it was made so on purpose."
-    if case.cause in {FactKind.RESET, FactKind.DISABLED} and not case.causes_itself:
+    if case.cause in {FactKind.RESET, FactKind.DISABLED}:
         return _TAKEOVER, f"{this} is the active one: it took over when the one before it went away."
-    if case.rival is not None:
-        return _PRECEDENCE, f"{this} is the active one: {_why(case.install, case.rival, case.precedence)}"
+    if rival is not None:
+        return _PRECEDENCE, f"{this} is the active one: {_why(case.install, rival, case.decided.precedence)}"
     return _PRECEDENCE, f"{this} is the active one: no other install of this person was active when it came."
 
 
 def _beaten(this: str, how: str, case: Case) -> tuple[str, str]:
+    rival = case.decided.rival
     if case.cause is FactKind.ACTIVATED:
         return _ON_PURPOSE, f"{this} {how}: another install was made the active one on purpose."
-    if case.rival is not None:
-        return _PRECEDENCE, f"{this} {how}: {_why(case.rival, case.install, case.precedence)}"
+    if rival is not None:
+        return _PRECEDENCE, f"{this} {how}: {_why(rival, case.install, case.decided.precedence)}"
     return _PRECEDENCE, f"{this} {how}: another install of this person went before it."
 
 

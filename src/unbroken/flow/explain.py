@@ -13,8 +13,8 @@ from unbroken import wire
 from unbroken.domain import explain as rules
 from unbroken.domain.errors import InvalidRequest, NotFound
 from unbroken.domain.ledger.counterfactual import counterfactuals
-from unbroken.domain.ledger.deciding import policy_at
-from unbroken.domain.ledger.facts import FactKind, PolicyChanged
+from unbroken.domain.ledger.deciding import decision
+from unbroken.domain.ledger.facts import PolicyChanged
 from unbroken.domain.payload import Outcome
 from unbroken.flow import encoding
 from unbroken.flow.items import LATEST_MS, Judged, judge_uploads
@@ -23,10 +23,9 @@ from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.refusals import refused_links
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import identity, ledger, payloads, timelines, traces
+from unbroken.store import identity, payloads, timelines, traces
 
 if TYPE_CHECKING:
-    from unbroken.domain.app import Precedence
     from unbroken.domain.ids import AppId
     from unbroken.domain.install import Install
     from unbroken.domain.ledger.people import Span
@@ -61,10 +60,11 @@ async def explain(context: Context, caller: KeyCaller, install_id: str, at: int 
 
 
 async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span, at_ms: int) -> wire.Explanation:
-    facts = [fact for fact in await facts_of_person(tx, app_id, install.install_id) if fact.at <= at_ms]
-    precedence = policy_at(facts, span.cause).precedence
-    told = rules.explain(await _case(tx, app_id, install, span, precedence), at_ms)
-    versions = [fact.position for fact in facts if isinstance(fact.said, PolicyChanged)]
+    facts = await facts_of_person(tx, app_id, install.install_id)
+    decided = decision(facts, install.install_id, at_ms)
+    told = rules.explain(rules.Case(install, span, decided), at_ms)
+    by_then = [fact for fact in facts if fact.at <= at_ms]
+    versions = [fact.position for fact in by_then if isinstance(fact.said, PolicyChanged)]
     return wire.Explanation(
         install_id=install.install_id.hex(),
         at=wire.iso(at_ms),
@@ -77,23 +77,9 @@ async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span,
         link=await _trace_of_link(tx, install) if told.linked else None,
         counterfactuals=[
             wire.Counterfactual(one.change, one.then.value, one.sentence)
-            for one in counterfactuals(facts, install.install_id, span.cause, span.rival)
+            for one in counterfactuals(by_then, install.install_id, decided)
         ],
         refused_links=await refused_links(tx, install.install_id, at_ms),
-    )
-
-
-async def _case(tx: Transaction, app_id: AppId, install: Install, span: Span, precedence: Precedence) -> rules.Case:
-    cause = await ledger.fact(tx, app_id, span.cause)
-    user = await identity.resolve_user(tx, app_id, install.user)
-    return rules.Case(
-        install=install,
-        span=span,
-        cause=cause.kind if cause is not None else FactKind.REGISTERED,
-        causes_itself=cause is not None and cause.install_id == install.install_id,
-        rival=await identity.read_install(tx, app_id, span.rival) if span.rival is not None else None,
-        precedence=precedence,
-        user_is_disabled=user is not None and user.is_disabled,
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from unbroken import wire
-from unbroken.flow import explain
+from unbroken.domain.standing import REASONS, Standing
+from unbroken.flow import explain, operate, profile
+from unbroken.flow.operate import Order
 
 SECOND = 1000
+ORDER = Order()
 
 
 def later(platform):
@@ -70,5 +73,90 @@ def test_a_phone_goes_before_a_tablet_whichever_was_linked_last(story):
         await linked(platform, phone)
         await linked(platform, tablet)
         assert "whichever is newer" in (await why(platform, tablet)).sentence
+
+    story(tell)
+
+
+async def set_install(platform, phone, wanted):
+    later(platform)
+    await operate.set_install_state(platform.context, platform.key, phone.install_id, wanted, ORDER)
+    return platform.clock.now_ms()
+
+
+async def set_user(platform, phone, wanted):
+    later(platform)
+    await operate.set_user_state(platform.context, platform.key, phone.own_user_id, wanted, ORDER)
+    return platform.clock.now_ms()
+
+
+BY_USER, BY_OPERATOR = (
+    "This phone is disabled because its user is disabled.",
+    "This phone was disabled by the operator.",
+)
+
+
+def test_a_user_that_was_disabled_then_is_told_though_it_was_enabled_since(story):
+    async def tell(platform):
+        phone = await registered(platform)
+        await linked(platform, phone)
+        disabled_at = await set_user(platform, phone, "disabled")
+        assert (await why(platform, phone)).sentence == BY_USER
+        await set_user(platform, phone, "enabled")
+        told = await why(platform, phone, disabled_at)
+        assert (told.state, told.sentence, told.inputs["decided_by"]) == ("disabled", BY_USER, "user disabled")
+
+    story(tell)
+
+
+def test_of_two_disablings_the_one_that_is_left_is_told_whichever_came_first(story):
+    async def tell(platform):
+        first, second = await registered(platform), await registered(platform)
+        await linked(platform, first, "anna")
+        await linked(platform, second, "ben")
+        await set_install(platform, first, "disabled")
+        both_at = await set_user(platform, first, "disabled")
+        await set_install(platform, first, "enabled")
+        assert (await why(platform, first, both_at)).sentence == BY_OPERATOR
+        assert (await why(platform, first)).sentence == BY_USER
+        await set_user(platform, second, "disabled")
+        both_at = await set_install(platform, second, "disabled")
+        await set_user(platform, second, "enabled")
+        told = await why(platform, second)
+        assert (told.sentence, told.inputs["decided_by"]) == (BY_OPERATOR, "disabled")
+        assert (await why(platform, second, both_at)).sentence == BY_OPERATOR
+
+    story(tell)
+
+
+def test_a_disabled_state_is_told_by_the_reason_that_the_state_itself_gives(story):
+    async def tell(platform):
+        phone = await registered(platform)
+        await linked(platform, phone)
+        for change, wanted in [
+            (set_install, "disabled"), (set_user, "disabled"), (set_install, "enabled"), (set_install, "disabled"),
+            (set_user, "enabled"),
+        ]:  # fmt: skip
+            await change(platform, phone, wanted)
+            (view,) = (await profile.installs(platform.context, platform.key, phone.own_user_id, 10, None)).installs
+            is_by_user = view.state_reason == REASONS[Standing.USER_DISABLED]
+            assert (await why(platform, phone)).sentence == (BY_USER if is_by_user else BY_OPERATOR)
+
+    story(tell)
+
+
+def test_a_link_that_was_restored_later_is_told_as_if_it_had_been_there_when_its_user_was_disabled(story):
+    async def tell(platform):
+        first, second = await registered(platform), await registered(platform)
+        await linked(platform, first)
+        link = await linked(platform, second)
+        later(platform)
+        undone = await platform.undo(link.link_id)
+        disabled_at = await set_user(platform, first, "disabled")
+        await set_user(platform, first, "enabled")
+        assert (await why(platform, second, disabled_at)).state == "active"
+        later(platform)
+        await platform.undo(undone.undo_id)
+        told = await why(platform, second, disabled_at)
+        assert (told.state, told.sentence) == ("disabled", BY_USER)
 
     story(tell)
