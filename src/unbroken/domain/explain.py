@@ -105,6 +105,8 @@ def _active(this: str, case: Case) -> tuple[str, str]:
         return _ON_PURPOSE, f"{this} is the active one: it was made so on purpose."
     if case.cause in {FactKind.RESET, FactKind.DISABLED}:
         return _TAKEOVER, f"{this} is the active one: it took over when the one before it went away."
+    if case.cause is FactKind.ENABLED and rival is None:
+        return _TAKEOVER, f"{this} is the active one: it was on standby, and when it was enabled no other was active."
     if rival is not None:
         return _PRECEDENCE, f"{this} is the active one: {_why(case.install, rival, case.decided.precedence)}"
     return _PRECEDENCE, f"{this} is the active one: no other install of this person was active when it came."

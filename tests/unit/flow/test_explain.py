@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from unbroken import wire
 from unbroken.domain.standing import REASONS, Standing
 from unbroken.flow import explain, operate, profile
@@ -158,5 +160,98 @@ def test_a_link_that_was_restored_later_is_told_as_if_it_had_been_there_when_its
         await platform.undo(undone.undo_id)
         told = await why(platform, second, disabled_at)
         assert (told.state, told.sentence) == ("disabled", BY_USER)
+
+    story(tell)
+
+
+async def activated(platform, phone):
+    later(platform)
+    await operate.activate(platform.context, platform.key, phone.install_id, ORDER)
+
+
+async def two_phones(platform):
+    """Of anna; the newer is active."""
+    phones = [await registered(platform) for _ in range(2)]
+    for phone in phones:
+        await linked(platform, phone)
+    return phones
+
+
+@pytest.mark.parametrize("switch", [set_user, set_install])
+@pytest.mark.parametrize("on_purpose", [False, True])
+def test_who_is_disabled_and_enabled_is_what_it_was_for_the_reason_it_was(story, switch, on_purpose):
+    async def tell(platform):
+        older, newer = await two_phones(platform)
+        if on_purpose:
+            await activated(platform, older)
+        for phone in (older, newer) if switch is set_install else (older,):
+            before = [await why(platform, one) for one in (older, newer)]
+            for _ in range(2):
+                await switch(platform, phone, "disabled")
+                since = await switch(platform, phone, "enabled")
+            after = [await why(platform, one) for one in (older, newer)]
+            assert [one.sentence for one in after] == [one.sentence for one in before]
+            assert [one.counterfactuals for one in after] == [one.counterfactuals for one in before]
+            assert [one.inputs | {"since": 0} for one in after] == [one.inputs | {"since": 0} for one in before]
+            assert since in {one.inputs["since"] for one in after}
+        reason = "on purpose" if on_purpose else "the one that was installed last"
+        assert all(reason in one.sentence for one in after)
+
+    story(tell)
+
+
+def test_an_install_that_finds_another_in_its_place_when_it_is_enabled_stands_by_the_rule(story):
+    async def tell(platform):
+        older, newer = await two_phones(platform)
+        await activated(platform, older)
+        await set_install(platform, older, "disabled")
+        await activated(platform, newer)
+        await set_install(platform, older, "enabled")
+        told = await why(platform, older)
+        assert (told.state, told.inputs["decided_by"]) == ("superseded", "enabled")
+        assert told.sentence.endswith("the newer is active, the one that was installed last.")
+
+    story(tell)
+
+
+async def phone_before_tablet(platform):
+    await platform.set_policy(takeover="standby")
+    phone, tablet = await registered(platform), await registered(platform, screen_inches=10.9)
+    await linked(platform, phone)
+    await linked(platform, tablet)
+    return phone, tablet
+
+
+def test_a_tablet_on_standby_that_is_enabled_when_none_is_active_is_told_to_have_taken_over(story):
+    async def tell(platform):
+        phone, tablet = await phone_before_tablet(platform)
+        await set_install(platform, tablet, "disabled")
+        await set_install(platform, phone, "disabled")
+        await set_install(platform, tablet, "enabled")
+        told = await why(platform, tablet)
+        assert told.rule == "activation: takeover = standby"
+        assert told.sentence.endswith("it was on standby, and when it was enabled no other was active.")
+        await set_install(platform, tablet, "disabled")
+        await set_install(platform, tablet, "enabled")
+        assert (await why(platform, tablet)).sentence == told.sentence
+
+    story(tell)
+
+
+def test_what_was_decided_while_the_user_was_disabled_is_told_when_it_is_enabled(story):
+    async def tell(platform):
+        phone, tablet = await phone_before_tablet(platform)
+        await set_user(platform, phone, "disabled")
+        await set_install(platform, phone, "disabled")
+        await set_user(platform, phone, "enabled")
+        told = await why(platform, tablet)
+        assert (told.state, told.inputs["decided_by"]) == ("active", "disabled")
+        assert told.sentence.endswith("it took over when the one before it went away.")
+        await set_user(platform, phone, "disabled")
+        await set_install(platform, phone, "enabled")
+        await set_user(platform, phone, "enabled")
+        told = await why(platform, tablet)
+        assert (told.state, told.inputs["other"]["install_id"]) == ("superseded", phone.install_id)
+        assert told.sentence.endswith("the phone is active, whichever is newer.")
 
     story(tell)

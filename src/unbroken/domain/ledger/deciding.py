@@ -1,4 +1,8 @@
-"""Deciding: what an install's state at an instant rests on, read off the facts."""
+"""Deciding: what an install's state at an instant rests on, read off the facts.
+
+A fact that lets an install or its user go on decides nothing by itself: the install is what it was before, and that
+rests on what it rested on then. Only where a rival is found in its place, or none is, does the enabling decide.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken.domain.app import Policy
-from unbroken.domain.ledger.facts import Disabled, Fact, PolicyChanged, UserDisabled
+from unbroken.domain.install import State
+from unbroken.domain.ledger.facts import Disabled, Enabled, Fact, PolicyChanged, UserDisabled, UserEnabled
 from unbroken.domain.ledger.fold import fold
 from unbroken.domain.ledger.refold import refold
 from unbroken.domain.standing import Standing, standing_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from unbroken.domain.app import Precedence
-    from unbroken.domain.ids import InstallId
+    from unbroken.domain.ids import FactId, InstallId
     from unbroken.domain.install import Install
-    from unbroken.domain.ledger.people import People
+    from unbroken.domain.ledger.people import People, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
     if standing in {Standing.INSTALL_DISABLED, Standing.USER_DISABLED}:
         cause, rival = _disabling(live, people, install, standing), None
     else:
-        cause, rival = _deciding(live, people, install)
+        cause, rival = _deciding(live, install_id)
     return Decision(standing, cause, rival, _policy_at(live, cause).precedence)
 
 
@@ -71,11 +76,29 @@ def _disables(fact: Fact, people: People, install: Install, standing: Standing) 
             return False
 
 
-def _deciding(live: Sequence[Fact], people: People, install: Install) -> tuple[Fact, Install | None]:
-    """The fact that opened the present span, and the rival, where its precedence decided."""
-    span = people.spans[install.install_id][-1]
-    cause = next(fact for fact in live if fact.fact_id == span.cause)
-    return cause, people.install(span.rival) if span.rival is not None else None
+def _deciding(live: Sequence[Fact], install_id: InstallId) -> tuple[Fact, Install | None]:
+    """The fact that decided, and the rival, where its precedence did.
+
+    While a user is disabled its `holder` goes on as if nothing were (linking.md, the fold). So the disablings of users
+    are left out here: then no span hides what was decided meanwhile.
+    """
+    facts = {fact.fact_id: fact for fact in live if not isinstance(fact.said, UserDisabled | UserEnabled)}
+    people = fold(facts.values(), Policy())
+    span = _decided_in(people.spans[install_id], facts)
+    return facts[span.cause], people.install(span.rival) if span.rival is not None else None
+
+
+def _decided_in(spans: Sequence[Span], facts: Mapping[FactId, Fact]) -> Span:
+    """The span in which the present state was decided: the present one, or one that an enabling gave back."""
+    decided = spans[-1]
+    for span in reversed(spans[:-1]):
+        if decided.rival is not None or not isinstance(facts[decided.cause].said, Enabled):
+            break
+        if span.state is decided.state:
+            decided = span
+        elif span.state is not State.DISABLED:  # it was on standby, and the enabling found no other active
+            break
+    return decided
 
 
 def _policy_at(live: Iterable[Fact], cause: Fact) -> Policy:
