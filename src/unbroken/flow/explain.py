@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,6 @@ from unbroken.store import identity, payloads, timelines, traces
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
     from unbroken.domain.install import Install
-    from unbroken.domain.ledger.people import Span
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
@@ -47,22 +45,24 @@ async def explain(context: Context, caller: KeyCaller, install_id: str, at: int 
 
     async def load(tx: Transaction) -> wire.Explanation:
         install = await install_of_app(tx, caller, install_id)
-        spans = await identity.read_spans(tx, install.install_id)
-        place = len(spans) if at is None else bisect_right(spans, at, key=lambda span: span.from_ms)
-        if place == 0:
+        if at is not None and at < install.registered_at:
             message = f"The install was registered at {wire.iso(install.registered_at)}, after that instant."
             raise InvalidRequest(message, details=(("at", message),))
-        span = spans[place - 1]
-        at_ms = max(context.clock.now_ms(), span.from_ms, install.named_at) if at is None else at
-        return await _explain(tx, caller.app.app_id, install, span, at_ms)
+        return await _explain(tx, caller.app.app_id, install, await _latest(context, tx, install) if at is None else at)
 
     return await context.store.read_long(load)
 
 
-async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span, at_ms: int) -> wire.Explanation:
+async def _latest(context: Context, tx: Transaction, install: Install) -> int:
+    """Now, but before nothing that is known of the install: the clock may have run back."""
+    spans = await identity.read_spans(tx, install.install_id)
+    return max(context.clock.now_ms(), spans[-1].from_ms, install.named_at)
+
+
+async def _explain(tx: Transaction, app_id: AppId, install: Install, at_ms: int) -> wire.Explanation:
     facts = await facts_of_person(tx, app_id, install.install_id)
     decided = decision(facts, install.install_id, at_ms)
-    told = rules.explain(rules.Case(install, span, decided), at_ms)
+    told = rules.explain(decided)
     by_then = [fact for fact in facts if fact.at <= at_ms]
     versions = [fact.position for fact in by_then if isinstance(fact.said, PolicyChanged)]
     return wire.Explanation(

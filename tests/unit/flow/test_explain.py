@@ -255,3 +255,23 @@ def test_what_was_decided_while_the_user_was_disabled_is_told_when_it_is_enabled
         assert told.sentence.endswith("the phone is active, whichever is newer.")
 
     story(tell)
+
+
+@pytest.mark.parametrize("used_install", ["refuse", "claim"])
+def test_before_it_joined_somebody_a_phone_is_told_as_it_was_then(story, used_install):
+    async def tell(platform):
+        await platform.set_policy(used_install=used_install)
+        first, second = await registered(platform), await registered(platform)
+        await linked(platform, first)
+        disabled_at = await set_install(platform, second, "disabled")
+        enabled_at = await set_install(platform, second, "enabled")
+        await linked(platform, second)
+        told = await why(platform, second, disabled_at)
+        assert (told.state, told.linked, told.sentence) == ("disabled", False, BY_OPERATOR)
+        assert told.inputs["since"] == disabled_at
+        for at in (disabled_at - 1, enabled_at):
+            told = await why(platform, second, at)
+            assert (told.state, told.linked, told.rule) == ("active", False, "registering: not linked")
+            assert told.inputs["linked_at"] is None
+
+    story(tell)

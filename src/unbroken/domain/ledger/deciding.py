@@ -30,13 +30,17 @@ class Decision:
     """How an install stood at an instant, and what decided that.
 
     Args:
+        install: as it was then.
         standing: how it stood, with what is behind it.
+        since: from when on, epoch milliseconds.
         cause: the fact that decided.
         rival: the install whose precedence decided, where one did.
         precedence: the app's policy when that fact came.
     """
 
+    install: Install
     standing: Standing
+    since: int
     cause: Fact
     rival: Install | None
     precedence: Precedence
@@ -58,7 +62,8 @@ def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
         cause, rival = _disabling(live, people, install, standing), None
     else:
         cause, rival = _deciding(live, install_id)
-    return Decision(standing, cause, rival, _policy_at(live, cause).precedence)
+    since = people.spans[install_id][-1].from_ms
+    return Decision(install, standing, since, cause, rival, _policy_at(live, cause).precedence)
 
 
 def _disabling(live: Sequence[Fact], people: People, install: Install, standing: Standing) -> Fact:
