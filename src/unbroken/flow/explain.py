@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ from unbroken import wire
 from unbroken.domain import explain as rules
 from unbroken.domain.errors import InvalidRequest, NotFound
 from unbroken.domain.ledger.counterfactual import counterfactuals
-from unbroken.domain.ledger.facts import FactKind, PolicyChanged
+from unbroken.domain.ledger.deciding import decision
+from unbroken.domain.ledger.facts import PolicyChanged
 from unbroken.domain.payload import Outcome
 from unbroken.flow import encoding
 from unbroken.flow.items import LATEST_MS, Judged, judge_uploads
@@ -22,12 +22,11 @@ from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.refusals import refused_links
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import identity, ledger, payloads, timelines, traces
+from unbroken.store import identity, payloads, timelines, traces
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
     from unbroken.domain.install import Install
-    from unbroken.domain.ledger.people import Span
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
@@ -46,22 +45,26 @@ async def explain(context: Context, caller: KeyCaller, install_id: str, at: int 
 
     async def load(tx: Transaction) -> wire.Explanation:
         install = await install_of_app(tx, caller, install_id)
-        spans = await identity.read_spans(tx, install.install_id)
-        place = len(spans) if at is None else bisect_right(spans, at, key=lambda span: span.from_ms)
-        if place == 0:
+        if at is not None and at < install.registered_at:
             message = f"The install was registered at {wire.iso(install.registered_at)}, after that instant."
             raise InvalidRequest(message, details=(("at", message),))
-        span = spans[place - 1]
-        at_ms = max(context.clock.now_ms(), span.from_ms, install.named_at) if at is None else at
-        return await _explain(tx, caller.app.app_id, install, span, at_ms)
+        return await _explain(tx, caller.app.app_id, install, await _latest(context, tx, install) if at is None else at)
 
     return await context.store.read_long(load)
 
 
-async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span, at_ms: int) -> wire.Explanation:
-    told = rules.explain(await _case(tx, app_id, install, span), at_ms)
-    facts = [fact for fact in await facts_of_person(tx, app_id, install.install_id) if fact.at <= at_ms]
-    versions = [fact.position for fact in facts if isinstance(fact.said, PolicyChanged)]
+async def _latest(context: Context, tx: Transaction, install: Install) -> int:
+    """Now, but before nothing that is known of the install: the clock may have run back."""
+    spans = await identity.read_spans(tx, install.install_id)
+    return max(context.clock.now_ms(), spans[-1].from_ms, install.named_at)
+
+
+async def _explain(tx: Transaction, app_id: AppId, install: Install, at_ms: int) -> wire.Explanation:
+    facts = await facts_of_person(tx, app_id, install.install_id)
+    decided = decision(facts, install.install_id, at_ms)
+    told = rules.explain(decided)
+    by_then = [fact for fact in facts if fact.at <= at_ms]
+    versions = [fact.position for fact in by_then if isinstance(fact.said, PolicyChanged)]
     return wire.Explanation(
         install_id=install.install_id.hex(),
         at=wire.iso(at_ms),
@@ -74,22 +77,9 @@ async def _explain(tx: Transaction, app_id: AppId, install: Install, span: Span,
         link=await _trace_of_link(tx, install) if told.linked else None,
         counterfactuals=[
             wire.Counterfactual(one.change, one.then.value, one.sentence)
-            for one in counterfactuals(facts, install.install_id, span.cause, span.rival)
+            for one in counterfactuals(by_then, install.install_id, decided)
         ],
         refused_links=await refused_links(tx, install.install_id, at_ms),
-    )
-
-
-async def _case(tx: Transaction, app_id: AppId, install: Install, span: Span) -> rules.Case:
-    cause = await ledger.fact(tx, app_id, span.cause)
-    user = await identity.resolve_user(tx, app_id, install.user)
-    return rules.Case(
-        install=install,
-        span=span,
-        cause=cause.kind if cause is not None else FactKind.REGISTERED,
-        causes_itself=cause is not None and cause.install_id == install.install_id,
-        rival=await identity.read_install(tx, app_id, span.rival) if span.rival is not None else None,
-        user_is_disabled=user is not None and user.is_disabled,
     )
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unbroken.domain.app import Policy, UsedInstall
-from unbroken.domain.explain import Case, explain
+from unbroken.domain.app import UsedInstall
+from unbroken.domain.explain import explain
 from unbroken.domain.ids import ExternalId, FactId, InstallId, UserId
 from unbroken.domain.install import Form
 from unbroken.domain.ledger.counterfactual import counterfactuals
-from unbroken.domain.ledger.facts import KINDS, Fact, Linked, Registered
-from unbroken.domain.ledger.fold import fold
+from unbroken.domain.ledger.deciding import decision
+from unbroken.domain.ledger.facts import Fact, Linked, Registered
 
 SITUATIONS = int(os.environ.get("UNBROKEN_SITUATIONS", "1000"))
 
@@ -62,15 +62,10 @@ def test_explain_gives_the_state_of_the_model_and_each_counterfactual_comes_true
     forms, links, asked = situation
     installed_at = [(n + 1) * 1000 for n in range(len(forms))]
     facts = facts_of(forms, installed_at, links)
-    people = fold(facts, Policy())
-    install, span = people.installs[name(asked)], people.spans[name(asked)][-1]
-    cause = next(fact for fact in facts if fact.fact_id == span.cause)
-    rival = people.installs[span.rival] if span.rival is not None else None
-    itself = cause.said.install_id == install.install_id
-    case = Case(install, span, KINDS[type(cause.said)], itself, rival, user_is_disabled=False)
-    told = explain(case, 10_000_000)
+    decided = decision(facts, name(asked), 10_000_000)
+    told = explain(decided)
     assert told.state.value == naive(forms, installed_at, links)[asked]
-    named = counterfactuals(facts, install.install_id, span.cause, span.rival)
+    named = counterfactuals(facts, name(asked), decided)
     for one in named:
         assert one.then is not told.state
         assert one.then.value in one.sentence
@@ -88,8 +83,6 @@ def test_explain_gives_the_state_of_the_model_and_each_counterfactual_comes_true
 
 
 def test_the_sentence_says_what_decided_in_words():
-    people = fold(facts_of(["tablet", "phone"], [1000, 2000], [1, 0]), Policy())
-    tablet, span = people.installs[name(0)], people.spans[name(0)][-1]
-    case = Case(tablet, span, KINDS[Linked], True, people.installs[name(1)], user_is_disabled=False)
-    assert "phone" in explain(case, 10_000_000).sentence
-    assert "standby" in explain(replace(case, rival=None), 10_000_000).sentence
+    decided = decision(facts_of(["tablet", "phone"], [1000, 2000], [1, 0]), name(0), 10_000_000)
+    assert "phone" in explain(decided).sentence
+    assert "standby" in explain(replace(decided, rival=None)).sentence

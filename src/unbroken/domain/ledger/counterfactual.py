@@ -17,7 +17,8 @@ from unbroken.domain.ledger.refold import refold
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from unbroken.domain.ids import FactId, InstallId
+    from unbroken.domain.ids import InstallId
+    from unbroken.domain.ledger.deciding import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,16 @@ class Counterfactual:
     sentence: str
 
 
-def counterfactuals(
-    facts: Sequence[Fact], install_id: InstallId, cause: FactId, rival: InstallId | None
-) -> list[Counterfactual]:
+def counterfactuals(facts: Sequence[Fact], install_id: InstallId, decided: Decision) -> list[Counterfactual]:
     """What would have had to differ for the install to stand otherwise at the end of `facts`.
 
     Args:
         facts: of everybody concerned, up to the instant that is asked about.
-        cause: the fact since which it stands so.
-        rival: the install whose precedence decided, where one did.
+        decided: what its state rests on.
     """
     now = state_at_end(facts, install_id)
     told = []
-    for change, sentence, changed in _candidates(facts, install_id, cause, rival):
+    for change, sentence, changed in _candidates(facts, install_id, decided):
         then = state_at_end(changed, install_id)
         if then is not None and then is not now:
             told.append(Counterfactual(change, then, sentence.format(then=then.value)))
@@ -64,7 +62,7 @@ def state_at_end(facts: Sequence[Fact], install_id: InstallId) -> State | None:
 
 
 def _candidates(
-    facts: Sequence[Fact], install_id: InstallId, cause: FactId, rival: InstallId | None
+    facts: Sequence[Fact], install_id: InstallId, decided: Decision
 ) -> Iterator[tuple[dict[str, Any], str, list[Fact]]]:
     registered = _registration(facts, install_id)
     assert isinstance(registered.said, Registered)
@@ -72,8 +70,8 @@ def _candidates(
     as_other = registered._replace(said=replace(registered.said, form=other))
     sentence = f"Had it been a {other.value}, it would be {{then}}."
     yield {"form": other.value}, sentence, _with(facts, as_other)
-    if rival is not None:
-        at = _registration(facts, rival).at
+    if decided.rival is not None:
+        at = _registration(facts, decided.rival.install_id).at
         for moved, word in ((at + 1, "after"), (at - 1, "before")):
             if moved != registered.at and _is_possible(facts, install_id, moved):
                 sentence = f"Had it been installed {word} the other one, it would be {{then}}."
@@ -83,6 +81,7 @@ def _candidates(
             newest_phone = registered._replace(at=latest, said=replace(registered.said, form=Form.PHONE))
             change = {"form": Form.PHONE.value, "registered_at": latest}
             yield change, "Had it been the phone installed last, it would be {then}.", _with(facts, newest_phone)
+    cause = decided.cause.fact_id
     if cause != registered.fact_id:
         without = [fact for fact in facts if fact.fact_id != cause]
         yield {"without": cause.hex()}, "Without the fact that decided, it would be {then}.", without

@@ -48,12 +48,14 @@ class Folded:
 
     Args:
         people: under the ids that registrations gave out; `labelled` has them as customers do.
+        applied: the live facts that no rule refused, in order; they name users by the ids that registrations gave out.
         refused: the live facts that a rule refused at their own place.
         about: of each live fact that names a user, the user that it meant.
         moved: what the undos have done to ids.
     """
 
     people: People
+    applied: list[Fact]
     refused: list[FactId]
     about: dict[FactId, UserId]
     moved: Moved
@@ -111,9 +113,10 @@ class Walk:
     def folded(self) -> Folded:
         """What the facts so far make."""
         people = self._up_to_date().copy()
+        applied = [_as_registered(told.fact, told.moved) for told in self._line if not told.is_refused]
         refused = [told.fact.fact_id for told in self._line if told.is_refused]
         about = {told.fact.fact_id: told.about for told in self._line if told.about is not None}
-        return Folded(people, refused, about, self._moved)
+        return Folded(people, applied, refused, about, self._moved)
 
     # The line of live facts
 
