@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from unbroken import wire
 from unbroken.domain.errors import InstallGone, NotFound
 from unbroken.domain.ids import FactId, parse_id
@@ -45,7 +47,7 @@ async def erase(context: Context, caller: Reader, user_id: str, *, dry_run: bool
             await still_admitted(tx, caller)
         before = await _receipt_of(context, tx, caller, user_id)
         if before is not None:
-            return before, None
+            return given_again(before, dry_run=dry_run), None
         of = await _erasable(tx, caller, user_id)
         found = await erasure.find(tx, of.app_id, of.user_id)
         erasing = Erasing(context, tx, of.app_id, _actor(caller), dry_run=dry_run)
@@ -114,6 +116,16 @@ async def kept_receipt(tx: Transaction, receipt_id: bytes) -> wire.Receipt:
     text = await tombstones.receipt(tx, receipt_id)
     assert text is not None
     return wire.decode(text.encode(), wire.Receipt)
+
+
+def given_again(receipt: wire.Receipt, *, dry_run: bool) -> wire.Receipt:
+    """The answer where everything is gone already.
+
+    Raises:
+        DryRun: with the receipt, unsigned, as no signature is over what is marked a dry run.
+    """
+    unless_dry(msgspec.structs.replace(receipt, key_id="", signature=""), dry_run=dry_run)
+    return receipt
 
 
 # What it does
