@@ -69,7 +69,7 @@ async def erase_install(context: Context, caller: KeyCaller, install_id: str, *,
             kept = await kept_receipt(tx, before[1])
             return given_again(kept, dry_run=dry_run), [install.install_id]
         await _refuse_expired(tx, [install.install_id], install.registered_at)
-        erasing = Erasing(context, tx, caller.app.app_id, caller.actor, dry_run)
+        erasing = Erasing(context.tried(dry_run), tx, caller.app.app_id, caller.actor, dry_run)
         return await _erase_install(erasing, caller, install), [install.install_id]
 
     return await _run(context, run)
@@ -117,7 +117,7 @@ async def erase_items(
         of = await person(tx, caller, user_id)
         installs = [one.install_id for one in await identity.read_installs_of(tx, of.app_id, of.user_id)]
         await _refuse_expired(tx, installs, from_ms)
-        erasing = Erasing(context, tx, of.app_id, caller.actor, dry_run)
+        erasing = Erasing(context.tried(dry_run), tx, of.app_id, caller.actor, dry_run)
         deleted: erasure.Deleted = dict(await _erase_items(erasing, of.user_id, installs, (from_ms, to_ms)))
         await _tell_anew(tx, of.user_id, deleted, (from_ms, to_ms))
         receipt_id = context.randomness.secret(12)
