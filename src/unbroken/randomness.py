@@ -7,7 +7,10 @@ import random
 import secrets
 import uuid
 from collections import Counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Randomness(Protocol):
@@ -32,6 +35,10 @@ class Randomness(Protocol):
         """A number in [0, 1), for jitter."""
         ...
 
+    def ahead(self) -> Randomness:
+        """The same, of which what is asked uses up no id of this one."""
+        ...
+
 
 class SystemRandomness:
     """Chance from the operating system."""
@@ -52,6 +59,10 @@ class SystemRandomness:
         """See `Randomness.fraction`."""
         return random.random()
 
+    def ahead(self) -> SystemRandomness:
+        """See `Randomness.ahead`; chance is not used up."""
+        return self
+
 
 class SeededRandomness:
     """Ids that are the same in every run: the n-th install, user or fact of a seed has one id (http-api.md, lab mode).
@@ -61,7 +72,7 @@ class SeededRandomness:
         already: how many ids of each kind were given out before, so that a lab that is restarted goes on.
     """
 
-    def __init__(self, seed: int, already: dict[str, int] | None = None) -> None:
+    def __init__(self, seed: int, already: Mapping[str, int] | None = None) -> None:
         self._seed = seed
         self._count = Counter(already or {})
         self._random = random.Random(seed)
@@ -83,6 +94,10 @@ class SeededRandomness:
     def fraction(self) -> float:
         """See `Randomness.fraction`."""
         return self._random.random()
+
+    def ahead(self) -> SeededRandomness:
+        """See `Randomness.ahead`; its ids are those that this one gives out next."""
+        return SeededRandomness(self._seed, self._count)
 
 
 def uuid7(now_ms: int, chance: bytes) -> str:

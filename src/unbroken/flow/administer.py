@@ -116,5 +116,12 @@ async def id_counts(context: Context) -> dict[str, int]:
     counts = await context.store.read(ledger.count_by_kind)
     registered, linked = counts.get(FactKind.REGISTERED, 0), counts.get(FactKind.LINKED, 0)
     apps = len(await list_apps(context))
-    others = sum(counts.values()) - linked
-    return {"install": registered, "user": registered, "link": linked, "fact": others, "app": apps, "key": 1000 * apps}
+    return {
+        "install": registered,
+        "user": registered,
+        "link": linked,
+        "undo user": counts.get(FactKind.UNLINKED, 0),
+        "fact": sum(counts.values()) - linked,
+        "app": apps,
+        "key": 1000 * apps,
+    }

@@ -22,7 +22,7 @@ from unbroken.flow.person_facts import facts_of_user
 from unbroken.flow.timeline import Loaded, told_anew
 from unbroken.flow.whose import person
 from unbroken.flow.zones import zone_of
-from unbroken.store import identity, payloads, retention, timelines
+from unbroken.store import identity, ledger, payloads, retention, timelines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from unbroken.flow.encoding import Encoded
     from unbroken.flow.whose import Reader
     from unbroken.store.contract import Transaction
+    from unbroken.store.ledger import Entry
     from unbroken.store.retention import Floor
 
 
@@ -79,6 +80,23 @@ async def believed(tx: Transaction, caller: Reader, user_id: str, as_of: int) ->
         raise NotFound("This user was not there at that instant.")
     devices = {one: device for one in people.installs if (device := await identity.device_of(tx, one)) is not None}
     return Believed(of.app_id, of.user, people, people.resolve(known), devices)
+
+
+async def ledger_as_of(tx: Transaction, caller: Reader, user_id: str, as_of: int) -> list[Entry]:
+    """The facts that had been said by an instant of the person that a user id was believed to be then, in order.
+
+    As `ledger.facts_of_user` chooses them, by the installs that the person had then.
+
+    Raises:
+        NotFound: as `believed`.
+    """
+    seen = await believed(tx, caller, user_id, as_of)
+    of_installs = [entry for one in seen.mine for entry in await ledger.naming_install(tx, seen.app_id, one)]
+    cancelling = [entry for one in of_installs for entry in await ledger.cancelling(tx, seen.app_id, one.fact_id)]
+    users = [one for one in seen.people.users if seen.people.resolve(one).user_id == seen.user.user_id]
+    of_users = [entry for one in users for entry in await ledger.naming_user(tx, seen.app_id, one)]
+    said = {entry.position: entry for entry in [*of_installs, *cancelling, *of_users] if entry.at <= as_of}
+    return [said[position] for position in sorted(said)]
 
 
 async def timeline_as_of(

@@ -31,7 +31,7 @@ from unbroken.flow.audit import Event, What
 from unbroken.flow.authenticate import still_admitted
 from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
-from unbroken.flow.repeat import refuse_another_body
+from unbroken.flow.repeat import anew, refuse_another_body
 from unbroken.flow.tokens import app_of, load_living, own_state_of
 from unbroken.store import auth_codes, identity, traces
 from unbroken.store.auth_codes import Code
@@ -69,12 +69,10 @@ async def mint(context: Context, caller: KeyCaller, external_id: object, same: R
     """
 
     async def write(tx: Transaction) -> wire.AuthCode:
-        if same is not None:
-            await refuse_another_body(context, tx, same)
         known = await _mintable(tx, (await still_admitted(tx, caller)).app, external_id)
         return await _write_code(context, tx, caller, known, same.key if same is not None else None)
 
-    return await context.store.write(write)
+    return await anew(context, same, write)
 
 
 async def _mintable(tx: Transaction, app: App, said: object) -> ExternalId:

@@ -41,6 +41,10 @@ class Context:
         store = self.store.behind()
         return self if store is self.store else replace(self, store=store)
 
+    def tried(self, dry_run: bool) -> Context:
+        """The same for a call that may be a dry run: that gets the ids of the real call, and uses up none."""
+        return replace(self, randomness=self.randomness.ahead()) if dry_run else self
+
     def of_app(self, app_id: AppId) -> Context:
         """The same for what one app's callers ask (`Store.of_app`)."""
         store = self.store.of_app(app_id)

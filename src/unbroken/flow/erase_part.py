@@ -21,7 +21,7 @@ from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.standing import Standing
 from unbroken.flow.authenticate import still_admitted
 from unbroken.flow.dry_run import DryRun
-from unbroken.flow.erase import Erasing, kept_receipt
+from unbroken.flow.erase import Erasing, given_again, kept_receipt
 from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.recording import Recording
@@ -66,9 +66,10 @@ async def erase_install(context: Context, caller: KeyCaller, install_id: str, *,
         install = await install_of_app(tx, caller, install_id)
         before = await tombstones.find(tx, context.vault.tombstone(install.install_id), "install")
         if before is not None:
-            return await kept_receipt(tx, before[1]), [install.install_id]
+            kept = await kept_receipt(tx, before[1])
+            return given_again(kept, dry_run=dry_run), [install.install_id]
         await _refuse_expired(tx, [install.install_id], install.registered_at)
-        erasing = Erasing(context, tx, caller.app.app_id, caller.actor, dry_run)
+        erasing = Erasing(context.tried(dry_run), tx, caller.app.app_id, caller.actor, dry_run)
         return await _erase_install(erasing, caller, install), [install.install_id]
 
     return await _run(context, run)
@@ -116,7 +117,7 @@ async def erase_items(
         of = await person(tx, caller, user_id)
         installs = [one.install_id for one in await identity.read_installs_of(tx, of.app_id, of.user_id)]
         await _refuse_expired(tx, installs, from_ms)
-        erasing = Erasing(context, tx, of.app_id, caller.actor, dry_run)
+        erasing = Erasing(context.tried(dry_run), tx, of.app_id, caller.actor, dry_run)
         deleted: erasure.Deleted = dict(await _erase_items(erasing, of.user_id, installs, (from_ms, to_ms)))
         await _tell_anew(tx, of.user_id, deleted, (from_ms, to_ms))
         receipt_id = context.randomness.secret(12)

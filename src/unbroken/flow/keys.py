@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 KEY_LIFE_MAX_DAYS: Final = 365
 KEYS_MAX: Final = 10
+"""In force at once in an app, those with a successor apart."""
+
+IN_FORCE_MAX: Final = 2 * KEYS_MAX
+"""The same with them (docs/decisions/0037)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ async def create_key(
 
     Raises:
         InvalidRequest: no scope, or a life that is not 1 to 365 days.
-        Conflict: the app has ten keys that are in force and have no successor.
+        Conflict: the app has ten keys that are in force and have no successor, or twenty in force.
         NotFound.
     """
     check_name(name)
@@ -73,11 +77,13 @@ async def add_key(context: Context, tx: Transaction, key: Key, made: CreatedKey)
     """Write a new key.
 
     Raises:
-        Conflict: the app has ten keys that are in force and have no successor.
+        Conflict: the app has ten keys that are in force and have no successor, or twenty in force.
     """
     in_force = [one for one in await api_keys.keys_of_app(tx, key.app_id) if is_in_force(one, key.created_at)]
     if sum(one.successor is None for one in in_force) >= KEYS_MAX:
         raise Conflict(f"The app has {KEYS_MAX} keys that are in force and have no successor; revoke one first.")
+    if len(in_force) >= IN_FORCE_MAX:
+        raise Conflict(f"The app has {IN_FORCE_MAX} keys that are in force; revoke one that was rotated first.")
     await api_keys.add_key(tx, key, context.vault.digest(made.api_key))
 
 

@@ -45,7 +45,7 @@ async def link(
     Raises:
         Refusal: the row's, NotFound where only a repeat was asked for, or IdempotencyKeyReused.
     """
-    asked = _Asked(context, caller, install_id, body)
+    asked = _Asked(context.tried(dry_run), caller, install_id, body)
 
     async def write(tx: Transaction) -> tuple[wire.Linked, UserId | None]:
         await tx.hold(beside=not dry_run)
@@ -88,19 +88,19 @@ class _Asked:
         if self.body.repeat_only:
             raise NotFound("This install is not linked to this account.")
         if not dry_run:
-            await self._record(recording, install_id, looked_at, FactId(recording.new_id("link")))
+            await self._record(recording, install_id, looked_at)
             return self._reply(recording, install_id)
         summary = await self._try(recording, install_id, looked_at)
         return msgspec.structs.replace(self._reply(recording, install_id), summary=summary)
 
     async def _try(self, recording: Recording, install_id: InstallId, looked_at: Situation) -> wire.Summary:
-        """Do it all and look before and after; the id is none that a seeded lab would give to the real call."""
+        """Do it all and look before and after."""
         tx, people = recording.tx, recording.people
         users = {user_id for user_id, user in people.users.items() if user.redirect is None}
         for user_id in sorted(users):
             await recording.load_installs_of(user_id)  # both looks are at the same installs
         before, rewritten = await look(tx, recording.app_id, people.installs), {}
-        await self._record(recording, install_id, looked_at, FactId(self.context.randomness.secret(12)))
+        await self._record(recording, install_id, looked_at)
         for due in await due_timelines.due_of(tx, sorted(users)):
             rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)
         return summary_of(before, await look(tx, recording.app_id, people.installs), rewritten)
@@ -147,14 +147,14 @@ class _Asked:
         install_id = self.install_id or InstallId(b"")
         return ticket_shown(self.context, self.app_id, install_id, self.body.link_ticket)
 
-    async def _record(self, recording: Recording, install_id: InstallId, looked_at: Situation, link_id: FactId) -> None:
+    async def _record(self, recording: Recording, install_id: InstallId, looked_at: Situation) -> None:
         assert self.external_id is not None
         await record_link(
             recording,
             install_id,
             self.external_id,
             is_pristine=looked_at.is_pristine,
-            link_id=link_id,
+            link_id=FactId(recording.new_id("link")),
             ticket=looked_at.ticket,
             attested=self.body.attestation,
         )

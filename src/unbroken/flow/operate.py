@@ -108,7 +108,7 @@ async def _ordered(
     context: Context, caller: KeyCaller, order: Order, change: Callable[[Recording], Awaitable[wire.Changed]]
 ) -> wire.Changed:
     async def write(tx: Transaction) -> tuple[wire.Changed, UserId | None]:
-        recording = await Recording.of_key(context, tx, caller, order.reason)
+        recording = await Recording.of_key(context.tried(order.dry_run), tx, caller, order.reason)
         answer = await change(recording)
         return answer, UserId(bytes.fromhex(answer.user_id))
 

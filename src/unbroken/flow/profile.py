@@ -11,9 +11,8 @@ from unbroken.domain.ledger.people import People, Span, activation_id
 from unbroken.domain.payload import Outcome
 from unbroken.domain.standing import REASONS, STATES, standing_of
 from unbroken.flow import audit
-from unbroken.flow.as_of import Believed, believed
+from unbroken.flow.as_of import Believed, believed, ledger_as_of
 from unbroken.flow.audit import Event, What
-from unbroken.flow.items import LATEST_MS
 from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.tokens import app_of
 from unbroken.flow.whose import Person, person, writer
@@ -170,7 +169,7 @@ def _activation(span: Span) -> wire.ActivationView:
 async def facts(
     context: Context, caller: KeyCaller, user_id: str, limit: int, cursor: str | None, as_of: int | None = None
 ) -> wire.FactList:
-    """GET /v3/users/{user_id}/ledger, oldest first; those that had been said by `as_of`.
+    """GET /v3/users/{user_id}/ledger, oldest first; at `as_of`, of the person it was believed to be.
 
     Raises:
         NotFound, InvalidRequest.
@@ -178,9 +177,12 @@ async def facts(
     after = read_cursor(cursor, int) or (0,)
 
     async def load(tx: Transaction) -> wire.FactList:
-        of = await person(tx, caller, user_id)
-        until = LATEST_MS if as_of is None else as_of
-        found = await ledger.facts_of_user(tx, of.app_id, of.user_id, after[0], limit + 1, until)
+        if as_of is None:
+            of = await person(tx, caller, user_id)
+            found = await ledger.facts_of_user(tx, of.app_id, of.user_id, after[0], limit + 1)
+        else:
+            said = await ledger_as_of(tx, caller, user_id, as_of)
+            found = [entry for entry in said if entry.position > after[0]]
         page = found[:limit]
         next_cursor = write_cursor(page[-1].position) if len(found) > limit else None
         return wire.FactList([_fact(entry) for entry in page], next_cursor)

@@ -33,7 +33,7 @@ async def rename(context: Context, caller: KeyCaller, user_id: str, body: wire.R
     """
 
     async def write(tx: Transaction) -> tuple[wire.Renamed, UserId | None]:
-        recording = await Recording.of_key(context, tx, caller, order.reason)
+        recording = await Recording.of_key(context.tried(order.dry_run), tx, caller, order.reason)
         external_id = recording.app.policy.external_id_of(body.external_id)
         answer = await _rename(recording, caller, user_id, external_id, release_old=body.release_old)
         return answer, UserId(bytes.fromhex(answer.id))

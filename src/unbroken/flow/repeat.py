@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
 
+R = TypeVar("R")
 T = TypeVar("T", bound=msgspec.Struct)
 
 KEPT_MS: Final = 24 * 3_600_000
@@ -86,18 +87,39 @@ async def once(
         raise
 
 
+async def anew(context: Context, same: Repeatable | None, call: Callable[[Transaction], Awaitable[R]]) -> R:
+    """The answer of `call`, which is a secret and so made anew each time; a refusal is kept as `once` keeps it.
+
+    Raises:
+        Refusal: the call's, or the kept one; IdempotencyKeyReused.
+    """
+    if same is None:
+        return await context.store.write(call)
+    known = same
+
+    async def attempt(tx: Transaction) -> R:
+        await refuse_another_body(context, tx, known)
+        return await call(tx)
+
+    try:
+        return await context.store.write(attempt)
+    except _KEPT_REFUSALS as refusal:
+        await _keep_refusal(context, _as_kept(context, known), refusal)
+        raise
+
+
 async def refuse_another_body(context: Context, tx: Transaction, same: Repeatable) -> None:
     """For calls that repeat by their own nature, or whose answer is a secret: only the body is held against the key.
 
     Raises:
-        IdempotencyKeyReused.
+        Refusal: the one that is kept; IdempotencyKeyReused.
     """
     forms = _as_kept(context, same)
     found = await _find(context, tx, forms)
     if found is None:
         await _keep(context, tx, forms[0], Kept(forms[0].body_hash, _DONE, b""), None)
-    elif found[0].body_hash != found[1].body_hash:
-        raise IdempotencyKeyReused
+    else:
+        _refuse_as_kept(*found)
 
 
 def _as_kept(context: Context, same: Repeatable) -> list[Repeatable]:
@@ -119,11 +141,16 @@ async def _find(context: Context, tx: Transaction, forms: list[Repeatable]) -> t
 
 
 def _answer(kept: Kept, same: Repeatable, reply: type[T]) -> T:
+    _refuse_as_kept(kept, same)
+    return wire.decode(kept.reply, reply)
+
+
+def _refuse_as_kept(kept: Kept, same: Repeatable) -> None:
+    """Let nothing pass but the same body that was not refused."""
     if kept.body_hash != same.body_hash:
         raise IdempotencyKeyReused
-    if kept.status == _DONE:
-        return wire.decode(kept.reply, reply)
-    raise _revive(wire.decode(kept.reply, _KeptRefusal))
+    if kept.status == _REFUSED:
+        raise _revive(wire.decode(kept.reply, _KeptRefusal))
 
 
 async def _keep(context: Context, tx: Transaction, same: Repeatable, kept: Kept, user_id: UserId | None) -> None:

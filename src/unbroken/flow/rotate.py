@@ -40,7 +40,7 @@ async def rotate_key(
 
     Raises:
         InvalidRequest: an overlap that is not 0 to 30 days, or a life that is not 1 to 365.
-        Conflict: the key has ended or has a successor already, or the app has ten others without one.
+        Conflict: the key has ended or has a successor already, or ten others have none, or twenty are in force.
         NotFound.
     """
     _refuse_beyond("overlap_days", overlap_days, 0, OVERLAP_MAX_DAYS)

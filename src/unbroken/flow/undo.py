@@ -8,7 +8,7 @@ restores the link.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
 from unbroken.domain.errors import HistoryExpired, NotFound
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from unbroken.flow.timeline_rows import Rewritten
     from unbroken.store.contract import Transaction
 
+_NO_ID: Final = b""
+"""In the place of ids while it is not decided whether there is anything to give them to."""
+
 
 async def undo(
     context: Context,
@@ -64,7 +67,7 @@ async def undo(
         if answered is not None and await _is_cancelled(tx, caller.app.app_id, subject.fact_id):
             first = wire.decode(answered, wire.Undone)
             return first, UserId(bytes.fromhex(first.user_id))
-        answer = await _Undo(context, tx, caller, subject).run(reason)
+        answer = await _Undo(context.tried(dry_run), tx, caller, subject).run(reason)
         return answer, UserId(bytes.fromhex(answer.user_id))
 
     return await once_or_tried(context, same, wire.Undone, write, dry_run=dry_run)
@@ -101,9 +104,9 @@ class _Undo:
         link = await self._link()
         assert isinstance(link.said, Linked)
         facts = await facts_of_person(self.tx, self.app_id, link.said.install_id)
-        blank = await self._blank(facts, link.said.install_id)
-        undone = await self._from_tables(decide_undo(facts, self.subject, blank, self._fresh_user()))
-        await self._refuse_expired(link, undone)
+        blank = self._blank(facts, link.said.install_id)
+        undone = await self._decide(link, facts, blank)
+        blank = blank._replace(fact_id=FactId(self._new_id("fact")))
         before = await look(self.tx, self.app_id, undone.before.installs)
         rewritten = await self._write(blank._replace(said=undone.said), undone, reason)
         after = await look(self.tx, self.app_id, undone.after.installs)
@@ -125,22 +128,33 @@ class _Undo:
             fact = await _subject(self.tx, self.app_id, fact.said.subject.hex())
         return fact
 
+    async def _decide(self, link: Fact, facts: list[Fact], blank: Fact) -> Undone:
+        """What it does. An id is given out only when nothing refuses it any more, and then to every undo.
+
+        So a lab that is started again knows how many there were (`administer.id_counts`).
+        """
+        undone = await self._from_tables(decide_undo(facts, self.subject, blank, UserId(_NO_ID)))
+        await self._refuse_expired(link, undone)
+        fresh_user = UserId(self._new_id("undo user"))
+        if undone.said.fresh_user is None:
+            return undone
+        return replace(decide_undo(facts, self.subject, blank, fresh_user), before=undone.before)
+
     async def _from_tables(self, undone: Undone) -> Undone:
         """Before it is what the tables say: so what is written is whole, even where they differ from the fold."""
         before = People(undone.before.policy)
         await identity.load_whole(self.tx, before, self.app_id, undone.after.installs, undone.after.users)
         return replace(undone, before=before)
 
-    def _fresh_user(self) -> UserId:
-        return UserId(self.context.randomness.secret(12))
+    def _new_id(self, kind: str) -> bytes:
+        return self.context.randomness.id(kind, self.context.clock.now_ms())
 
-    async def _blank(self, facts: list[Fact], install_id: InstallId) -> Fact:
-        """The fact to be added: its id, and its time after every fact that it can reach."""
+    def _blank(self, facts: list[Fact], install_id: InstallId) -> Fact:
+        """The fact to be added, still without an id: its time is after every fact that it can reach."""
         now_ms = self.context.clock.now_ms()
         at = instant(now_ms, [fact.at for fact in facts if getattr(fact.said, "install_id", None) == install_id])
         at = max([at, *(fact.at for fact in facts)])
-        fact_id = FactId(self.context.randomness.id("fact", now_ms))
-        return Fact(fact_id, max(fact.position for fact in facts) + 1, at, Unlinked(self.subject.fact_id))
+        return Fact(FactId(_NO_ID), max(fact.position for fact in facts) + 1, at, Unlinked(self.subject.fact_id))
 
     async def _refuse_expired(self, link: Fact, undone: Undone) -> None:
         """The payloads of every install that stands otherwise must be there from where the timelines change."""

@@ -55,7 +55,7 @@ _LAST_AT: Final = "SELECT max(at) FROM facts WHERE app_id = $1 AND at <= $2"
 _NEWEST_AT: Final = "SELECT at FROM facts ORDER BY position DESC LIMIT 1"
 _CANCELLING: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND subject = $2"
 _OF_USER: Final = (
-    f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $3 AND at <= $5 AND ("
+    f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position > $3 AND ("
     "install_id IN (SELECT install_id FROM installs WHERE user_id = $2)"
     " OR user_id = $2 OR user_id IN (SELECT user_id FROM users WHERE redirect = $2)"
     " OR subject IN (SELECT f.fact_id FROM facts f JOIN installs i ON i.install_id = f.install_id WHERE i.user_id = $2)"
@@ -139,14 +139,12 @@ async def cancelling(tx: Transaction, app_id: AppId, subject: FactId) -> list[En
     return [_entry(tx, app_id, row) for row in await tx.all(_CANCELLING, app_id, subject)]
 
 
-async def facts_of_user(
-    tx: Transaction, app_id: AppId, user_id: UserId, after: int, limit: int, until_ms: int
-) -> list[Entry]:
-    """The facts that name a user, a user retired into it, or an install of it, said by an instant.
+async def facts_of_user(tx: Transaction, app_id: AppId, user_id: UserId, after: int, limit: int) -> list[Entry]:
+    """The facts that name a user, a user retired into it, or an install of it.
 
     Oldest first, from position `after`; with those that cancel them.
     """
-    return [_entry(tx, app_id, row) for row in await tx.all(_OF_USER, app_id, user_id, after, limit, until_ms)]
+    return [_entry(tx, app_id, row) for row in await tx.all(_OF_USER, app_id, user_id, after, limit)]
 
 
 async def links_since(tx: Transaction, app_id: AppId, user_id: UserId, external_id: ExternalId, since_ms: int) -> int:

@@ -120,6 +120,37 @@ def test_the_ledger_of_an_instant_ends_with_what_had_been_said_by_then(tmp_path)
     on_a_platform(tmp_path, story)
 
 
+def test_the_ledger_of_an_instant_is_told_by_the_installs_that_were_believed_to_be_the_users_then(tmp_path):
+    async def story(platform):
+        first, second = await platform.register(TABLET), await platform.register()
+        anna = (await platform.link(first, "anna")).id
+        await at(platform, T + HOUR)
+        linked = await platform.link(second, "anna")
+        await at(platform, T + 2 * HOUR)
+        await platform.undo(linked.link_id)
+
+        async def told_of(user_id: str, as_of: int | None) -> list[tuple[str, str | None]]:
+            page = await profile.facts(platform.context, platform.key, user_id, 2, None, as_of)
+            facts = page.facts
+            while page.next_cursor is not None:
+                page = await profile.facts(platform.context, platform.key, user_id, 2, page.next_cursor, as_of)
+                facts = [*facts, *page.facts]
+            return [(fact.kind, fact.fields.get("install_id")) for fact in facts]
+
+        of_first = [("registered", first.install_id), ("linked", first.install_id)]
+        of_second = [("registered", second.install_id), ("linked", second.install_id), ("unlinked", None)]
+        of_both = [of_first[0], of_second[0], of_first[1], of_second[1]]
+        assert await told_of(anna, T + HOUR - 1) == of_first
+        assert await told_of(anna, T + HOUR) == of_both == await told_of(second.own_user_id, T + 2 * HOUR - 1)
+        assert await told_of(anna, T + 2 * HOUR) == of_first == await told_of(anna, None)
+        assert await told_of(second.own_user_id, T + 2 * HOUR) == of_second
+        assert await told_of(second.own_user_id, None) == of_second
+        with pytest.raises(NotFound, match="not there"):
+            await told_of(anna, T - 1)
+
+    on_a_platform(tmp_path, story)
+
+
 # Who may ask
 
 

@@ -126,6 +126,28 @@ def test_a_dry_run_tells_what_would_go_and_changes_nothing(tmp_path):
     in_platform(tmp_path, story)
 
 
+def test_a_dry_run_of_what_is_erased_already_says_so_and_neither_writes_nor_purges(tmp_path):
+    async def story(platform):
+        context, key = platform.context, platform.key
+        anna, _ = await person(platform, "anna")
+        _, (old, _) = await person(platform, "ben")
+
+        async def both(*, dry_run: bool):
+            part = erase_part.erase_install(context, key, old.install_id, dry_run=dry_run)
+            return [await end(platform, anna, dry_run=dry_run), await part]
+
+        done = await both(dry_run=False)
+        await context.store.write(tombstones.soil_all)  # a purge was put off: the next erasure would make up for it
+        before = await everything(platform)
+        told = await both(dry_run=True)
+        assert told == [msgspec.structs.replace(one, key_id="", signature="", dry_run=True) for one in done]
+        assert await everything(platform) == before
+        assert await both(dry_run=False) == done
+        assert await context.store.read(tombstones.unpurged) == []
+
+    in_platform(tmp_path, story)
+
+
 def test_the_account_can_come_back_as_a_new_user(tmp_path):
     async def story(platform):
         user_id, _ = await person(platform, "anna")

@@ -108,6 +108,23 @@ def test_a_key_is_rotated_once_while_it_is_in_force_and_there_is_always_room_for
     in_platform(tmp_path, story)
 
 
+def test_twenty_keys_in_force_are_the_end_but_for_a_rotation_without_overlap(tmp_path):
+    async def story(platform):
+        context, newest = platform.context, await new_key(platform)
+        platform.wall.advance_to(START_MS + 1)
+        for _ in range(19):
+            newest = await rotate_key(context, newest.key_id)
+        for another in (new_key(platform), rotate_key(context, newest.key_id)):
+            with pytest.raises(Conflict, match="20 keys"):
+                await another
+        platform.wall.advance_to(START_MS + 2)
+        newest = await rotate_key(context, newest.key_id, overlap_days=0)
+        platform.wall.advance_to(START_MS + 1 + 7 * DAY_MS)
+        await rotate_key(context, newest.key_id)
+
+    in_platform(tmp_path, story)
+
+
 def test_what_ends_soon_is_told_unless_it_has_a_successor(tmp_path):
     async def story(platform):
         for days in (1, 7, 14, 15):

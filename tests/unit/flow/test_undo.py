@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,9 @@ from tests.unit.flow.agreement import assert_tables_are_the_fold
 
 from unbroken import wire
 from unbroken.domain.errors import LaterFactsDepend, NotFound, Refusal, UserDisabled
-from unbroken.flow import operate, rename, tokens
+from unbroken.flow import administer, operate, rename, tokens
 from unbroken.flow.operate import Order
+from unbroken.randomness import SeededRandomness
 from unbroken.store import ledger
 from unbroken.testing.in_process import START_MS, InProcess, Phone
 
@@ -209,7 +211,7 @@ async def _undone_equals_never(directory: Path, steps: list[Step], pick: int) ->
         except (LaterFactsDepend, UserDisabled) as refusal:
             return refusal.code
         await assert_tables_are_the_fold(platform, run.phones)
-        assert sizes(dry.summary) == sizes(done.summary)
+        assert dry == msgspec.structs.replace(done, dry_run=True)
         undone, undone_states = await everything(run), await states(run)
         restored = await platform.undo(done.undo_id)
         await assert_tables_are_the_fold(platform, run.phones)
@@ -240,12 +242,6 @@ async def facts(platform: InProcess, *, but: str = "") -> list[tuple[Any, ...]]:
 def made(links: list[str | None], but: int) -> list[bool]:
     """Which links were made, the one at index `but` aside."""
     return [link is not None for number, link in enumerate(links) if number != but]
-
-
-def sizes(summary: wire.Summary) -> tuple[Any, ...]:
-    """A summary but for the fresh id that a dry run and the real call each take anew."""
-    days = [(day.day, day.gained, day.lost, day.moved) for day in summary.days]
-    return (len(summary.installs), [a.change for a in summary.activations], sorted(days))
 
 
 RELAXED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -344,3 +340,72 @@ async def own_user_of(platform, phone):
         lambda tx: tx.one("SELECT own_user FROM installs WHERE install_id = $1", bytes.fromhex(phone.install_id))
     )
     return row[0].hex()
+
+
+class Seeded:
+    """A platform of a seed on which every call is made, or tried first and then made."""
+
+    def __init__(self, platform: InProcess, *, tries_first: bool) -> None:
+        self.platform = platform
+        self._tries_first = tries_first
+
+    async def call(self, call) -> Any:
+        tried = await call(True) if self._tries_first else None
+        done = await call(False)
+        assert tried is None or wire.plain(tried).keys() >= {"dry_run"}
+        return done if tried is None else same_ids(tried, done)
+
+    async def link(self, phone: Phone, person: str) -> str:
+        return (await self.call(lambda dry: self.platform.link(phone, person, dry_run=dry))).link_id
+
+    async def undo(self, link_id: str) -> wire.Undone:
+        return await self.call(lambda dry: self.platform.undo(link_id, dry_run=dry))
+
+    async def operate(self, phone: Phone) -> None:
+        at, install_id, user_id = (self.platform.context, self.platform.key), phone.install_id, phone.own_user_id
+        await self.call(lambda dry: operate.set_install_state(*at, install_id, "disabled", Order(dry_run=dry)))
+        await self.call(lambda dry: operate.set_user_state(*at, user_id, "disabled", Order(dry_run=dry)))
+        await self.call(lambda dry: operate.set_user_state(*at, user_id, "enabled", Order(dry_run=dry)))
+        await self.call(lambda dry: rename.rename(*at, user_id, wire.Rename("bertha"), Order(dry_run=dry)))
+
+    async def start_again(self) -> None:
+        context = self.platform.context
+        chance = SeededRandomness(1, await administer.id_counts(context))
+        self.platform.context = replace(context, randomness=chance)
+
+
+def same_ids(tried: Any, done: Any) -> Any:
+    """What was done, where trying it told the same ids."""
+    names = {"link_id", "undo_id", "user_id", "own_user_id"}
+    told, made = wire.plain(tried), wire.plain(done)
+    assert {name: told[name] for name in names & told.keys()} == {name: made[name] for name in names & made.keys()}
+    return done
+
+
+async def ids_given_out(directory: Path, *, tries_first: bool = False, starts_again: bool = False) -> list[str]:
+    """What undos and registrations give out; an undo that is refused, among them, gives out nothing."""
+    async with InProcess(directory) as platform:
+        seeded, phones = Seeded(platform, tries_first=tries_first), [await platform.register() for _ in range(3)]
+        first, _ = [await seeded.link(phone, "anna") for phone in phones[:2]]
+        apart = await seeded.undo(first)
+        restored = await seeded.undo(apart.undo_id)
+        renamed = await seeded.link(phones[2], "berta")
+        await seeded.operate(phones[2])
+        with pytest.raises(LaterFactsDepend):
+            await platform.undo(renamed)
+        if starts_again:
+            await seeded.start_again()
+        phones += [await platform.register() for _ in range(2)]
+        later, _ = [await seeded.link(phone, "carla") for phone in phones[3:]]
+        again = await seeded.undo(later)
+        users = [apart.own_user_id, again.own_user_id, *(phone.own_user_id for phone in phones)]
+        assert len(set(users)) == len(users)
+        return [apart.undo_id, restored.undo_id, again.undo_id, *users]
+
+
+def test_the_ids_of_a_seeded_platform_are_those_of_every_run_started_again_or_with_dry_runs_between(tmp_path):
+    runs = {"plain": {}, "tried": {"tries_first": True}, "started again": {"starts_again": True}}
+    for name in runs:
+        (tmp_path / name).mkdir()
+    plain, *others = [asyncio.run(ids_given_out(tmp_path / name, **how)) for name, how in runs.items()]
+    assert others == [plain, plain]
