@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,8 +14,13 @@ from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
 from unbroken.cli.output import errors_as_sentences, print_facts, print_json, print_table
 from unbroken.cli.run import run
 from unbroken.domain.errors import InvalidRequest
+from unbroken.domain.install import State
+from unbroken.domain.payload import DAY_MS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from unbroken.domain.app import App
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
 
@@ -23,6 +29,8 @@ installs = typer.Typer(help="Installs: one installation of the SDK each.", no_ar
 
 _FOR_ONE_INSTALL: Final = frozenset({"device", "state_reason", "link_id", "activations"})
 """What `install show` tells, and what would not fit into a line of `user show`."""
+
+_ITEMS_DAYS: Final = 7
 
 InstallIdArgument = Annotated[str, typer.Argument(metavar="INSTALL_ID", help="The install's id.")]
 
@@ -70,17 +78,58 @@ def explain(
         step = partial(_explain, install_id, _instant(at))
         shown = run(data, lambda context: ask_every_app(context, f"the install {install_id}", partial(step, context)))
         if json:
-            print_json(shown)
+            print_json(shown.explanation)
         else:
-            typer.echo(shown.sentence)
-            if (attested := (shown.link or {}).get("attestation")) is not None:
-                typer.echo(f"  When it was linked, its device proved: {attested['level']}.")
-            for counterfactual in shown.counterfactuals:
-                typer.echo(f"  {counterfactual.sentence}")
-            for refused in shown.refused_links:
-                typer.echo(f"Refused at {refused.at}, row {refused.row}, {refused.error_code}: {refused.sentence}")
-                for counterfactual in refused.counterfactuals:
-                    typer.echo(f"  {counterfactual.sentence}")
+            _say(shown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """An explanation, and what else the operator asks next.
+
+    Args:
+        app: whose install it is.
+        items: how many items of the last days had each outcome; None where the install is gone.
+    """
+
+    explanation: wire.Explanation
+    app: App
+    items: Mapping[str, int] | None
+
+
+def _say(shown: _Explained) -> None:
+    _say_app(shown.app)
+    _say_state(shown.explanation)
+    if shown.items is not None:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(shown.items.items()))
+        typer.echo(f"  Its items of the last {_ITEMS_DAYS} days: {counts or 'none'}.")
+    _say_refused(shown.explanation)
+
+
+def _say_app(app: App) -> None:
+    if app.is_disabled:
+        hint = f"unbroken app enable {app.app_id.hex()}"
+        typer.echo(f"The app {app.name} is disabled: nothing of its phones is taken, and none is linked: {hint}")
+
+
+def _say_state(shown: wire.Explanation) -> None:
+    typer.echo(shown.sentence)
+    typer.echo(f"  So it has been since {wire.iso(shown.inputs['since'])}.")
+    if (other := shown.inputs.get("other")) is not None:
+        linked = "not linked" if other["linked_at"] is None else f"linked at {wire.iso(other['linked_at'])}"
+        installed = f"installed at {wire.iso(other['registered_at'])}"
+        typer.echo(f"  The other one is the {other['form']} {other['install_id']}, {installed}, {linked}.")
+    if (attested := (shown.link or {}).get("attestation")) is not None:
+        typer.echo(f"  When it was linked, its device proved: {attested['level']}.")
+    for counterfactual in shown.counterfactuals:
+        typer.echo(f"  {counterfactual.sentence}")
+
+
+def _say_refused(shown: wire.Explanation) -> None:
+    for refused in shown.refused_links:
+        typer.echo(f"Refused at {refused.at}, row {refused.row}, {refused.error_code}: {refused.sentence}")
+        for counterfactual in refused.counterfactuals:
+            typer.echo(f"  {counterfactual.sentence}")
 
 
 async def _user(context: Context, user_id: str, caller: KeyCaller) -> dict[str, Any]:
@@ -104,10 +153,14 @@ async def _install(install_id: str, context: Context, caller: KeyCaller) -> dict
     return {"application_id": caller.app.app_id.hex(), "user_id": user_id, **wire.plain(view)}
 
 
-async def _explain(install_id: str, at_ms: int | None, context: Context, caller: KeyCaller) -> wire.Explanation:
+async def _explain(install_id: str, at_ms: int | None, context: Context, caller: KeyCaller) -> _Explained:
     from unbroken.flow import explain as step  # noqa: PLC0415
 
-    return await step.explain(context, caller, install_id, at_ms)
+    told = await step.explain(context, caller, install_id, at_ms)
+    items = None
+    if told.state != State.DELETED:
+        items = await step.outcomes(context, caller, install_id, context.clock.now_ms() - _ITEMS_DAYS * DAY_MS)
+    return _Explained(told, caller.app, items)
 
 
 def _instant(text: str | None) -> int | None:

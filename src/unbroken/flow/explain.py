@@ -166,6 +166,22 @@ async def items(
     return wire.ItemList([_view(one) for one in page], write_cursor(*_place(page[-1])) if len(later) > limit else None)
 
 
+async def outcomes(context: Context, caller: KeyCaller, install_id: str, from_ms: int) -> Counter[str]:
+    """How many items of an install that were captured since `from_ms` had each outcome; items of the future too.
+
+    Raises:
+        NotFound.
+    """
+
+    async def load(tx: Transaction) -> Counter[str]:
+        install = await install_of_app(tx, caller, install_id)
+        judged = await _judged_between(tx, await person(tx, caller, install.user.hex()), from_ms, LATEST_MS)
+        mine = [one for one in judged if one.install_id == install.install_id and one.captured_at >= from_ms]
+        return Counter(one.outcome.value for one in mine)
+
+    return await context.store.read_long(load)
+
+
 def _place(judged: Judged) -> tuple[int, str, str]:
     """An order that depends on the items alone."""
     return (judged.captured_at, judged.install_id.hex(), hashlib.sha256(judged.identity).hexdigest()[:16])

@@ -154,6 +154,13 @@ def test_the_doctor_sees_an_app_without_a_key_and_one_whose_key_ends_soon(shell,
     assert "expires in 12 days" in done.stdout or "expires in 13 days" in done.stdout
 
 
+def test_the_doctor_sees_an_app_that_is_disabled_and_says_how_to_enable_it(shell, app_id):
+    shell.json("app", "disable", app_id)
+    assert f"nothing of its phones is taken: unbroken app enable {app_id}" in " ".join(
+        shell.run("doctor").stdout.split()
+    )
+
+
 def test_the_doctor_sees_open_keys_and_an_open_directory(shell, app_id):
     shell.data.chmod(0o755)
     (shell.data / "keys.json").chmod(0o644)

@@ -79,7 +79,7 @@ async def _apps(context: Context) -> list[Finding]:
     for app in apps:
         of_app = await keys.list_keys(context, app.app_id)
         findings += await links_without_ticket(context, app)
-        findings += _keys_of_app(app, [key for key in of_app if keys.is_in_force(key, now_ms)], now_ms)
+        findings += _of_app(app, [key for key in of_app if keys.is_in_force(key, now_ms)], now_ms)
     return findings
 
 
@@ -95,8 +95,11 @@ async def _clock(context: Context) -> list[Finding]:
     return [warning("clock of the ledger", sentence)]
 
 
-def _keys_of_app(app: App, in_force: Sequence[Key], now_ms: int) -> Iterator[Finding]:
-    """An app without a key, and keys that end soon."""
+def _of_app(app: App, in_force: Sequence[Key], now_ms: int) -> Iterator[Finding]:
+    """An app that is disabled or without a key, and keys that end soon."""
+    if app.is_disabled:
+        hint = f"unbroken app enable {app.app_id.hex()}"
+        yield warning("apps", f"The app {app.name} is disabled: nothing of its phones is taken: {hint}")
     if not in_force:
         hint = f"unbroken key create --app {app.app_id.hex()} --name NAME --scope user.link"
         yield warning("keys of apps", f"The app {app.name} has no key in force, so nothing can link: {hint}")
