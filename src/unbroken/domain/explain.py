@@ -33,10 +33,14 @@ class Explanation:
     sentence: str
 
 
-def explain(decided: Decision) -> Explanation:
-    """Explain how an install stood."""
+def explain(decided: Decision, *, is_erased: bool = False) -> Explanation:
+    """Explain how an install stood.
+
+    Args:
+        is_erased: the install was erased, by its operator or a customer; not reset by itself.
+    """
     install = decided.install
-    rule, sentence = _told(decided)
+    rule, sentence = _told(decided, is_erased=is_erased)
     inputs: dict[str, Any] = {
         "form": install.form.value,
         "registered_at": install.registered_at,
@@ -63,11 +67,12 @@ _ON_PURPOSE = "activation: on purpose"
 _TAKEOVER = "activation: takeover = standby"
 
 
-def _told(decided: Decision) -> tuple[str, str]:
+def _told(decided: Decision, *, is_erased: bool) -> tuple[str, str]:
     this = f"This {decided.install.form.value}"
     match decided.standing:
         case Standing.DELETED:
-            return "states: reset, user erased", f"{this} was reset: it is gone for ever."
+            how = "was erased, with all that it captured" if is_erased else "was reset"
+            return "states: reset, user erased", f"{this} {how}: it is gone for ever."
         case Standing.USER_DISABLED:
             return "states: user disabled", f"{this} is disabled because its user is disabled."
         case Standing.INSTALL_DISABLED:

@@ -19,7 +19,7 @@ SENTENCES: Final = {
     "2": "There was no such install.",
     "3": "The install was of another app than the key.",
     "4": "User linking was off for the app.",
-    "5": "The install was deleted: it had been reset.",
+    "5": "The install was deleted: it had been reset or erased.",
     "6": "The install, or the user it belongs to, was disabled.",
     "7": "The install was linked to another external id already.",
     "8": "The install was linked to this external id already, and another install had become the active one.",

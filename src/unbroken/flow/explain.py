@@ -22,7 +22,7 @@ from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.refusals import refused_links
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import identity, payloads, timelines, traces
+from unbroken.store import identity, payloads, timelines, tombstones, traces
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
@@ -48,7 +48,9 @@ async def explain(context: Context, caller: KeyCaller, install_id: str, at: int 
         if at is not None and at < install.registered_at:
             message = f"The install was registered at {wire.iso(install.registered_at)}, after that instant."
             raise InvalidRequest(message, details=(("at", message),))
-        return await _explain(tx, caller.app.app_id, install, await _latest(context, tx, install) if at is None else at)
+        is_erased = await tombstones.find(tx, context.vault.tombstone(install.install_id), "install") is not None
+        at_ms = await _latest(context, tx, install) if at is None else at
+        return await _explain(tx, caller.app.app_id, install, at_ms, is_erased=is_erased)
 
     return await context.store.read_long(load)
 
@@ -59,12 +61,12 @@ async def _latest(context: Context, tx: Transaction, install: Install) -> int:
     return max(context.clock.now_ms(), spans[-1].from_ms, install.named_at)
 
 
-async def _explain(tx: Transaction, app_id: AppId, install: Install, at_ms: int) -> wire.Explanation:
-    facts = await facts_of_person(tx, app_id, install.install_id)
-    decided = decision(facts, install.install_id, at_ms)
-    told = rules.explain(decided)
-    by_then = [fact for fact in facts if fact.at <= at_ms]
-    versions = [fact.position for fact in by_then if isinstance(fact.said, PolicyChanged)]
+async def _explain(
+    tx: Transaction, app_id: AppId, install: Install, at_ms: int, *, is_erased: bool
+) -> wire.Explanation:
+    decided = decision(await facts_of_person(tx, app_id, install.install_id), install.install_id, at_ms)
+    told = rules.explain(decided, is_erased=is_erased)
+    versions = [fact.position for fact in decided.facts if isinstance(fact.said, PolicyChanged)]
     return wire.Explanation(
         install_id=install.install_id.hex(),
         at=wire.iso(at_ms),
@@ -76,8 +78,7 @@ async def _explain(tx: Transaction, app_id: AppId, install: Install, at_ms: int)
         policy_version=max(versions, default=0),
         link=await _trace_of_link(tx, install) if told.linked else None,
         counterfactuals=[
-            wire.Counterfactual(one.change, one.then.value, one.sentence)
-            for one in counterfactuals(by_then, install.install_id, decided)
+            wire.Counterfactual(one.change, one.then.value, one.sentence) for one in counterfactuals(decided)
         ],
         refused_links=await refused_links(tx, install.install_id, at_ms),
     )

@@ -65,7 +65,7 @@ def test_explain_gives_the_state_of_the_model_and_each_counterfactual_comes_true
     decided = decision(facts, name(asked), 10_000_000)
     told = explain(decided)
     assert told.state.value == naive(forms, installed_at, links)[asked]
-    named = counterfactuals(facts, name(asked), decided)
+    named = counterfactuals(decided)
     for one in named:
         assert one.then is not told.state
         assert one.then.value in one.sentence

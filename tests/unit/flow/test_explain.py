@@ -6,7 +6,8 @@ import pytest
 
 from unbroken import wire
 from unbroken.domain.standing import REASONS, Standing
-from unbroken.flow import explain, operate, profile
+from unbroken.flow import erase_part, explain, operate, profile, tokens
+from unbroken.flow.authenticate import CredentialCaller
 from unbroken.flow.operate import Order
 
 SECOND = 1000
@@ -273,5 +274,35 @@ def test_before_it_joined_somebody_a_phone_is_told_as_it_was_then(story, used_in
             told = await why(platform, second, at)
             assert (told.state, told.linked, told.rule) == ("active", False, "registering: not linked")
             assert told.inputs["linked_at"] is None
+
+    story(tell)
+
+
+def test_after_an_undo_nothing_is_said_of_a_time_before_it_that_rests_on_what_was_undone(story):
+    async def tell(platform):
+        older, newer = await registered(platform), await registered(platform)
+        await linked(platform, older)
+        link = await linked(platform, newer)
+        at = later(platform)
+        named = [one.sentence for one in (await why(platform, newer, at)).counterfactuals]
+        assert "Had it been a tablet, it would be standby." in named
+        later(platform)
+        await platform.undo(link.link_id)
+        told = await why(platform, newer, at)
+        assert told.sentence == "This phone is not linked: it is active on a user of its own."
+        assert told.counterfactuals == []
+
+    story(tell)
+
+
+def test_who_was_erased_is_not_told_to_have_been_reset(story):
+    async def tell(platform):
+        erased, reset = await registered(platform), await registered(platform)
+        await linked(platform, erased)
+        later(platform)
+        await erase_part.erase_install(platform.context, platform.key, erased.install_id, dry_run=False)
+        await tokens.reset(platform.context, CredentialCaller(reset.credential))
+        assert "was erased" in (await why(platform, erased)).sentence
+        assert "was reset" in (await why(platform, reset)).sentence
 
     story(tell)

@@ -36,16 +36,12 @@ class Counterfactual:
     sentence: str
 
 
-def counterfactuals(facts: Sequence[Fact], install_id: InstallId, decided: Decision) -> list[Counterfactual]:
-    """What would have had to differ for the install to stand otherwise at the end of `facts`.
-
-    Args:
-        facts: of everybody concerned, up to the instant that is asked about.
-        decided: what its state rests on.
-    """
-    now = state_at_end(facts, install_id)
+def counterfactuals(decided: Decision) -> list[Counterfactual]:
+    """What would have had to differ for the install to have stood otherwise then."""
+    install_id = decided.install.install_id
+    now = state_at_end(decided.facts, install_id)
     told = []
-    for change, sentence, changed in _candidates(facts, install_id, decided):
+    for change, sentence, changed in _candidates(decided):
         then = state_at_end(changed, install_id)
         if then is not None and then is not now:
             told.append(Counterfactual(change, then, sentence.format(then=then.value)))
@@ -61,9 +57,8 @@ def state_at_end(facts: Sequence[Fact], install_id: InstallId) -> State | None:
     return status_of(install, people.resolve(install.user))
 
 
-def _candidates(
-    facts: Sequence[Fact], install_id: InstallId, decided: Decision
-) -> Iterator[tuple[dict[str, Any], str, list[Fact]]]:
+def _candidates(decided: Decision) -> Iterator[tuple[dict[str, Any], str, list[Fact]]]:
+    facts, install_id = decided.facts, decided.install.install_id
     registered = _registration(facts, install_id)
     assert isinstance(registered.said, Registered)
     other = Form.TABLET if registered.said.form is Form.PHONE else Form.PHONE

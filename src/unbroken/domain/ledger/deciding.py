@@ -36,6 +36,7 @@ class Decision:
         cause: the fact that decided.
         rival: the install whose precedence decided, where one did.
         precedence: the app's policy when that fact came.
+        facts: all that had been said by then and stands: nothing of what was undone, whenever that was.
     """
 
     install: Install
@@ -44,6 +45,7 @@ class Decision:
     cause: Fact
     rival: Install | None
     precedence: Precedence
+    facts: Sequence[Fact]
 
 
 def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
@@ -63,7 +65,7 @@ def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
     else:
         cause, rival = _deciding(live, install_id)
     since = people.spans[install_id][-1].from_ms
-    return Decision(install, standing, since, cause, rival, _policy_at(live, cause).precedence)
+    return Decision(install, standing, since, cause, rival, _policy_at(live, cause).precedence, live)
 
 
 def _disabling(live: Sequence[Fact], people: People, install: Install, standing: Standing) -> Fact:
