@@ -1,4 +1,4 @@
-"""`unbroken user show`, `unbroken install show`, `unbroken explain`: what the platform knows, for its operator."""
+"""`unbroken user`, `unbroken install show`, `unbroken explain`: what the platform knows, for its operator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from unbroken import wire
-from unbroken.cli.operator import ask_every_app
+from unbroken.cli.operator import ask_all_apps, ask_every_app
 from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
 from unbroken.cli.output import errors_as_sentences, print_facts, print_json, print_table
 from unbroken.cli.run import run
@@ -51,6 +51,25 @@ def show_user(
             print_json(shown)
         else:
             _print(f"User {user_id}", shown)
+
+
+@users.command("find")
+def find_user(
+    external_id: Annotated[
+        str, typer.Argument(metavar="EXTERNAL_ID", help="What an app calls the person: an account.")
+    ],
+    data: Data = DATA_DEFAULT,
+    json: Json = False,
+) -> None:
+    """Show who carries an external id, in whichever app: as `user show`."""
+    with errors_as_sentences(json=json):
+        step, what = partial(_carrier, external_id), f"a person by the external id {external_id!r}"
+        found = run(data, lambda context: ask_all_apps(context, what, partial(step, context)))
+        if json:
+            print_json({"users": found})
+        else:
+            for shown in found:
+                _print(f"User {shown['id']} of the app {shown['application_id']}", shown)
 
 
 @installs.command("show")
@@ -141,6 +160,13 @@ async def _user(context: Context, user_id: str, caller: KeyCaller) -> dict[str, 
     page = await profile.installs(context, caller, user_id, wire.PAGE_MAX, None)
     installs = [dict(wire.plain(install)) for install in page.installs]
     return {**wire.plain(found), "timeline": timeline, "installs": installs}
+
+
+async def _carrier(external_id: str, context: Context, caller: KeyCaller) -> dict[str, Any]:
+    from unbroken.flow import profile  # noqa: PLC0415
+
+    found = await profile.profile_by_external_id(context, caller, external_id)
+    return {"application_id": caller.app.app_id.hex(), **await _user(context, found.id, caller)}
 
 
 async def _install(install_id: str, context: Context, caller: KeyCaller) -> dict[str, Any]:

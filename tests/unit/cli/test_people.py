@@ -87,6 +87,20 @@ def test_explain_begins_with_an_app_that_is_disabled(tmp_path):
     assert "Its items of the last 7 days: none." in told
 
 
+def test_a_person_is_found_by_the_account_in_whichever_app(tmp_path):
+    async def story(platform):
+        phone = await platform.register()
+        return phone, await platform.link(phone, "anna@example.com")
+
+    data, (phone, linked) = filled(tmp_path, story)
+    (found,) = json.loads(said(data, "user", "find", "anna@example.com", "--json"))["users"]
+    assert (found["id"], found["installs"][0]["install_id"]) == (linked.id, phone.install_id)
+    assert phone.install_id in said(data, "user", "find", "anna@example.com")
+    nobody = CliRunner().invoke(program, ["user", "find", "bert", "--data", str(data)])
+    assert (nobody.exit_code, nobody.stdout) == (1, "")
+    assert "No app knows a person by the external id 'bert'." in " ".join(nobody.stderr.split())
+
+
 def test_an_install_that_is_gone_is_explained_without_its_items(tmp_path):
     async def story(platform):
         phone = await platform.register()
