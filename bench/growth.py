@@ -1,13 +1,14 @@
 """What a call costs with ten thousand, a million and five million stored users, on SQLite and on PostgreSQL.
 
-At each size the platforms and the limit take turns at each workload. Filling both engines goes on at the same time.
+At each size a platform and the limit take turns at each workload. One engine after the other: the larger sizes fill
+most of the machine's memory.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bench import contest, engines, measure
@@ -32,59 +33,57 @@ _clock = SystemClock()
 def measure_growth(
     told: Told, directory: Path, core: int, sizes: Sequence[int], seconds: float, turns: int, say: Callable[[str], None]
 ) -> None:
-    """Fill and measure, size after size.
+    """Fill and measure, size after size, one engine after the other.
 
     Args:
         directory: where the platforms keep what is theirs.
         seconds: of each side at each workload.
     """
-    now_ms = _clock.now_ms()
+    growth = _Growth(told, core, sizes, seconds, turns, say)
+    growth.measure(SQLITE, Platform(directory / "grown-0", core), nothing_s)
+    shutil.rmtree(directory / "grown-0")
     with engines.database() as database:
-        say("growth: two platforms and their first person")
-        platforms = {
-            SQLITE: (Platform(directory / "grown-0", core), nothing_s),
-            POSTGRES: (
-                Platform(directory / "grown-1", core, {"database_url": database.create("grown")}),
-                database.cpu_s,
-            ),
-        }
-        people = {name: Population(platform, now_ms) for name, (platform, _) in platforms.items()}
-        for number, size in enumerate(sizes):
-            say(f"growth: storing {size:,} users")
-            told.filled_s |= _fill(people, size)
-            with ExitStack() as running:
-                contenders = []
-                for name, (platform, behind_s) in platforms.items():
-                    running.enter_context(platform.running())
-                    workloads = Workloads(people[name], now_ms, name=f"of-{size}", first_day=number)
-                    contenders.append(prepared(name, platform, workloads, behind_s))
-                say(f"growth: calls with {size:,} users")
-                told.grown += _at_one_size(contenders, core, size, seconds, turns)
+        platform = Platform(directory / "grown-1", core, {"database_url": database.create("grown")})
+        growth.measure(POSTGRES, platform, database.cpu_s)
 
 
-def _fill(people: dict[str, Population], size: int) -> dict[str, float]:
-    """How many seconds it took, by engine and number."""
-    with ThreadPoolExecutor(len(people)) as threads:
-        taken = threads.map(lambda population: _timed(population, size), people.values())
-        return {f"{name}, {size:,} users": took_s for name, took_s in zip(people, taken, strict=True)}
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """How it is measured; see `measure_growth`."""
+
+    told: Told
+    core: int
+    sizes: Sequence[int]
+    seconds: float
+    turns: int
+    say: Callable[[str], None]
+
+    def measure(self, name: str, platform: Platform, behind_s: Callable[[], float]) -> None:
+        """One engine, with the machine's memory for itself: two would push each other's pages out of it."""
+        now_ms = _clock.now_ms()
+        self.say(f"growth: {name} and its first person")
+        people = Population(platform, now_ms)
+        for number, size in enumerate(self.sizes):
+            self.say(f"growth: storing {size:,} users in {name}")
+            self.told.filled_s[f"{name}, {size:,} users"] = _timed(people, size)
+            with platform.running():
+                workloads = Workloads(people, now_ms, name=f"of-{size}", first_day=number)
+                self.say(f"growth: calls with {size:,} users in {name}")
+                self._at_one_size(prepared(name, platform, workloads, behind_s), size)
+
+    def _at_one_size(self, contender: Contender, size: int) -> None:
+        with contest.bare(self.core) as limit:
+            for workload in _WORKLOADS:
+                side = contender.side(workload)
+                results = measure.take_turns(workload, [limit, side], seconds=self.seconds, turns=self.turns)
+                contender.workloads.note(side.kept)
+                self.told.grown.extend(at_size(results, size))
 
 
 def _timed(population: Population, size: int) -> float:
     began_s = time.monotonic()
     population.grow(size)
     return round(time.monotonic() - began_s, 1)
-
-
-def _at_one_size(contenders: Sequence[Contender], core: int, size: int, seconds: float, turns: int) -> list[Grown]:
-    grown: list[Grown] = []
-    with contest.bare(core) as limit:
-        for workload in _WORKLOADS:
-            sides = [contender.side(workload) for contender in contenders]
-            results = measure.take_turns(workload, [limit, *sides], seconds=seconds, turns=turns)
-            for contender, side in zip(contenders, sides, strict=True):
-                contender.workloads.note(side.kept)
-            grown += at_size(results, size)
-    return grown
 
 
 def at_size(results: Sequence[Result], size: int) -> list[Grown]:
