@@ -17,7 +17,7 @@ from tests.unit.flow.agreement import assert_tables_are_the_fold
 
 from unbroken import wire
 from unbroken.domain.errors import LaterFactsDepend, NotFound, Refusal, UserDisabled
-from unbroken.flow import administer, operate, rename, tokens
+from unbroken.flow import administer, operate, profile, rename, tokens
 from unbroken.flow.operate import Order
 from unbroken.randomness import SeededRandomness
 from unbroken.store import ledger
@@ -409,3 +409,34 @@ def test_the_ids_of_a_seeded_platform_are_those_of_every_run_started_again_or_wi
         (tmp_path / name).mkdir()
     plain, *others = [asyncio.run(ids_given_out(tmp_path / name, **how)) for name, how in runs.items()]
     assert others == [plain, plain]
+
+
+def test_an_id_that_was_given_on_stays_with_who_had_it_last_when_another_undo_takes_it_from_nobody(tmp_path):
+    """The first phone's id went to the second, who then joined somebody; whose first link was undone after that."""
+
+    async def story():
+        async with InProcess(tmp_path) as platform:
+            first, second, other, third = [await platform.register() for _ in range(4)]
+
+            async def at_once(call):
+                platform.clock.advance_to(platform.clock.now_ms() + 1000)
+                return await call
+
+            link = await at_once(platform.link(first, "anna"))
+            linked_too = await at_once(platform.link(second, "anna"))
+            undo = await at_once(platform.undo(link.link_id))
+            given_on = await at_once(platform.undo(linked_too.link_id))
+            assert given_on.own_user_id == first.own_user_id
+            of_other = await at_once(platform.link(other, "ben"))
+            restored = await at_once(platform.undo(undo.undo_id))
+            await at_once(platform.link(second, "ben"))
+            await at_once(platform.undo(restored.undo_id))
+            await at_once(platform.link(third, "ben"))
+            before = await profile.profile(platform.context, platform.key, first.own_user_id)
+            await at_once(platform.undo(of_other.link_id))
+            await assert_tables_are_the_fold(platform, [first, second, other, third])
+            return before, await profile.profile(platform.context, platform.key, first.own_user_id)
+
+    before, after = asyncio.run(story())
+    assert before.external_id == after.external_id == "ben"
+    assert before.id == after.id

@@ -25,16 +25,16 @@ class Moved:
 
     Args:
         labels: the label of each user that is known by another id than its install's registration gave out.
-        fresh: of each id that an undo gave out, the user it was given to.
+        given: of each id that an undo gave out, or gave on, the user that had it last.
     """
 
     labels: Mapping[UserId, UserId]
-    fresh: Mapping[UserId, UserId]
+    given: Mapping[UserId, UserId]
 
     def registered(self, named: UserId) -> UserId:
         """The id that a registration gave to the user that a fact names; an id that redirects stays one that does."""
         of_label = (user_id for user_id, label in self.labels.items() if label == named)
-        return next(of_label, self.fresh.get(named, named))
+        return next(of_label, self.given.get(named, named))
 
     def after_undo(self, before: People, after: People, fresh_user: UserId | None) -> Moved:
         """The same after one more undo.
@@ -45,8 +45,11 @@ class Moved:
             fresh_user: the id that it brought along.
         """
         labels = _moved(self.labels, before, after, fresh_user)
-        given = {label: user_id for user_id, label in labels.items() if label == fresh_user}
-        return Moved(labels, {**self.fresh, **given})
+        given = dict(self.given) | {label: user_id for user_id, label in labels.items()}
+        for install in after.installs.values():
+            if install.own_user not in labels:  # it has its own again
+                given.pop(install.own_user, None)
+        return Moved(labels, given)
 
 
 NOTHING_MOVED: Final = Moved({}, {})
@@ -89,7 +92,7 @@ def labels_of(people: People, moved: Moved) -> Labels:
     own = {install.own_user: install.own_user for install in people.installs.values()}
     labels = {**own, **moved.labels}
     known = set(labels.values())
-    issued = own | {user_id: whose for user_id, whose in moved.fresh.items() if whose in own}
+    issued = own | {user_id: whose for user_id, whose in moved.given.items() if whose in own}
     aliases = {
         user_id: labels[people.resolve(whose).user_id] for user_id, whose in issued.items() if user_id not in known
     }
