@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from unbroken.log.jetstream.connection import Connection
 from unbroken.log.jetstream.reader import Reader
 from unbroken.log.jetstream.stream import Wanted
 from unbroken.randomness import SystemRandomness
+from unbroken.store.contract import StoreUnavailable
 from unbroken.testing.nats import delete_stream
 
 if TYPE_CHECKING:
@@ -50,12 +52,22 @@ async def filled(nats_url: str) -> AsyncIterator[tuple[Lossy, str]]:
         wanted = {"name": name, "subjects": [f"{name}.p.*.*"], "storage": "file", "allow_direct": True}
         await connection.ask(f"STREAM.CREATE.{name}", wanted)
         for number in range(1, 10):
-            await connection.request(f"{name}.p.{number % 2}.ab", b"%d" % number, 5)
+            await store(connection, f"{name}.p.{number % 2}.ab", number)
         await connection.ask(f"STREAM.MSG.DELETE.{name}", {"seq": 5})
         yield connection, name
     finally:
         await connection.close()
         await delete_stream(nats_url, name)
+
+
+async def store(connection: Connection, subject: str, number: int) -> None:
+    """Once, though it is said again while the new stream has no leader yet."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(StoreUnavailable):
+                await connection.request(subject, b"%d" % number, 5, {"Nats-Msg-Id": str(number)})
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize(
