@@ -69,22 +69,18 @@ async def once(
     if same is None:
         return (await context.store.write(call))[0]
     forms = _as_kept(context, same)
-    same = forms[0]
+    now = forms[0]
 
     async def attempt(tx: Transaction) -> T:
-        await tx.hold(same.caller + same.key.encode(), beside=beside)
+        await tx.hold(now.caller + now.key.encode(), beside=beside)
         found = await _find(context, tx, forms)
         if found is not None:
             return _answer(*found, reply)
         answer, user_id = await call(tx)
-        await _keep(context, tx, same, Kept(same.body_hash, _DONE, wire.encode(answer)), user_id)
+        await _keep(context, tx, now, Kept(now.body_hash, _DONE, wire.encode(answer)), user_id)
         return answer
 
-    try:
-        return await context.store.write(attempt)
-    except _KEPT_REFUSALS as refusal:
-        await _keep_refusal(context, forms, refusal)
-        raise
+    return await _write(context, same, attempt)
 
 
 async def anew(context: Context, same: Repeatable | None, call: Callable[[Transaction], Awaitable[R]]) -> R:
@@ -101,10 +97,15 @@ async def anew(context: Context, same: Repeatable | None, call: Callable[[Transa
         await refuse_another_body(context, tx, known)
         return await call(tx)
 
+    return await _write(context, known, attempt)
+
+
+async def _write(context: Context, same: Repeatable, attempt: Callable[[Transaction], Awaitable[R]]) -> R:
+    """Write, and keep what is refused as the answer to the call."""
     try:
         return await context.store.write(attempt)
     except _KEPT_REFUSALS as refusal:
-        await _keep_refusal(context, _as_kept(context, known), refusal)
+        await _keep_refusal(context, _as_kept(context, same), refusal)
         raise
 
 
