@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import nats
@@ -11,8 +13,11 @@ import pytest
 from unbroken.log.jetstream import connection as module
 from unbroken.log.jetstream.connection import Connection
 from unbroken.store.contract import StoreUnavailable
+from unbroken.testing.nats import NatsCluster
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from nats.aio.msg import Msg
 
 pytestmark = pytest.mark.anyio
@@ -27,35 +32,52 @@ class Leader:
     def __init__(self, first: int) -> None:
         self.asked = 0
         self._first = first
+        self._heard = asyncio.Semaphore(0)
 
     async def hear(self, message: Msg) -> None:
         self.asked += 1
+        self._heard.release()
         if self.asked >= self._first:
             await message.respond(json.dumps({"asked": json.loads(message.data)}).encode())
 
+    async def until_asked(self, times: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(times):
+                await self._heard.acquire()
 
-async def asked_of(nats_url: str, leader: Leader) -> dict[str, object]:
-    one = nats_url.split(",", maxsplit=1)[0]  # the others hear of a subscription later
-    its_own, ours = await nats.connect(one), await Connection.open(one)
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[str]:
+    """One server alone: of a cluster a slow client may land at a node that hears of the subscription later."""
+    with NatsCluster() as one:
+        yield one.url
+
+
+@asynccontextmanager
+async def connected(place: str, leader: Leader) -> AsyncIterator[Connection]:
+    its_own, ours = await nats.connect(place), await Connection.open(place)
     try:
         await its_own.subscribe("$JS.API.TEST", cb=leader.hear)
         await its_own.flush()
-        return await ours.ask("TEST", {"seq": 7})
+        yield ours
     finally:
         await ours.close()
         await its_own.close()
 
 
-async def test_a_question_that_nobody_answered_is_asked_again(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_question_that_nobody_answered_is_asked_again(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ATTEMPTS_S", (0.2, 0.2, PATIENCE_S))
     leader = Leader(first=3)
-    assert await asked_of(nats_url, leader) == {"asked": {"seq": 7}}
+    async with connected(place, leader) as ours:
+        assert await ours.ask("TEST", {"seq": 7}) == {"asked": {"seq": 7}}
     assert leader.asked == 3
 
 
-async def test_after_the_last_attempt_it_is_given_up(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ATTEMPTS_S", (1.0, 1.0, 1.0))  # each is heard before the next, on a slow machine too
+async def test_after_the_last_attempt_it_is_given_up(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ATTEMPTS_S", (0.2, 0.2, 0.2))
     leader = Leader(first=99)
-    with pytest.raises(StoreUnavailable, match="does not answer"):
-        await asked_of(nats_url, leader)
+    async with connected(place, leader) as ours:
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await ours.ask("TEST", {"seq": 7})
+        await leader.until_asked(3)
     assert leader.asked == 3
