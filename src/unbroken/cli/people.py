@@ -134,10 +134,14 @@ def _say_app(app: App) -> None:
 def _say_state(shown: wire.Explanation) -> None:
     typer.echo(shown.sentence)
     typer.echo(f"  So it has been since {wire.iso(shown.inputs['since'])}.")
+    if (unlinked_at := shown.inputs.get("unlinked_at")) is not None:
+        typer.echo(f"  Its link was undone at {wire.iso(unlinked_at)}.")
     if (other := shown.inputs.get("other")) is not None:
         linked = "not linked" if other["linked_at"] is None else f"linked at {wire.iso(other['linked_at'])}"
         installed = f"installed at {wire.iso(other['registered_at'])}"
         typer.echo(f"  The other one is the {other['form']} {other['install_id']}, {installed}, {linked}.")
+    if (because := shown.inputs.get("form_because")) is not None:
+        typer.echo(f"  {because}")
     if (attested := (shown.link or {}).get("attestation")) is not None:
         typer.echo(f"  When it was linked, its device proved: {attested['level']}.")
     for counterfactual in shown.counterfactuals:

@@ -48,6 +48,8 @@ def explain(decided: Decision, *, is_erased: bool = False) -> Explanation:
         "since": decided.since,
         "decided_by": _kind(decided).value,
     }
+    if decided.unlinked_at is not None:
+        inputs["unlinked_at"] = decided.unlinked_at
     if (rival := decided.rival) is not None:
         inputs["other"] = {
             "install_id": rival.install_id.hex(),
@@ -88,7 +90,8 @@ def _told(decided: Decision, *, is_erased: bool) -> tuple[str, str]:
 def _active(this: str, decided: Decision) -> tuple[str, str]:
     kind, rival = _kind(decided), decided.rival
     if not decided.install.is_linked:
-        return "registering: not linked", f"{this} is not linked: it is active on a user of its own."
+        undone = "" if decided.unlinked_at is None else "its link was undone, and "
+        return "registering: not linked", f"{this} is not linked: {undone}it is active on a user of its own."
     if kind is FactKind.ACTIVATED:
         return _ON_PURPOSE, f"{this} is the active one: it was made so on purpose."
     if kind in {FactKind.RESET, FactKind.DISABLED}:

@@ -34,6 +34,20 @@ def form_of(platform: str, screen_inches: float | None, idiom: str | None, model
     return Form.TABLET if is_tablet else Form.PHONE
 
 
+def why_form(platform: str, screen_inches: float | None, idiom: str | None, model: str | None) -> str:
+    """The rule that gives a device its form, and what it looked at, in plain words."""
+    form = form_of(platform, screen_inches, idiom, model).value
+    if platform == "android":
+        if screen_inches is None:
+            return f"Android of unknown size is a {form}: what is not known to be a tablet is one."
+        bound = f"below {TABLET_FROM_INCHES} inches" if form == Form.PHONE else f"from {TABLET_FROM_INCHES} inches on"
+        return f"Android of {screen_inches:g} inches is a {form}: {bound} it is one."
+    if platform == "ios":
+        on = "an iPad" if form == Form.TABLET else "what is no iPad"
+        return f"iOS on {on} is a {form}."
+    return f"What runs neither Android nor iOS is a {form}."
+
+
 class State(StrEnum):
     """Where an install stands with its user. An unlinked one is active on its own user."""
 

@@ -34,7 +34,7 @@ STATES: Final = {
 REASONS: Final = {
     Standing.ACTIVE: None,
     Standing.STANDBY: (
-        "Another install of this person had precedence: a phone goes before a tablet, and of two of a kind the newer."
+        "Another install of this person had precedence: a phone goes before a tablet, of two of a kind the later one."
     ),
     Standing.SUPERSEDED: "Another install of this person became the active one.",
     Standing.INSTALL_DISABLED: "This install was disabled by the operator.",

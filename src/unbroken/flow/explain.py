@@ -11,6 +11,7 @@ import msgspec
 from unbroken import wire
 from unbroken.domain import explain as rules
 from unbroken.domain.errors import InvalidRequest, NotFound
+from unbroken.domain.install import why_form
 from unbroken.domain.ledger.counterfactual import counterfactuals
 from unbroken.domain.ledger.deciding import decision
 from unbroken.domain.ledger.facts import PolicyChanged
@@ -27,6 +28,7 @@ from unbroken.store import identity, payloads, timelines, tombstones, traces
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
     from unbroken.domain.install import Install
+    from unbroken.domain.ledger.deciding import Decision
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
@@ -73,7 +75,7 @@ async def _explain(
         state=told.state.value,
         linked=told.linked,
         rule=told.rule,
-        inputs=told.inputs,
+        inputs=told.inputs | ({} if is_erased else await _form_because(tx, decided)),
         sentence=told.sentence,
         policy_version=max(versions, default=0),
         link=await _trace_of_link(tx, install) if told.linked else None,
@@ -82,6 +84,17 @@ async def _explain(
         ],
         refused_links=await refused_links(tx, install.install_id, at_ms),
     )
+
+
+async def _form_because(tx: Transaction, decided: Decision) -> dict[str, str]:
+    """Where a phone and a tablet were compared, why the install is which of them."""
+    install, rival = decided.install, decided.rival
+    if rival is None or rival.form is install.form:
+        return {}
+    reported = await identity.device_of(tx, install.install_id)
+    assert reported is not None
+    device = wire.convert(wire.decode(reported, dict[str, Any])["device"], wire.Device)
+    return {"form_because": why_form(device.platform, device.screen_inches, device.idiom, device.model)}
 
 
 async def _trace_of_link(tx: Transaction, install: Install) -> dict[str, Any] | None:

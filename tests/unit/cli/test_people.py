@@ -38,6 +38,19 @@ def fix(at_ms):
     return {"kind": "location", "t": at_ms, "lat": 51.0, "lon": 4.0, "acc": 5}
 
 
+async def a_tablet_beside_a_phone(platform):
+    phone, tablet = await platform.register(), await platform.register(wire.Device("android", screen_inches=7.6))
+    await platform.link(phone, "anna")
+    await platform.link(tablet, "anna")
+    return tablet
+
+
+async def an_undone_link(platform):
+    phone = await platform.register()
+    await platform.undo((await platform.link(phone, "anna")).link_id)
+    return phone
+
+
 async def a_reinstall(platform):
     phones = []
     for _ in range(2):
@@ -57,6 +70,20 @@ def test_explain_tells_since_when_and_which_one_is_the_other(tmp_path):
         f"The other one is the phone {new.install_id}, installed at {wire.iso(inputs['other']['registered_at'])}"
         in told
     )
+
+
+def test_explain_tells_by_which_rule_a_device_is_a_tablet(tmp_path):
+    data, tablet = filled(tmp_path, a_tablet_beside_a_phone)
+    assert "  Android of 7.6 inches is a tablet: from 7.0 inches on it is one." in said(
+        data, "explain", tablet.install_id
+    )
+
+
+def test_explain_tells_when_a_link_was_undone(tmp_path):
+    data, phone = filled(tmp_path, an_undone_link)
+    told = said(data, "explain", phone.install_id)
+    unlinked_at = json.loads(said(data, "explain", phone.install_id, "--json"))["inputs"]["unlinked_at"]
+    assert f"  Its link was undone at {wire.iso(unlinked_at)}." in told
 
 
 def test_explain_tells_that_nothing_of_an_active_phone_counted(tmp_path):

@@ -14,7 +14,7 @@ from unbroken.domain.ids import ExternalId, FactId, InstallId, UserId
 from unbroken.domain.install import Form
 from unbroken.domain.ledger.counterfactual import counterfactuals
 from unbroken.domain.ledger.deciding import decision
-from unbroken.domain.ledger.facts import Fact, Linked, Registered
+from unbroken.domain.ledger.facts import Activated, Disabled, Fact, Linked, Registered, Unlinked, UserDisabled
 
 SITUATIONS = int(os.environ.get("UNBROKEN_SITUATIONS", "1000"))
 
@@ -86,3 +86,41 @@ def test_the_sentence_says_what_decided_in_words():
     decided = decision(facts_of(["tablet", "phone"], [1000, 2000], [1, 0]), name(0), 10_000_000)
     assert "phone" in explain(decided).sentence
     assert "standby" in explain(replace(decided, rival=None)).sentence
+
+
+def sentences(more: list[object], asked: int) -> list[str]:
+    """Of two phones that were linked one after the other, after some more facts."""
+    facts = facts_of(["phone", "phone"], [1000, 2000], [0, 1])
+    for n, said in enumerate(more):
+        position = len(facts) + 1
+        facts.append(Fact(FactId(bytes([80 + n] * 12)), position, 2_000_000 + position * 1000, said))
+    return [one.sentence for one in counterfactuals(decision(facts, name(asked), 10_000_000))]
+
+
+def test_the_fact_that_decided_is_named_by_what_it_did_and_to_whom():
+    assert "Had the install 010101010101010101010101 not been linked, it would be active." in sentences([], 0)
+    activated = [Activated(name(0))]
+    assert "Had it not been made the active one, it would be superseded." in sentences(activated, 0)
+    assert f"Had the install {'00' * 12} not been made the active one, it would be active." in sentences(activated, 1)
+    assert "Had it not been disabled, it would be active." in sentences([Disabled(name(1))], 1)
+    assert "Had its user not been disabled, it would be active." in sentences(
+        [UserDisabled(UserId(bytes([100] * 12)))], 1
+    )
+
+
+def test_an_install_whose_link_was_undone_is_told_when_and_one_whose_undo_was_undone_is_not():
+    facts = facts_of(["phone"], [1000], [0])
+    undo = Fact(FactId(bytes([80] * 12)), 3, 2_000_000, Unlinked(facts[-1].fact_id))
+    again = Fact(FactId(bytes([81] * 12)), 4, 3_000_000, Unlinked(undo.fact_id))
+    last = Fact(FactId(bytes([82] * 12)), 5, 4_000_000, Unlinked(again.fact_id))
+    before_the_link = decision([*facts, undo], name(0), 2000)
+    told = [
+        decision([*facts, *undos], name(0), 10_000_000) for undos in ([], [undo], [undo, again], [undo, again, last])
+    ]
+    assert before_the_link.unlinked_at is None
+    assert [one.unlinked_at for one in told] == [None, 2_000_000, None, 4_000_000]
+    assert (
+        explain(told[1]).sentence
+        == "This phone is not linked: its link was undone, and it is active on a user of its own."
+    )
+    assert explain(told[1]).inputs["unlinked_at"] == 2_000_000

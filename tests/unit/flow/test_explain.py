@@ -75,7 +75,16 @@ def test_a_phone_goes_before_a_tablet_whichever_was_linked_last(story):
         phone, tablet = await registered(platform), await registered(platform, screen_inches=10.9)
         await linked(platform, phone)
         await linked(platform, tablet)
-        assert "whichever is newer" in (await why(platform, tablet)).sentence
+        told = await why(platform, tablet)
+        assert "whichever is newer" in told.sentence
+        assert told.inputs["form_because"] == "Android of 10.9 inches is a tablet: from 7.0 inches on it is one."
+        assert "form_because" not in (await why(platform, phone)).inputs
+        before = later(platform)
+        later(platform)
+        await erase_part.erase_install(platform.context, platform.key, tablet.install_id, dry_run=False)
+        told = await why(platform, tablet, before)
+        assert "whichever is newer" in told.sentence
+        assert "form_because" not in told.inputs, "what it reported is gone"
 
     story(tell)
 
@@ -288,8 +297,10 @@ def test_after_an_undo_nothing_is_said_of_a_time_before_it_that_rests_on_what_wa
         assert "Had it been a tablet, it would be standby." in named
         later(platform)
         await platform.undo(link.link_id)
+        undone_at = platform.clock.now_ms()
         told = await why(platform, newer, at)
-        assert told.sentence == "This phone is not linked: it is active on a user of its own."
+        assert told.sentence == "This phone is not linked: its link was undone, and it is active on a user of its own."
+        assert told.inputs["unlinked_at"] == undone_at
         assert told.counterfactuals == []
 
     story(tell)

@@ -7,10 +7,20 @@ It is told only if the fold of the changed facts gives another state.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.install import Form, State
-from unbroken.domain.ledger.facts import Fact, Registered
+from unbroken.domain.ledger.facts import (
+    Activated,
+    Disabled,
+    Enabled,
+    Fact,
+    Linked,
+    Registered,
+    Reset,
+    UserDisabled,
+    UserEnabled,
+)
 from unbroken.domain.ledger.people import status_of
 from unbroken.domain.ledger.refold import refold
 
@@ -19,6 +29,19 @@ if TYPE_CHECKING:
 
     from unbroken.domain.ids import InstallId
     from unbroken.domain.ledger.deciding import Decision
+    from unbroken.domain.ledger.facts import Said
+
+
+_HAPPENED: Final[dict[type[Said], str]] = {
+    Linked: "linked",
+    Reset: "reset",
+    Disabled: "disabled",
+    Enabled: "enabled",
+    Activated: "made the active one",
+    UserDisabled: "disabled",
+    UserEnabled: "enabled",
+}
+"""What a fact that can decide did to the install or the user it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +99,17 @@ def _candidates(decided: Decision) -> Iterator[tuple[dict[str, Any], str, list[F
             newest_phone = registered._replace(at=latest, said=replace(registered.said, form=Form.PHONE))
             change = {"form": Form.PHONE.value, "registered_at": latest}
             yield change, "Had it been the phone installed last, it would be {then}.", _with(facts, newest_phone)
-    cause = decided.cause.fact_id
-    if cause != registered.fact_id:
-        without = [fact for fact in facts if fact.fact_id != cause]
-        yield {"without": cause.hex()}, "Without the fact that decided, it would be {then}.", without
+    cause = decided.cause
+    if cause.fact_id != registered.fact_id:
+        without = [fact for fact in facts if fact.fact_id != cause.fact_id]
+        yield {"without": cause.fact_id.hex()}, f"{_had_not(cause, install_id)}, it would be {{then}}.", without
+
+
+def _had_not(cause: Fact, install_id: InstallId) -> str:
+    """The fact that decided, denied."""
+    named = getattr(cause.said, "install_id", None)
+    whom = "its user" if named is None else "it" if named == install_id else f"the install {named.hex()}"
+    return f"Had {whom} not been {_HAPPENED[type(cause.said)]}"
 
 
 def _registration(facts: Sequence[Fact], install_id: InstallId) -> Fact:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 from unbroken.domain.app import Policy
 from unbroken.domain.install import State
-from unbroken.domain.ledger.facts import Disabled, Enabled, Fact, PolicyChanged, UserDisabled, UserEnabled
+from unbroken.domain.ledger.facts import (
+    Disabled,
+    Enabled,
+    Fact,
+    Linked,
+    PolicyChanged,
+    Unlinked,
+    UserDisabled,
+    UserEnabled,
+)
 from unbroken.domain.ledger.fold import fold
 from unbroken.domain.ledger.refold import refold
 from unbroken.domain.standing import Standing, standing_of
@@ -37,6 +46,7 @@ class Decision:
         rival: the install whose precedence decided, where one did.
         precedence: the app's policy when that fact came.
         facts: all that had been said by then and stands: nothing of what was undone, whenever that was.
+        unlinked_at: when its link was undone, if it was, and it has no other; epoch milliseconds.
     """
 
     install: Install
@@ -46,6 +56,7 @@ class Decision:
     rival: Install | None
     precedence: Precedence
     facts: Sequence[Fact]
+    unlinked_at: int | None = None
 
 
 def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
@@ -56,6 +67,7 @@ def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
         install_id: registered by then.
         at: epoch milliseconds.
     """
+    facts = list(facts)
     live = [fact for fact in refold(facts).applied if fact.at <= at]
     people = fold(live, Policy())
     install = people.install(install_id)
@@ -65,7 +77,21 @@ def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
     else:
         cause, rival = _deciding(live, install_id)
     since = people.spans[install_id][-1].from_ms
-    return Decision(install, standing, since, cause, rival, _policy_at(live, cause).precedence, live)
+    unlinked_at = None if install.is_linked else _unlinked_at(facts, install_id, at)
+    return Decision(install, standing, since, cause, rival, _policy_at(live, cause).precedence, live, unlinked_at)
+
+
+def _unlinked_at(facts: Iterable[Fact], install_id: InstallId, at: int) -> int | None:
+    """When the last of its links by then was undone: the last undo of one, or of an undo of one, and so on."""
+    told: set[FactId] = set()
+    unlinked_at = None
+    for fact in facts:
+        if isinstance(fact.said, Linked) and fact.said.install_id == install_id and fact.at <= at:
+            told.add(fact.fact_id)
+        elif isinstance(fact.said, Unlinked) and fact.said.subject in told:
+            told.add(fact.fact_id)
+            unlinked_at = fact.at
+    return unlinked_at
 
 
 def _disabling(live: Sequence[Fact], people: People, install: Install, standing: Standing) -> Fact:
