@@ -48,12 +48,20 @@ def list_(
         return await audit_log.newest(context, partial(_is_wanted, exact, actor or ""), limit)
 
     with errors_as_sentences(json=json):
+        _check_word(what)
         found = run(data, step)
         if json:
             print_json({"entries": found})
         else:
             rows = [[one.get(column) for column in _COLUMNS] for one in found]
             print_table([column.upper() for column in _COLUMNS], rows, empty="There is no such entry.")
+
+
+def _check_word(what: str | None) -> None:
+    from unbroken.flow import audit  # noqa: PLC0415
+
+    if what is not None and what not in audit.WORDS:
+        raise InvalidRequest(f"No change is called {what!r}.", hint=f"One of: {', '.join(sorted(audit.WORDS))}.")
 
 
 def _names(

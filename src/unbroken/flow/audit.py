@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId  # noqa: TC001 - a NamedTuple's
+from unbroken.domain.ledger.facts import FactKind
 
 if TYPE_CHECKING:
     from unbroken.flow.context import Context
@@ -51,6 +52,10 @@ class What(StrEnum):
     SEALING_ENDED = "sealing under another key ended"
     SEALING_KEYS_DROPPED = "earlier sealing keys dropped"
     DEAD_LETTER_DROPPED = "dead letter dropped"
+
+
+WORDS: Final = frozenset(map(str, (*What, *FactKind)))
+"""All that an entry may be called."""
 
 
 class Event(NamedTuple):

@@ -108,7 +108,7 @@ class _Undo:
         undone = await self._decide(link, facts, blank)
         blank = blank._replace(fact_id=FactId(self._new_id("fact")))
         before = await look(self.tx, self.app_id, undone.before.installs)
-        rewritten = await self._write(blank._replace(said=undone.said), undone, reason)
+        rewritten = await self._write(blank._replace(said=undone.said), link.said.install_id, undone, reason)
         after = await look(self.tx, self.app_id, undone.after.installs)
         install = undone.after.installs[link.said.install_id]
         answer = wire.Undone(
@@ -168,10 +168,10 @@ class _Undo:
             if not await is_open_since(self.tx, user_id, from_ms):
                 raise HistoryExpired
 
-    async def _write(self, fact: Fact, undone: Undone, reason: str | None) -> dict[UserId, Rewritten]:
+    async def _write(self, fact: Fact, of: InstallId, undone: Undone, reason: str | None) -> dict[UserId, Rewritten]:
         entry = entry_of(fact, self.actor, reason)
         await ledger.append(self.tx, self.app_id, entry)
-        audit.note_fact(self.context, self.tx, self.app_id, entry)
+        audit.note_fact(self.context, self.tx, self.app_id, entry._replace(install_id=of))
         await saving.replace(self.tx, undone.before, _touched(undone, fact.at), self.app_id)
         for install_id, install in undone.after.installs.items():
             standing = standing_of(install, undone.after.resolve(install.user))

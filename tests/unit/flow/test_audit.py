@@ -276,6 +276,20 @@ def test_no_person_is_named_in_clear_and_an_erased_one_can_still_be_looked_for(t
     in_platform(tmp_path, story)
 
 
+def test_an_undo_and_its_undo_are_found_by_the_install_whose_link_it_was(tmp_path):
+    async def story(platform):
+        phone = await platform.register()
+        link = await platform.link(phone, "anna")
+        undone = await platform.undo(link.link_id)
+        await platform.undo(undone.undo_id)
+        named = audit.name_of(platform.context, bytes.fromhex(phone.install_id))
+        return [
+            one["what"] for one in await audit_log.newest(platform.context, lambda one: one.get("install") == named, 9)
+        ]
+
+    assert in_platform(tmp_path, story) == ["unlinked", "unlinked", "linked", "registered"]
+
+
 def test_the_operator_is_named_by_the_account_that_ran_the_command(tmp_path):
     async def story(platform):
         await administer.create_app(replace(platform.context, account="deploy"), "by hand")
