@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from unbroken.testing.member import children_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -76,8 +78,7 @@ def cpu_s(pid: int) -> float:
 def tree_cpu_s(pid: int) -> float:
     """The same of a process with all that it has started, those included that have ended."""
     own_s, ended_s = _times_s(pid)
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own_s + ended_s + sum(_of_child(int(child)) for child in children)
+    return own_s + ended_s + sum(map(_of_child, children_of(pid)))
 
 
 def _of_child(pid: int) -> float:

@@ -11,11 +11,11 @@ import subprocess
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 STOP_TIMEOUT_S: Final = 20.0
 
@@ -91,21 +91,30 @@ class Member(ABC):
 
     def pause(self) -> None:
         """SIGSTOP: the kernel still takes its connections, and nothing is answered."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
-    def _pids(self) -> list[int]:
-        return [self.pid]
+    def _signal(self, number: signal.Signals) -> None:
+        """The process first, as it may start others, then those that it has started."""
+        for pid in (self.pid, *children_of(self.pid)):
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(pid, number)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise ProcessFailed(f"{self.name} does not run.")
         return self._process
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that run; none where it has ended. Linux tells."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 class ProcessFailed(RuntimeError):

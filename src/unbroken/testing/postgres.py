@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
 
-from unbroken.testing.member import HERE, Member, ProcessFailed, Site, stop_process
+from unbroken.testing.member import HERE, Member, ProcessFailed, Site, children_of, stop_process
 from unbroken.testing.process import free_port, offer
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class PostgresServer(Member):
         process, self._process = self._process, None
         if process is None:
             return
-        children = _children(process.pid)
+        children = children_of(process.pid)
         process.kill()  # the first, as it would start others in the place of its children
         for child in children:
             with suppress(ProcessLookupError):
@@ -116,9 +116,6 @@ class PostgresServer(Member):
         until = time.monotonic() + START_TIMEOUT_S
         while any(_is_there(child) for child in children) and time.monotonic() < until:
             time.sleep(_POLL_S)
-
-    def _pids(self) -> list[int]:
-        return [self.pid, *_children(self.pid)]  # the first first, as it would start others
 
     def stop(self) -> None:
         """Stop it, breaking off what is under way; its data stays."""
@@ -264,14 +261,6 @@ async def _tell(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
-
-
-def _children(pid: int) -> list[int]:
-    """The processes that a process has started; Linux tells."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def _is_there(pid: int) -> bool:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import platform
 import struct
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from unbroken.testing.member import children_of
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -60,8 +61,7 @@ def tree(pid: int) -> list[int]:
     """A process and all that it has started; those before these, so that no later one is missed."""
     found = [pid]
     for each in found:
-        with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
-            found += map(int, Path(f"/proc/{each}/task/{each}/children").read_text().split())
+        found += children_of(each)
     return found
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.model.api import create_app
 
@@ -17,19 +14,11 @@ from unbroken.testing.process import PlatformProcess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from tests.model.api import App
 
-
-class Server(Protocol):
-    """A process that can be killed and started again, where it was."""
-
-    @property
-    def pid(self) -> int: ...
-
-    def kill(self) -> None: ...
-
-    def start(self) -> object: ...
+    from unbroken.testing.member import Member
 
 
 class Victim(NamedTuple):
@@ -41,7 +30,7 @@ class Victim(NamedTuple):
     """
 
     name: str
-    server: Server
+    server: Member
 
     def kill_and_start(self) -> None:
         """SIGKILL, and the same again on the same port."""
@@ -51,12 +40,11 @@ class Victim(NamedTuple):
     @contextmanager
     def paused(self) -> Iterator[None]:
         """SIGSTOP: it takes connections, as the kernel does that, and answers nothing until it goes on."""
-        pids = [self.server.pid, *_children(self.server.pid)]
-        _signal(pids, signal.SIGSTOP)
+        self.server.pause()
         try:
             yield
         finally:
-            _signal(pids, signal.SIGCONT)
+            self.server.resume()
 
 
 class Deployment:
@@ -103,13 +91,3 @@ DEPLOYMENTS: Final[dict[str, Callable[[Path], AbstractContextManager[Deployment]
     "one API on SQLite": one_api_on_sqlite,
     "two APIs on PostgreSQL": two_apis_on_postgresql,
 }
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _signal(pids: Sequence[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):  # a session of the database may have ended meanwhile
-            os.kill(pid, number)
