@@ -23,7 +23,6 @@ _FLAGS: Final = {"true": True, "false": False}
 _TEXT_MAX_CHARACTERS: Final = 1_000
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _DRY_RUN: Final = Query("dry_run", "flag", required=False, summary="Answer as if, and change nothing.")
-_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 _HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])?(:[0-9]{0,5})?")
 _HOST_MAX_BYTES: Final = 300
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -150,15 +149,13 @@ def parse_idempotency_key(route: Route, header: bytes | None) -> str | None:
     """The caller's key, or None where it sent none or the call takes none.
 
     Raises:
-        InvalidRequest: not 1 to 255 visible ASCII characters; no UUID, where it must be one.
+        InvalidRequest: not 1 to 255 visible ASCII characters.
     """
     if header is None or not route.keyed:
         return None
     text = header.decode("latin-1")
     if not _KEY.fullmatch(text):
         raise _invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
-    if route.key_is_uuid and not _UUID.fullmatch(text):
-        raise _invalid("Idempotency-Key", "must be a random UUID")
     return text
 
 

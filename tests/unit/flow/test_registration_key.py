@@ -48,10 +48,22 @@ def test_a_key_is_looked_for_in_each_form_and_under_each_pepper():
     assert len(set(every)) == 4
 
 
-@pytest.mark.parametrize("key", ["", "x", "11111111-1111-1111-8111-111111111111"], ids=len)
-def test_a_key_that_is_no_random_uuid_is_refused(key):
-    with pytest.raises(InvalidRequest):
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "x",
+        "11111111-1111-1111-8111-111111111111",
+        RANDOM_KEY.replace("-", ""),
+        f"{{{RANDOM_KEY}}}",
+        f"urn:uuid:{RANDOM_KEY}",
+    ],
+    ids=len,
+)
+def test_a_key_that_is_no_random_uuid_in_its_usual_form_is_refused(key):
+    with pytest.raises(InvalidRequest) as refused:
         registration_key.digest_of(VAULT, key)
+    assert [path for path, _ in refused.value.details] == ["Idempotency-Key"]
 
 
 def test_a_registration_that_was_kept_without_the_time_of_its_key_is_found_by_it(tmp_path):

@@ -97,14 +97,6 @@ def test_an_idempotency_key_is_1_to_255_visible_characters(send, key):
     assert (reply.status, reply.paths) == (400, ["Idempotency-Key"])
 
 
-def test_a_registrations_key_is_a_uuid(send):
-    body = b'{"device":{"platform":"ios"},"sdk":{"name":"x","version":"1"}}'
-    body = body[:-1] + b',"authentication_code":"unb_code_x"}'
-    assert send("POST", "/installs", body, {"Idempotency-Key": "my-key"}).status == 400
-    good = "0193f7a2-5c1e-4b3a-9d24-6f0e8a1b2c3d"
-    assert send("POST", "/installs", body, {"Idempotency-Key": good}).status == 200
-
-
 @pytest.mark.parametrize("name", ["Authorization", "Idempotency-Key", "Content-Type", "Content-Encoding"])
 def test_a_header_that_decides_must_not_be_there_twice(send, name):
     reply = send("POST", "/echo", b"1", [(name, "a"), (name, "b")])
