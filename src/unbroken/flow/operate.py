@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from unbroken import wire
 from unbroken.domain.errors import NotFound
-from unbroken.domain.ids import FactId, InstallId, UserId, parse_id
+from unbroken.domain.ids import InstallId, UserId, parse_id
 from unbroken.domain.ledger.facts import Activated, Disabled, Enabled, UserDisabled, UserEnabled
 from unbroken.domain.standing import REASONS, STATES, Standing
 from unbroken.flow.dry_run import once_or_tried
@@ -135,8 +135,7 @@ async def _record(
     rewritten = {}
     if said is not None:
         named = people.install(install).named_at if install is not None else people.users[user_id].named_at
-        fact_id = FactId(recording.new_id("fact"))
-        await recording.record(said, fact_id, named=[named], touched=[people.users[user_id].touched_at])
+        await recording.record_if_allowed(said, named=[named], touched=[people.users[user_id].touched_at])
         await recording.save()
         for due in await due_timelines.due_of(tx, [user_id]):
             rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)

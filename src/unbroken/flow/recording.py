@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from unbroken.domain.ids import UserId
+from unbroken.domain.ids import FactId, UserId
 from unbroken.domain.ledger.facts import KINDS, Fact, Registered, Said
 from unbroken.domain.ledger.fold import apply, instant
 from unbroken.domain.ledger.people import People
@@ -23,7 +23,7 @@ from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
-    from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId
+    from unbroken.domain.ids import AppId, ExternalId, InstallId
     from unbroken.domain.install import Install
     from unbroken.domain.ledger.people import Span
     from unbroken.domain.user import User
@@ -175,8 +175,7 @@ class Recording:
         Raises:
             Refusal: a rule of the fold forbids it; the transaction must end with it.
         """
-        at = instant(self.context.clock.now_ms(), named, [self.policy_since, *(touched or [])])
-        blank = Fact(fact_id, 0, at, said)
+        blank = self._blank(said, fact_id, named, touched or [])
         entry = entry_of(blank, self.actor, self.reason)
         position = await ledger.append(self.tx, self.app_id, entry)
         audit.note_fact(self.context, self.tx, self.app_id, entry)
@@ -185,6 +184,18 @@ class Recording:
         if isinstance(said, Registered):
             self._new.add(said.install_id)
         return fact
+
+    async def record_if_allowed(self, said: Said, *, named: list[int], touched: list[int]) -> Fact:
+        """The same of a fact that the fold may refuse; only one that it does not refuse uses up an id.
+
+        So a lab that is started again knows how many ids were given out (`administer.id_counts`).
+        """
+        apply(self.people.copy(), self._blank(said, FactId(b""), named, touched))
+        return await self.record(said, FactId(self.new_id("fact")), named=named, touched=touched)
+
+    def _blank(self, said: Said, fact_id: FactId, named: list[int], touched: list[int]) -> Fact:
+        """A fact without its place in the ledger."""
+        return Fact(fact_id, 0, instant(self.context.clock.now_ms(), named, [self.policy_since, *touched]), said)
 
     async def touched_before(self, external_id: ExternalId) -> list[int]:
         """The `touched_at` of everybody who carried an external id that nobody carries now.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unbroken import wire
 from unbroken.domain.errors import InvalidExternalId, UserDisabled
-from unbroken.domain.ids import FactId, UserId
+from unbroken.domain.ids import UserId
 from unbroken.domain.ledger.facts import Renamed
 from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.recording import Recording
@@ -55,9 +55,8 @@ async def _rename(
     await recording.load_carrier(external_id)
     if user.external_id != external_id or (release_old and len(carried) > 1):
         said = Renamed(named, external_id, release_old)
-        fact_id = FactId(recording.new_id("fact"))
         touched = [user.touched_at, *await recording.touched_before(external_id)]
-        await recording.record(said, fact_id, named=[user.named_at], touched=touched)
+        await recording.record_if_allowed(said, named=[user.named_at], touched=touched)
         await recording.save()
     names = sorted(name for name, carrier in people.carriers.items() if carrier == user.user_id)
     return wire.Renamed(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.flow.agreement import assert_tables_are_the_fold
 
 from unbroken import wire
-from unbroken.domain.errors import LaterFactsDepend, NotFound, Refusal, UserDisabled
+from unbroken.domain.errors import Conflict, LaterFactsDepend, NotFound, Refusal, UserDisabled
 from unbroken.flow import administer, operate, profile, rename, tokens
 from unbroken.flow.operate import Order
 from unbroken.randomness import SeededRandomness
@@ -367,6 +367,10 @@ class Seeded:
         await self.call(lambda dry: operate.set_user_state(*at, user_id, "disabled", Order(dry_run=dry)))
         await self.call(lambda dry: operate.set_user_state(*at, user_id, "enabled", Order(dry_run=dry)))
         await self.call(lambda dry: rename.rename(*at, user_id, wire.Rename("bertha"), Order(dry_run=dry)))
+        with pytest.raises(Conflict):
+            await operate.activate(*at, install_id, Order())
+        with pytest.raises(Conflict):
+            await rename.rename(*at, user_id, wire.Rename("anna"), Order())
 
     async def start_again(self) -> None:
         context = self.platform.context
@@ -383,7 +387,7 @@ def same_ids(tried: Any, done: Any) -> Any:
 
 
 async def ids_given_out(directory: Path, *, tries_first: bool = False, starts_again: bool = False) -> list[str]:
-    """What undos and registrations give out; an undo that is refused, among them, gives out nothing."""
+    """What undos and registrations give out; calls that are refused, among them, give out nothing."""
     async with InProcess(directory) as platform:
         seeded, phones = Seeded(platform, tries_first=tries_first), [await platform.register() for _ in range(3)]
         first, _ = [await seeded.link(phone, "anna") for phone in phones[:2]]
