@@ -29,9 +29,13 @@ NOTHING_YET: Final = -1
 
 
 async def start_from(tx: Transaction, due: Due, head: Head | None, floor: Floor | None) -> tuple[int, State]:
-    """The last state that knows nothing of `due.from_ms` or later, and the time of the last item that it knows."""
+    """The last state that knows nothing of `due.from_ms` or later, and up to when it knows every item.
+
+    Where somebody was silent up to a floor, that is up to the floor, not to the last item: of two copies, the one that
+    counted may have been let go of, and what is left of the other is no new item (`retention.py`).
+    """
     if head is not None and head.at_ms < due.from_ms:
-        at_ms, frozen = head.at_ms, head.state
+        at_ms, frozen = head.at_ms if floor is None else max(head.at_ms, floor.at_ms), head.state
     else:
         checkpoint = await timelines.checkpoint_before(tx, due.user_id, due.from_ms)
         if checkpoint is None or (floor is not None and checkpoint[0] < floor.at_ms):

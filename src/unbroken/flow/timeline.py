@@ -52,7 +52,7 @@ class Loaded:
     """What a computation starts from.
 
     Args:
-        cursor_ms: the time of the last item that `state` knows.
+        cursor_ms: up to when `state` knows every item that can count.
         uploads: those that may hold later items.
         floor: before it nothing can be computed any more.
     """

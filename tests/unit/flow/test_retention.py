@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from unbroken.domain.errors import HistoryExpired, InvalidRequest
 from unbroken.flow import erase_part, events, retention
+from unbroken.flow.verify import Wanted as Everybody
+from unbroken.flow.verify import verify
 from unbroken.testing.in_process import START_MS, InProcess
 
 if TYPE_CHECKING:
@@ -225,6 +227,30 @@ def test_a_part_that_a_floor_knows_is_neither_erased_nor_undone_apart(tmp_path):
             for change in (erase, platform.undo(link.link_id)):
                 with pytest.raises(HistoryExpired):
                     await change
+
+    asyncio.run(story())
+
+
+def test_a_copy_that_outlives_the_one_that_counted_counts_no_second_time(tmp_path):
+    """A phone sent its last hours twice, about midnight, its clock set in between; then it lay in a drawer."""
+
+    async def story() -> None:
+        midnight = START_MS // DAY * DAY + 2 * DAY
+        async with InProcess(tmp_path) as platform:
+            phone = await platform.register()
+            user_id = (await platform.link(phone, "anna")).id
+            items = captured(0, midnight - 6 * HOUR, 3)
+            platform.clock.advance_to(midnight - MINUTE)
+            await platform.upload(phone, items)
+            platform.clock.advance_to(midnight + MINUTE)
+            await platform.upload(phone, items, sent_at=midnight + MINUTE - 4 * HOUR)
+            await platform.settle()
+            platform.clock.advance_to(midnight + 90 * DAY + HOUR)
+            assert (await retain(platform)).payloads == 1
+            await platform.upload(phone, captured(0, midnight + 90 * DAY, 1))
+            told = json.loads(await platform.timeline(user_id))
+            assert not [event for event in told if midnight - 3 * HOUR < event["start_ts"] < midnight + 90 * DAY]
+            assert (await verify(platform.context, Everybody(), share=1)).findings == []
 
     asyncio.run(story())
 
