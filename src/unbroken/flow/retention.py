@@ -27,7 +27,7 @@ from unbroken.domain.timeline.freeze import freeze
 from unbroken.flow.late_windows import windows_of
 from unbroken.flow.pace import Pace
 from unbroken.flow.timeline import items_after, last_fix, load_all
-from unbroken.store import apps, due_timelines, replay, retention
+from unbroken.store import apps, dead_letters, due_timelines, replay, retention
 from unbroken.store.contract import StoreError
 from unbroken.store.retention import Due, Floor, Held
 
@@ -57,7 +57,8 @@ class Retained:
 
     Args:
         before_ms: payloads received before it are due; the beginning of a day, UTC.
-        waiting: installs that are passed over until their timeline is up to date, or can be computed at all.
+        waiting: installs that are passed over until their timeline is up to date, or can be computed at all, and no
+            upload of the person is a dead letter.
     """
 
     app_id: AppId
@@ -231,7 +232,12 @@ async def _look(tx: Transaction, user_id: UserId, floor_ms: int) -> _Seen | None
 
 
 async def _is_due(tx: Transaction, user_id: UserId, floor_ms: int) -> bool:
-    """Whether events before the floor are still to be computed; once it is there, they would stay as they are."""
+    """Whether events before the floor are still to be computed; once it is there, they would stay as they are.
+
+    A dead letter may hold some of any time, and is tried again whenever the operator likes.
+    """
+    if await dead_letters.is_any_of(tx, user_id):
+        return True
     return any(due.from_ms <= floor_ms for due in await due_timelines.due_of(tx, [user_id]))
 
 

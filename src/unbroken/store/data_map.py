@@ -264,7 +264,7 @@ TABLES: Final = {
     ),
     "dead_letters": Table(
         "uploads that cannot be processed",
-        _CAPTURES,
+        "until they are replayed or dropped, and until erasure",
         {
             _ID: "install_id",
             _NUMBER: "position",

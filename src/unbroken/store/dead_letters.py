@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from unbroken.domain.ids import UserId
     from unbroken.store.contract import Transaction
 
 _ADD: Final = """
@@ -19,6 +20,8 @@ _ONE: Final = """
     SELECT install_id, position, received_at, body, trouble, failed_at FROM dead_letters
     WHERE install_id = $1 AND position = $2 FOR UPDATE"""
 _COUNT: Final = "SELECT count(*) FROM dead_letters"
+_OF_USER: Final = """
+    SELECT 1 FROM installs i JOIN dead_letters d ON d.install_id = i.install_id WHERE i.user_id = $1 LIMIT 1"""
 _DROP: Final = "DELETE FROM dead_letters WHERE install_id = $1 AND position = $2"
 
 
@@ -65,6 +68,11 @@ async def count(tx: Transaction) -> int:
     row = await tx.one(_COUNT)
     assert row is not None
     return int(row[0])
+
+
+async def is_any_of(tx: Transaction, user_id: UserId) -> bool:
+    """Whether there is one of an install of a user."""
+    return await tx.one(_OF_USER, user_id) is not None
 
 
 async def drop(tx: Transaction, install_id: bytes, position: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from unbroken.domain.errors import NotFound
 from unbroken.flow import dead_letters, erase, take
 from unbroken.flow.process import Worker
+from unbroken.flow.retention import retain
+from unbroken.flow.verify import Wanted as Everybody
+from unbroken.flow.verify import verify
 from unbroken.log.contract import Record
 from unbroken.store.contract import StoreUnavailable
 from unbroken.testing.in_process import START_MS as T
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+DAY = 86_400_000
 FIX = {"kind": "location", "t": T, "lat": 1.0, "lon": 2.0, "acc": 10}
 DAMAGED = b"no zstd at all"
 
@@ -90,6 +95,39 @@ async def test_a_store_that_is_away_makes_no_dead_letter(platform, monkeypatch):
 
     assert await letters(platform) == []
     assert len(await platform.items(phone.own_user_id)) == 1
+
+
+async def test_retention_waits_for_the_dead_letters_of_a_person_as_they_may_still_find_their_place(
+    platform, monkeypatch
+):
+    phone, other = await platform.register(), await platform.register()
+    keep = take.keep_uploads
+
+    async def fail_once(tx, uploads):
+        if uploads:
+            raise ZeroDivisionError
+        await keep(tx, uploads)
+
+    for one in (phone, other):
+        await platform.upload(one, [FIX])
+    await platform.settle()
+    platform.clock.advance_to(T + DAY)
+    with monkeypatch.context() as patched:
+        patched.setattr(take, "keep_uploads", fail_once)
+        await platform.upload(phone, [FIX | {"t": T + DAY}])
+        await platform.settle()
+
+    platform.clock.advance_to(T + 200 * DAY)
+    (told,) = await retain(platform.context, share=1)
+    assert (told.payloads, told.waiting) == (1, 1)
+
+    assert (await dead_letters.replay(platform.context)).kept == 1
+    events = json.loads(await platform.timeline(phone.own_user_id))
+    assert [event["start_ts"] for event in events] == [T]
+    assert (await verify(platform.context, Everybody(), share=1)).findings == []
+    (told,) = await retain(platform.context, share=1)
+    assert (told.payloads, told.waiting) == (2, 0)
+    assert json.loads(await platform.timeline(phone.own_user_id)) == events
 
 
 async def test_one_that_fails_again_stays_until_it_is_given_up(platform):
