@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -126,7 +126,7 @@ async def replay(context: Context, wanted: Wanted, progress: Progress | None = N
 async def _begin(context: Context, wanted: Wanted) -> _Runner:
     holder = context.randomness.secret(12)
 
-    async def begin(tx: Transaction) -> _Runner:
+    async def begin(tx: Transaction) -> tuple[_Runner, Run]:
         app_id, user_id = await _whom(tx, wanted.scope)
         scope = wanted.scope if user_id is None else user_id
         app = await apps.app_by_id(tx, app_id)
@@ -142,13 +142,14 @@ async def _begin(context: Context, wanted: Wanted) -> _Runner:
                 "The replayed policy is not the one in force, so its timelines cannot be switched to.",
                 hint="Set it first: unbroken app policy APP_ID KEY=VALUE...",
             )
-        await rows.set_run(tx, scope, Run(app_id, written(policy) | {_IS_TRIED: is_tried}, holder))
+        run = Run(app_id, written(policy) | {_IS_TRIED: is_tried}, holder)
+        await rows.set_run(tx, scope, run if before is None else replace(before, holder=holder))
         report = Report(app_id, policy, is_tried)
-        return _Runner(context, scope, holder, report, user_id, wanted.switch)
+        return _Runner(context, scope, holder, report, user_id, wanted.switch), run
 
-    runner = await context.store.write(begin)
+    runner, run = await context.store.write(begin)
     if not wanted.resume:
-        await runner.clear(Pace(SHARE))
+        await runner.begin_anew(run, Pace(SHARE))
     return runner
 
 
@@ -301,6 +302,20 @@ class _Runner:
         if self.report.waiting == 0 and self.report.moving == 0:
             await self.clear(pace)
             await self._context.store.write(lambda tx: rows.drop_run(tx, self._scope))
+
+    async def begin_anew(self, run: Run, pace: Pace) -> None:
+        """Throw away what an earlier run has made, under its own policy; only then is the run this one.
+
+        One that is broken off in between is taken up as the earlier one: what is left of it must not be served as this
+        one's.
+        """
+        await self.clear(pace)
+
+        async def begin(tx: Transaction) -> None:
+            await self._hold(tx)
+            await rows.set_run(tx, self._scope, run)
+
+        await self._context.store.write(begin)
 
     async def clear(self, pace: Pace) -> None:
         """Throw away what the run has made so far."""

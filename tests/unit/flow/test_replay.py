@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -237,6 +238,26 @@ def test_a_replay_that_was_broken_off_is_taken_up(tmp_path, survived):
             assert not any(was == is_ for was, is_ in zip(old, new, strict=True))
             assert (await run(platform)).same == 3
             assert not any(await table(platform, *SIDE))
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("survived", range(4))
+def test_what_an_earlier_replay_made_is_never_served_as_that_of_a_later_one_that_was_broken_off(tmp_path, survived):
+    async def story() -> None:
+        async with InProcess(tmp_path) as platform:
+            await platform.set_policy(late_window_days="7")
+            (phone,) = await late_history(platform)
+            assert (await run(platform, changes=WIDER)).waiting == 1
+            old = await platform.timeline(phone.own_user_id)
+            await platform.set_policy(late_window_days="8")
+            with Failing(platform, after=survived), suppress(StoreUnavailable):
+                await run(platform, changes={"late_window_days": "8"})
+            with suppress(Refusal):
+                await run(platform, switch=True, resume=True)
+            assert await platform.timeline(phone.own_user_id) == old, "nine days and a half are too late for both"
+            assert {outcome for *_, outcome in await platform.items(phone.own_user_id)} == {"accepted", "too_late"}
+            assert (await run(platform)).same == 1
 
     asyncio.run(story())
 
