@@ -41,7 +41,7 @@ _MANY: Final = 4
 _SHARE_WHEN_BUSY: Final = 19
 """One part of twenty is the worker's then."""
 _PAUSE_MAX_S: Final = 5.0
-_TIDIED_EVERY_MS: Final = 3_600_000
+_TIDIED_EVERY_S: Final = 3_600.0
 
 
 class Worker:
@@ -52,7 +52,7 @@ class Worker:
         answers_calls: callers are answered by the same event loop, and go before the work.
         tell: called with whose timeline cannot be computed, and why; once until it could be, or a process begins.
         tell_dead: called with every upload that is set aside.
-        seconds: counts them, for the crew.
+        seconds: counts them, from anywhere; the event loop's if left out.
 
     Attributes:
         holder: its name among the workers; another in every run.
@@ -80,7 +80,8 @@ class Worker:
         self._crew = Crew(context, self.holder, is_alone=is_alone, seconds=seconds)
         self._taker = Taker(self._context, self._crew, self.holder, tell=self._count_dead)
         self._at_once = _AT_ONCE
-        self._tidied_at = 0
+        self._seconds = seconds or loop_s
+        self._tidied_s = float("-inf")
         self._looked_until = b""
         self._retaining: asyncio.Task[object] | None = None
         self._turn = asyncio.Lock()
@@ -150,9 +151,9 @@ class Worker:
             done, self._retaining = self._retaining, None
             await done
         await self._context.log.trim()
-        now_ms = self._context.wall.now_ms()
-        if now_ms >= self._tidied_at + _TIDIED_EVERY_MS and self._crew.has(b"tidy"):
-            self._tidied_at = now_ms
+        now_s = self._seconds()  # no clock's: one that is set back would put it off by as much
+        if now_s >= self._tidied_s + _TIDIED_EVERY_S and self._crew.has(b"tidy"):
+            self._tidied_s = now_s
             await tidy(self._context)
             self._retaining = self._retaining or asyncio.create_task(retain(self._context))
 
