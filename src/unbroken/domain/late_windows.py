@@ -7,18 +7,33 @@ that was switched to judges the past anew (linking.md, laws 7 and 8; "policies a
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken.domain.app import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from unbroken.domain.ids import InstallId
 
 
 _FIRST: Final = Policy().late_window_days
+_FOR_EVER_MS: Final = 2**62
+
+
+class Replayed(NamedTuple):
+    """What a replay that was switched to said of an install.
+
+    Args:
+        until_ms: of what was received up to then ...
+        days: ... this window decides, ...
+        after_ms: ... if it was captured later than this: what lies before a floor stays as it was told.
+    """
+
+    until_ms: int
+    days: int
+    after_ms: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +43,20 @@ class LateWindows:
     Args:
         first: the one before any change.
         changes: (when, to what), in order of time.
-        replayed: (until when, under what) all that was received of an install is judged by a replay's policy.
+        replayed: what replays said of an install, in order of time; the last that speaks of an item decides.
         handovers: (when, to how many hours) the bound after a handover was changed, in order of time; 0 is none.
     """
 
     first: int = _FIRST
     changes: tuple[tuple[int, int], ...] = ()
-    replayed: Mapping[InstallId, tuple[int, int]] = field(default_factory=dict)
+    replayed: Mapping[InstallId, Sequence[Replayed]] = field(default_factory=dict)
     handovers: tuple[tuple[int, int], ...] = ()
 
-    def days(self, install_id: InstallId, received_at: int) -> int:
-        """The window in force at a receipt: of the last change before that millisecond."""
-        until_ms, days = self.replayed.get(install_id, (-1, self.first))
-        if received_at <= until_ms:
-            return days
+    def days(self, install_id: InstallId, received_at: int, captured_at: int) -> int:
+        """The window in force at a receipt, of the last change before that millisecond; or a replay's."""
+        for said in reversed(self.replayed.get(install_id, ())):
+            if received_at <= said.until_ms and captured_at > said.after_ms:
+                return said.days
         place = bisect_left(self.changes, received_at, key=lambda change: change[0])
         return self.changes[place - 1][1] if place else self.first
 
@@ -55,4 +70,10 @@ class LateWindows:
         place = bisect_left(self.changes, since_ms, key=lambda change: change[0])
         then = self.changes[place - 1][1] if place else self.first
         later = [days for _, days in self.changes[place:]]
-        return max([then, *later, *(days for until_ms, days in self.replayed.values() if until_ms >= since_ms)])
+        replayed = [one.days for said in self.replayed.values() for one in said if one.until_ms >= since_ms]
+        return max([then, *later, *replayed])
+
+    def tried(self, days: int, installs: Iterable[InstallId], after_ms: int) -> LateWindows:
+        """The same, but all that some installs captured after an instant is judged under one window."""
+        trial = Replayed(_FOR_EVER_MS, days, after_ms)
+        return replace(self, replayed={one: (*self.replayed.get(one, ()), trial) for one in installs})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unbroken.domain.late_windows import LateWindows
+from unbroken.domain.late_windows import LateWindows, Replayed
 from unbroken.flow.items import LATEST_MS
 from unbroken.store import ledger
 
@@ -27,15 +27,20 @@ async def windows_of(
     changes = sorted(await ledger.policies(tx, app_id), key=lambda entry: (entry.at, entry.position))
     replayed = {}
     for install_id in installs:
-        for entry in await ledger.replays(tx, app_id, install_id):
-            if entry.at <= until_ms:
-                replayed[install_id] = (int((entry.fields or {})["received_until"]), _days(entry))
+        said = [_replayed(entry) for entry in await ledger.replays(tx, app_id, install_id) if entry.at <= until_ms]
+        if said:
+            replayed[install_id] = said
     in_time = [entry for entry in changes if entry.at <= until_ms]
     return LateWindows(
         changes=tuple((entry.at, _days(entry)) for entry in in_time),
         replayed=replayed,
         handovers=tuple((entry.at, _hours(entry)) for entry in in_time),
     )
+
+
+def _replayed(entry: Entry) -> Replayed:
+    fields = entry.fields or {}
+    return Replayed(int(fields["received_until"]), _days(entry), int(fields.get("captured_after", -1)))
 
 
 def _days(entry: Entry) -> int:

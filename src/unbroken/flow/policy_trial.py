@@ -11,7 +11,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from unbroken.domain.late_windows import LateWindows
 from unbroken.flow.administer import app_by_id
 from unbroken.flow.difference import difference_of
 from unbroken.flow.pace import Pace
@@ -123,8 +122,7 @@ def _page(app_id: AppId, after: bytes) -> Any:
 
 async def _difference(context: Context, user_id: UserId, policy: Policy) -> Difference | None:
     """None where the timeline is not up to date, so that nothing can be held against it."""
-    windows = LateWindows(first=policy.late_window_days)
-    seen = await context.store.read_long(lambda tx: look(tx, user_id, windows))
+    seen = await context.store.read_long(lambda tx: look(tx, user_id, policy.late_window_days))
     return None if seen is None else await asyncio.to_thread(difference_of, seen[1])
 
 

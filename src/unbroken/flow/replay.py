@@ -19,7 +19,6 @@ from unbroken import wire
 from unbroken.domain.app import Policy, policy_of, written
 from unbroken.domain.errors import Conflict, InvalidRequest, NotFound, Refusal
 from unbroken.domain.ids import AppId, UserId
-from unbroken.domain.late_windows import LateWindows
 from unbroken.flow import audit
 from unbroken.flow.administer import OPERATOR
 from unbroken.flow.audit import Event, What
@@ -238,7 +237,7 @@ class _Runner:
     async def _compute(self, user_id: UserId) -> Replayed | None:
         """Compute a user's timeline beside the one that is served; None where that one is not up to date."""
         await self._bring_up_to_date(user_id)
-        seen = await self._context.store.read_long(lambda tx: look(tx, user_id, self._windows))
+        seen = await self._context.store.read_long(lambda tx: look(tx, user_id, self._late_window_days))
         if seen is None:
             return None
         made_from, both = seen
@@ -288,9 +287,9 @@ class _Runner:
             raise Conflict("The app's policy was changed meanwhile: replay again.")
 
     @property
-    def _windows(self) -> LateWindows | None:
-        """Those to try; None for those in force when each item came."""
-        return LateWindows(first=self.report.policy.late_window_days) if self.report.is_tried else None
+    def _late_window_days(self) -> int | None:
+        """The one to try; None for those in force when each item came."""
+        return self.report.policy.late_window_days if self.report.is_tried else None
 
     async def _hold(self, tx: Transaction) -> None:
         run = await rows.run(tx, self._scope)

@@ -13,23 +13,22 @@ from unbroken.flow.administer import OPERATOR
 from unbroken.flow.difference import Both
 from unbroken.flow.timeline import load_all, told_anew
 from unbroken.flow.timeline_rows import Told
-from unbroken.store import due_timelines, identity, ledger, timelines
+from unbroken.store import due_timelines, identity, ledger, retention, timelines
 from unbroken.store import replay as rows
 from unbroken.store.ledger import Entry
 from unbroken.store.replay import Side
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, UserId
-    from unbroken.domain.late_windows import LateWindows
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
 
 
-async def look(tx: Transaction, user_id: UserId, windows: LateWindows | None) -> tuple[bytes, Both] | None:
+async def look(tx: Transaction, user_id: UserId, late_window_days: int | None) -> tuple[bytes, Both] | None:
     """A timeline as it is served and as it is told anew, and a hash of what it was told from.
 
     Args:
-        windows: those to try; None takes the ones in force when each item came.
+        late_window_days: the late window to try; None takes the ones in force when each item came.
 
     Returns:
         None where the timeline is due: it is not what the ledger and the payloads say right now.
@@ -40,8 +39,9 @@ async def look(tx: Transaction, user_id: UserId, windows: LateWindows | None) ->
     if loaded is None:
         return None
     tried = loaded
-    if windows is not None:
-        tried = replace(loaded, late_windows=replace(windows, handovers=loaded.late_windows.handovers))
+    if late_window_days is not None:
+        windows = loaded.late_windows.tried(late_window_days, loaded.spans, loaded.cursor_ms)
+        tried = replace(loaded, late_windows=windows)
     told = await told_anew(tx, user_id, tried)
     old = await timelines.events_from(tx, user_id, told.from_ms)
     both = Both(loaded, tried, told, old, await timelines.head(tx, user_id))
@@ -67,10 +67,15 @@ def told_of(side: Side) -> Told:
 
 
 async def record(context: Context, tx: Transaction, app_id: AppId, user_id: UserId, late_window_days: int) -> None:
-    """Say in the ledger that what has come by now of a user's installs is judged under this late window."""
+    """Say in the ledger that what has come by now of a user's installs is judged under this late window.
+
+    Not what was captured before the user's floor: that can be told no other way any more.
+    """
     now_ms = context.clock.now_ms()
     until_ms = max(now_ms, await rows.last_receipt(tx, user_id))  # a clock may have run back
     fields = {"late_window_days": late_window_days, "received_until": until_ms}
+    if (floor := await retention.floor(tx, user_id)) is not None:
+        fields["captured_after"] = floor.at_ms
     for install in await identity.read_installs_of(tx, app_id, user_id):
         fact_id = FactId(context.randomness.id("fact", now_ms))
         entry = Entry(fact_id, now_ms, FactKind.REPLAYED, OPERATOR, install_id=install.install_id, fields=fields)

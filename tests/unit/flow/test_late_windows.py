@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from tests.unit.flow.test_archive import exported, imported, two
 
-from unbroken.domain.late_windows import LateWindows
+from unbroken.domain.late_windows import LateWindows, Replayed
 from unbroken.flow import explain
 from unbroken.flow.replay import Wanted, replay
+from unbroken.flow.retention import retain
 from unbroken.flow.verify import Wanted as Everybody
 from unbroken.flow.verify import verify
 from unbroken.testing.in_process import START_MS as T
@@ -136,17 +137,49 @@ def test_what_was_switched_to_moves_with_the_person(tmp_path):
     asyncio.run(story())
 
 
+def test_what_lies_before_a_floor_stays_as_it_was_told_whatever_is_tried_and_switched_to(tmp_path):
+    async def story() -> None:
+        async with InProcess(tmp_path) as platform:
+            await platform.set_policy(late_window_days="5", retention_days="30")
+            phone = await platform.register()
+            user_id = (await platform.link(phone, "anna")).id
+            for at, captured in ((1, 0), (20, 3), (30, 20), (45, 32)):
+                platform.clock.advance_to(T + at * DAY)
+                await platform.upload(phone, stay(T + captured * DAY))
+            await platform.settle()
+            await retain(platform.context, share=1)
+            await platform.set_policy(late_window_days="20")
+            for days in ("20", "12"):
+                await platform.set_policy(late_window_days=days)
+                wanted = Wanted(platform.app.app_id, {"late_window_days": days}, switch=True)
+                assert (await replay(platform.context, wanted, share=1)).switched == 1
+                judged = await outcomes(platform, user_id)
+                assert judged["2026-09-24", "too_late"] == 30, "received in the window of 20 days, and under the floor"
+                accepted = sum(count for (_, outcome), count in judged.items() if outcome == "accepted")
+                assert sum(await rests_on(platform, user_id)) == accepted
+                assert (await verify(platform.context, Everybody(), share=1)).findings == []
+
+    asyncio.run(story())
+
+
 def test_the_last_change_before_a_receipt_is_in_force():
-    windows = LateWindows(first=30, changes=((100, 7), (100, 8), (200, 20)), replayed={b"i": (150, 60)})
-    assert [windows.days(b"j", at) for at in (0, 100, 101, 200, 201)] == [30, 30, 8, 8, 20]
-    assert [windows.days(b"i", at) for at in (0, 150, 151, 201)] == [60, 60, 8, 20]
+    windows = LateWindows(first=30, changes=((100, 7), (100, 8), (200, 20)), replayed={b"i": [Replayed(150, 60)]})
+    assert [windows.days(b"j", at, 0) for at in (0, 100, 101, 200, 201)] == [30, 30, 8, 8, 20]
+    assert [windows.days(b"i", at, 0) for at in (0, 150, 151, 201)] == [60, 60, 8, 20]
+
+
+def test_the_last_replay_that_speaks_of_an_item_decides():
+    windows = LateWindows(first=30, replayed={b"i": [Replayed(150, 60, 10), Replayed(200, 5, 20)]})
+    assert [windows.days(b"i", 100, captured_at) for captured_at in (10, 11, 20, 21)] == [30, 60, 60, 5]
+    assert windows.tried(7, [b"i"], 30).days(b"i", 1000, 31) == 7
 
 
 def test_the_widest_window_since_an_instant_is_that_of_any_receipt_since():
     windows = LateWindows(first=30, changes=((100, 7), (200, 20)))
     assert [windows.widest(at) for at in (0, 100, 101, 200, 201)] == [30, 30, 20, 20, 20]
     assert LateWindows(first=30, changes=((100, 7),)).widest(101) == 7
-    assert LateWindows(replayed={b"i": (150, 60)}).widest(151) == 30
+    assert LateWindows(replayed={b"i": [Replayed(150, 60)]}).widest(151) == 30
+    assert LateWindows(replayed={b"i": [Replayed(150, 60)]}).widest(150) == 60
 
 
 # After a handover
