@@ -50,7 +50,7 @@ class Difference(Struct, frozen=True):
     @property
     def is_none(self) -> bool:
         """Whether nothing differs."""
-        return self.is_state_equal and not self.days
+        return self.is_state_equal and not self.days and not self.items
 
 
 @dataclass(frozen=True, slots=True)

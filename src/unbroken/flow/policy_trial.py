@@ -129,7 +129,7 @@ async def _difference(context: Context, user_id: UserId, policy: Policy) -> Diff
 def _note(report: Report, user_id: UserId, difference: Difference | None) -> None:
     if difference is None:
         report.moving += 1
-    elif difference.is_none and not difference.items:
+    elif difference.is_none:
         report.same += 1
     else:
         report.differ[user_id] = difference

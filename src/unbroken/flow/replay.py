@@ -225,13 +225,13 @@ class _Runner:
 
     def _note(self, user_id: UserId, done: Replayed) -> None:
         difference = wire.decode(done.difference, Difference)
-        if difference.is_none and not difference.items:
+        if difference.is_none:
             self.report.same += 1
             return
         self.report.differ[user_id] = difference
         if done.is_waiting and not self._switch:
             self.report.waiting += 1
-        elif not difference.is_none:
+        else:
             self.report.switched += 1
 
     async def _compute(self, user_id: UserId) -> Replayed | None:

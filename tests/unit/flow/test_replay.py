@@ -94,6 +94,26 @@ def test_a_policy_is_tried_told_set_and_switched_to(tmp_path):
     asyncio.run(story())
 
 
+def test_items_that_make_no_event_have_the_outcome_that_was_switched_to_as_well(tmp_path):
+    async def story() -> None:
+        async with InProcess(tmp_path) as platform:
+            await platform.set_policy(late_window_days="7")
+            phone = await platform.register()
+            await platform.link(phone, "anna")
+            platform.clock.advance_to(START_MS + 10 * DAY)
+            await platform.upload(phone, [{"kind": "custom", "t": START_MS + DAY, "name": "paid", "data": {}}])
+            await platform.settle()
+            await platform.set_policy(late_window_days="30")
+            report = await run(platform, changes=WIDER)
+            assert (report.waiting, report.switched) == (1, 0)
+            report = await run(platform, resume=True, switch=True)
+            assert (report.waiting, report.switched) == (0, 1)
+            assert [outcome for *_, outcome in await platform.items(phone.own_user_id)] == ["accepted"]
+            assert (await run(platform, changes=WIDER)).same == 1
+
+    asyncio.run(story())
+
+
 def test_a_timeline_that_was_damaged_is_made_whole(tmp_path):
     async def story() -> None:
         async with InProcess(tmp_path) as platform:
