@@ -44,8 +44,14 @@ SHARE: Final = 0.5
 
 _USERS_AT_ONCE: Final = 200
 _TRIES: Final = 5
-_DECIDED_BY_FACTS: Final = ("used_install", "precedence", "takeover")
-"""Policies that were followed when facts were recorded; computing a timeline again does not record them again."""
+_BY_FACTS: Final = "is followed when a fact is recorded"
+_FOLLOWED_ONCE: Final = {
+    "used_install": _BY_FACTS,
+    "precedence": _BY_FACTS,
+    "takeover": _BY_FACTS,
+    "late_after_handover_hours": "is that of when an item came",
+}
+"""Policies that say something of timelines, and yet say the same however often one is computed."""
 
 _IS_TRIED: Final = "is_tried"
 
@@ -164,9 +170,9 @@ async def _whom(tx: Transaction, scope: bytes) -> tuple[AppId, UserId | None]:
 
 def _policy(in_force: Policy, wanted: Wanted) -> Policy:
     policy = in_force if wanted.changes is None else policy_with(in_force, wanted.changes)
-    for name in _DECIDED_BY_FACTS:
+    for name, why in _FOLLOWED_ONCE.items():
         if getattr(policy, name) != getattr(in_force, name):
-            message = f"{name} is followed when a fact is recorded; a replay cannot try another one."
+            message = f"{name} {why}; a replay cannot try another one."
             raise InvalidRequest(message, details=((name, message),))
     return policy
 

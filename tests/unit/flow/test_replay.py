@@ -151,7 +151,10 @@ def test_one_user_is_replayed_by_any_of_its_ids(tmp_path):
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("changes", [{"takeover": "standby"}, {"late_window_days": "0"}, {"colour": "red"}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"takeover": "standby"}, {"late_after_handover_hours": "2"}, {"late_window_days": "0"}, {"colour": "red"}],
+)
 def test_a_policy_that_cannot_be_tried_is_refused(tmp_path, changes):
     async def story() -> None:
         async with InProcess(tmp_path) as platform:
