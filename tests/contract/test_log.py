@@ -58,6 +58,13 @@ async def test_a_record_comes_back_as_it_went(log: PayloadLog) -> None:
     assert position > 0
 
 
+async def test_the_largest_body_is_taken(log: PayloadLog) -> None:
+    """One of 1 MiB as it came; one that came as gzip may be larger when it is kept."""
+    largest = [SeededRandomness(1).secret(size) for size in (1 << 20, 5 << 18)]
+    await append(log, *largest)
+    assert await bodies(log) == largest
+
+
 async def test_what_was_acknowledged_is_there_after_opening_again(
     log: PayloadLog, store: Store, reopen_log: Any
 ) -> None:

@@ -14,7 +14,7 @@ from unbroken.log.jetstream.stream import Wanted
 from unbroken.store.contract import Store, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import PostgresStore
 from unbroken.testing.in_process import KEY_RING
-from unbroken.testing.nats import NatsCluster
+from unbroken.testing.nats import NatsCluster, NatsServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -46,6 +46,18 @@ async def opened(schemas: Schemas, cluster: NatsCluster, **how: Any) -> AsyncIte
             await log.close()
     finally:
         await store.close()
+
+
+async def test_a_server_that_would_not_take_the_largest_upload_is_refused(schemas, tmp_path) -> None:
+    """As NATS comes: a megabyte a message, and such an upload would be answered 503 for ever."""
+    server = NatsServer("small", tmp_path / "small", max_payload=1 << 20).start()
+    try:
+        store = await PostgresStore.open(schemas.create(), keys=KEY_RING)
+        with pytest.raises(StoreRefused, match="max_payload: 2MB"):
+            await JetStreamLog.open(store, server.url, Wanted("small", 1, 64 << 20), "one")
+        await store.close()
+    finally:
+        server.kill()
 
 
 class Senders:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from unbroken.log.jetstream.connection import Connection, JetStreamError
+from unbroken.log.jetstream.stream import RECORD_MAX_BYTES
 from unbroken.testing.member import HERE, Member, ProcessFailed, Site
 from unbroken.testing.process import await_ready, free_port, offer, spawn
 
@@ -43,10 +44,19 @@ class NatsServer(Member):
         name: of the server, unique in its cluster.
         directory: where it stores, unless its site says otherwise; made if missing.
         max_file_store: how many bytes all its streams may take.
+        max_payload: how many bytes a message may have.
         site: where and how it is started.
     """
 
-    def __init__(self, name: str, directory: Path, *, max_file_store: int = 1 << 30, site: Site = HERE) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        *,
+        max_file_store: int = 1 << 30,
+        max_payload: int = RECORD_MAX_BYTES,
+        site: Site = HERE,
+    ) -> None:
         super().__init__(name, site)
         self.port = free_port()
         self.route = f"nats://{site.host}:{free_port()}"
@@ -54,6 +64,7 @@ class NatsServer(Member):
         self._monitor_port = free_port()
         self.directory = directory
         self._max_file_store = max_file_store
+        self._max_payload = max_payload
 
     @property
     def url(self) -> str:
@@ -109,7 +120,7 @@ class NatsServer(Member):
         name, listen = self.directory.parent.name, self.route.removeprefix("nats://")  # no other cluster may join it
         cluster = f'cluster {{ name: "{name}", listen: "{listen}", routes: [{routes}] }}\n' if routes else ""
         return (
-            f'server_name: "{self.name}"\n'
+            f'server_name: "{self.name}"\nmax_payload: {self._max_payload}\n'
             f'listen: "{host}:{self.port}"\n'
             f'http: "{host}:{self._monitor_port}"\n'
             f'jetstream {{ store_dir: "{store}", sync_interval: always, '

@@ -112,6 +112,11 @@ class Connection:
         version = self._client.connected_server_version
         return version.major, version.minor
 
+    @property
+    def max_payload_bytes(self) -> int:
+        """The largest message that the server takes."""
+        return int(self._client.max_payload)
+
     async def ask(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One request of JetStream's API, which the leader answers. Whatever it is, asked twice it does the same.
 

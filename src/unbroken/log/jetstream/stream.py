@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 PARTITIONS: Final = 256
 OLDEST_SERVER: Final = (2, 11)
+RECORD_MAX_BYTES: Final = 2 << 20
+"""A body has up to 1 MiB as it came. One that came as gzip is kept as zstd, which may be larger."""
+
 MARK: Final = "unbroken-log"
 """The member of the stream's metadata that names the database it was made for."""
 
@@ -118,9 +121,7 @@ async def prepare(connection: Connection, store: Store, wanted: Wanted, mark: st
     Raises:
         StoreRefused: with a sentence for the operator.
     """
-    if connection.version < OLDEST_SERVER:
-        told = ".".join(map(str, connection.version))
-        raise StoreRefused(f"The NATS server at {connection.place} is {told}; JetStream of 2.11 or newer is needed.")
+    _refuse_unfit(connection)
     known = await store.read(home.find)
     if known is not None and known.stream != wanted.name:
         raise StoreRefused(f"The payload log of this database is the stream {known.stream}, not {wanted.name}.")
@@ -134,6 +135,17 @@ async def prepare(connection: Connection, store: Store, wanted: Wanted, mark: st
         raise StoreRefused(f"The stream {wanted.name} is not safe for the payload log: {'; '.join(found_dangers)}.")
     await store.write(lambda tx: home.keep(tx, its_own))
     return its_own
+
+
+def _refuse_unfit(connection: Connection) -> None:
+    if connection.version < OLDEST_SERVER:
+        told = ".".join(map(str, connection.version))
+        raise StoreRefused(f"The NATS server at {connection.place} is {told}; JetStream of 2.11 or newer is needed.")
+    if connection.max_payload_bytes < RECORD_MAX_BYTES:
+        raise StoreRefused(
+            f"The NATS server at {connection.place} takes messages of up to {connection.max_payload_bytes} bytes, and"
+            " an upload may be larger. Set max_payload: 2MB on each server of the cluster."
+        )
 
 
 async def _look(
