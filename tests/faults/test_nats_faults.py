@@ -10,11 +10,12 @@ import pytest
 
 from unbroken.log.contract import Record
 from unbroken.log.jetstream import JetStreamLog, stream
+from unbroken.log.jetstream.connection import Connection
 from unbroken.log.jetstream.stream import Wanted
 from unbroken.store.contract import Store, StoreRefused, StoreUnavailable
 from unbroken.store.postgres import PostgresStore
 from unbroken.testing.in_process import KEY_RING
-from unbroken.testing.nats import NatsCluster, NatsServer
+from unbroken.testing.nats import NatsCluster, NatsServer, delete_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -333,8 +334,6 @@ async def test_an_unsafe_stream_is_refused_at_start(
 
 
 async def make_stream(cluster: NatsCluster, config: dict[str, Any]) -> None:
-    from unbroken.log.jetstream.connection import Connection
-
     connection = await Connection.open(cluster.url)
     await connection.ask(f"STREAM.CREATE.{config['name']}", config)
     await connection.close()
@@ -353,10 +352,36 @@ async def test_a_lost_stream_is_not_silently_made_anew(schemas: Schemas, cluster
     database_url = schemas.create()
     async with opened(schemas, cluster, database_url=database_url):
         pass
-    from unbroken.testing.nats import delete_stream
-
     await delete_stream(cluster.url, "faults")
 
     with pytest.raises(StoreRefused, match="is not there"):
         async with opened(schemas, cluster, database_url=database_url):
             pass
+
+
+async def test_a_stream_brought_back_from_an_older_copy_is_refused_until_it_goes_on_behind_what_was_processed(
+    schemas: Schemas, cluster: NatsCluster
+) -> None:
+    """Else it gave out sequences that the cursors have passed: whoever got a 202 for one was never heard of again."""
+    database_url, install_id = schemas.create(), b"install-0001"
+    wanted = Wanted("faults", 1, 64 << 20)
+    async with opened(schemas, cluster, database_url=database_url) as (store, log):
+        for body in (b"a", b"b", b"c"):
+            await log.append(Record(install_id, NOW, body), first_of_install=False)
+        partition = log.partition_of(install_id)
+        epoch = (await log.lease([partition], "worker", NOW, NOW + 10_000))[partition]
+        *_, (last, _) = await log.read(partition, 10)
+        await store.write(lambda tx: log.commit(tx, partition, epoch, last))
+    await delete_stream(cluster.url, "faults")
+    await make_stream(cluster, wanted.config("one", 1))
+
+    with pytest.raises(StoreRefused, match=r"ends with message 0, .* up to 3: .*nats stream purge faults --seq=4"):
+        async with opened(schemas, cluster, database_url=database_url):
+            pass
+
+    connection = await Connection.open(cluster.url)
+    await connection.ask("STREAM.PURGE.faults", {"seq": 4})
+    await connection.close()
+    async with opened(schemas, cluster, database_url=database_url) as (_, log):
+        await log.append(Record(install_id, NOW, b"d"), first_of_install=False)
+        assert [record.body for _, record in await log.read(partition, 10)] == [b"d"]

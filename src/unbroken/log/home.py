@@ -51,6 +51,11 @@ async def is_anything_waiting(tx: Transaction) -> bool:
     return await tx.one(_WAITING) is not None
 
 
+async def last_processed(tx: Transaction) -> int:
+    """The last sequence of the stream that a cursor has passed."""
+    return max((await cursors.positions(tx)).values(), default=0) >> STRIDE_BITS
+
+
 async def first_sequence(tx: Transaction) -> int:
     """The first sequence of a stream whose positions lie beyond all that the log in the database gave out."""
     return (await cursors.head(tx) >> STRIDE_BITS) + 1

@@ -133,6 +133,7 @@ async def prepare(connection: Connection, store: Store, wanted: Wanted, mark: st
     assert found is not None
     if found_dangers := dangers(found["config"], wanted):
         raise StoreRefused(f"The stream {wanted.name} is not safe for the payload log: {'; '.join(found_dangers)}.")
+    _refuse_older(found, wanted.name, await store.read(home.last_processed))
     await store.write(lambda tx: home.keep(tx, its_own))
     return its_own
 
@@ -227,6 +228,17 @@ async def _settle(
             " UNBROKEN_NATS_STREAM: it is made by the first process that starts."
         )
     return Home(wanted.name, made_for, PARTITIONS)
+
+
+def _refuse_older(found: Mapping[str, Any], name: str, processed: int) -> None:
+    """A stream that was brought back from an older copy gives sequences out again that the cursors have passed."""
+    last = int(found["state"]["last_seq"])
+    if last < processed:
+        raise StoreRefused(
+            f"The stream {name} ends with message {last}, and this database has processed it up to {processed}: it was"
+            " brought back from an older copy, and nothing that came now would be processed. Let it go on behind that:"
+            f" nats stream purge {name} --seq={processed + 1} (docs/how-to/back-up)."
+        )
 
 
 def _refuse_foreign(found: Mapping[str, Any] | None, known: Home) -> None:
