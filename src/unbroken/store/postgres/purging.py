@@ -12,6 +12,12 @@ from unbroken.store.contract import StoreUnavailable
 from unbroken.store.postgres.opening import TABLES
 
 _SIZE: Final = f"SELECT coalesce(sum(pg_total_relation_size(t.oid)), 0)::bigint FROM ({TABLES}) t"
+_CLEAR: Final = """
+    SELECT pg_clear_attribute_stats(schemaname::text, tablename::text, attname::text, inherited)
+    FROM pg_stats WHERE schemaname = current_schema() AND tablename = $1"""
+_CLEARS: Final = 18
+"""The first PostgreSQL that lets the owner of a table do so."""
+
 _TRIES: Final = 100
 _PAUSE_S: Final = 0.05
 _FOR_EVER_S: Final = 86_400.0
@@ -25,7 +31,8 @@ async def purge(connection: Any, rewrite_up_to_bytes: int | None) -> bool:
     """See `Store.purge`.
 
     VACUUM gives the place of a deleted row free, and what stood there stands there until it is used again. Only
-    VACUUM FULL writes a table and its indexes into new files, and the old ones go when it ends.
+    VACUUM FULL writes a table and its indexes into new files, and the old ones go when it ends. What the planner knows
+    of a column are values that stood there, metadata and last known places too: so these are taken anew as well.
     """
     if rewrite_up_to_bytes is not None and await connection.fetchval(_SIZE) > rewrite_up_to_bytes:
         return False  # the server's own autovacuum gives the places free
@@ -35,6 +42,7 @@ async def purge(connection: Any, rewrite_up_to_bytes: int | None) -> bool:
     )
     for _, table in await connection.fetch(TABLES):
         await _rewrite(connection, table)
+        await _forget_samples(connection, table)
     return True
 
 
@@ -49,7 +57,7 @@ async def _rewrite(connection: Any, table: str) -> None:
 
         connection.add_log_listener(count)
         try:
-            await connection.execute(f'VACUUM (FULL, VERBOSE) "{table}"', timeout=_FOR_EVER_S)
+            await connection.execute(f'VACUUM (FULL, ANALYZE, VERBOSE) "{table}"', timeout=_FOR_EVER_S)
         except asyncpg.LockNotAvailableError as error:
             raise StoreUnavailable(_HELD) from error
         finally:
@@ -58,6 +66,13 @@ async def _rewrite(connection: Any, table: str) -> None:
             return
         await asyncio.sleep(_PAUSE_S)
     raise StoreUnavailable(_HELD)
+
+
+async def _forget_samples(connection: Any, table: str) -> None:
+    """Of a table that has become empty ANALYZE keeps the values that it took before."""
+    is_filled = await connection.fetchval(f'SELECT 1 FROM "{table}" LIMIT 1')
+    if not is_filled and connection.get_server_version().major >= _CLEARS:
+        await connection.execute(_CLEAR, table)
 
 
 def _rows_held(message: Any) -> int:
