@@ -221,7 +221,7 @@ def _change(path: Path, change: Callable[[Keys], Keys]) -> Keys:
 
 
 def refuse_others(source: Path, target: Path) -> None:
-    """Let a target directory pass that has no keys yet, or those of the source.
+    """Let a target directory pass that has no keys yet, or those of the source, be they from before a rotation.
 
     Raises:
         CannotStart: it has others, or the source has none.
@@ -231,15 +231,28 @@ def refuse_others(source: Path, target: Path) -> None:
             f"{source / KEYS_FILE} is missing. Name the platform's data directory with --data, or restore it from a"
             " backup."
         )
-    if (target / KEYS_FILE).exists() and _read(target / KEYS_FILE) != _read(source / KEYS_FILE):
+    if (target / KEYS_FILE).exists() and not _are_earlier(_read(target / KEYS_FILE), _read(source / KEYS_FILE)):
         raise CannotStart(
             f"{target / KEYS_FILE} holds other keys than {source / KEYS_FILE}: under them every key, secret and code of"
             " the platform would be unknown. Name another directory, or move these keys out of the way."
         )
 
 
+def _are_earlier(keys: Keys, later: Keys) -> bool:
+    """Whether some keys are those of a file, or were before keys were added to it."""
+    one, other = external_id_keys_of(keys), external_id_keys_of(later)
+    before, after = peppers_of(keys).keys, peppers_of(later).keys
+    same = (later.pepper, later.signing_key, later.receipt_key)
+    return (
+        (keys.pepper, keys.signing_key, keys.receipt_key) == same
+        and one.items() <= other.items()
+        and before.items() <= after.items()
+        and keys.pepper_no <= later.pepper_no
+    )
+
+
 def carry(source: Path, target: Path) -> None:
-    """Give a target directory the keys of the source, where it does not have them yet.
+    """Give a target directory the keys of the source, where it does not have them yet, or not all of them.
 
     Raises:
         CannotStart: as `refuse_others`.
@@ -248,6 +261,8 @@ def carry(source: Path, target: Path) -> None:
     if not (target / KEYS_FILE).exists():
         create_once(target / KEYS_FILE, (source / KEYS_FILE).read_bytes())
         refuse_others(source, target)  # another process may have been faster with others
+    keys = _read(source / KEYS_FILE)
+    _change(target / KEYS_FILE, lambda _: keys)
 
 
 def are_guessable(path: Path) -> bool:

@@ -78,7 +78,10 @@ async def move(wanted: Wanted, tell: Progress) -> Report:
     randomness = SystemRandomness()
     seal = seal_of(keys.open_vault(wanted.keys_of_source, randomness), Mode(lab=False))
     async with _opened(wanted.source) as source, _opened(wanted.target, make=True) as target:
-        return await step.move(source, target, seal, randomness, tell)
+        report = await step.move(source, target, seal, randomness, tell)
+    if wanted.target.directory is not None and not report.was_done:
+        keys.carry(wanted.keys_of_source, wanted.target.directory)  # a rotation may have added one meanwhile
+    return report
 
 
 def _refuse_unfit(wanted: Wanted) -> None:

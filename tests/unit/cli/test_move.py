@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import stat
 
 import pytest
 from typer.testing import CliRunner
 
 from unbroken.cli import program
+from unbroken.flow import move as step
 from unbroken.randomness import SystemRandomness
 from unbroken.server import data_directory, places
 from unbroken.server.data_directory import DATABASE_FILE, Mode
@@ -133,6 +135,31 @@ def test_a_database_that_another_move_has_half_filled_is_refused(source, tmp_pat
 
 async def end(*_):
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_broken_off", [False, True])
+def test_a_key_that_a_rotation_adds_while_the_platform_moves_goes_along(source, tmp_path, monkeypatch, is_broken_off):
+    target, rounds = tmp_path / "target", step._rounds
+
+    async def beside_a_rotation(*sides):
+        await asyncio.to_thread(rotate, source)
+        await (end if is_broken_off else rounds)(*sides)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "_rounds", beside_a_rotation)
+        done = run("move", "--from", source, "--to", target)
+    assert done.exit_code == (130 if is_broken_off else 0)
+    if is_broken_off:
+        move(source, target)
+
+    assert (target / KEYS_FILE).read_bytes() == (source / KEYS_FILE).read_bytes()
+    shutil.rmtree(source)  # as it says to do when all is well
+    assert run("user", "find", "anna", "--data", target).exit_code == 0
+
+
+def rotate(data):
+    for what in ("external-ids", "pepper"):
+        assert run("rotate", what, "--data", data).exit_code == 0
 
 
 @pytest.mark.parametrize(
