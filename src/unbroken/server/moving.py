@@ -57,6 +57,8 @@ async def look_before(wanted: Wanted) -> Report:
     """
     _refuse_unfit(wanted)
     async with _opened(wanted.source) as source:
+        if wanted.target.directory is not None:
+            await step.refuse_stream(source)
         if wanted.target.directory is not None and not wanted.target.database.exists():
             report = await step.look_before(source, None)
             report.target = str(wanted.target.database)

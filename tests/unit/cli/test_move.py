@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
@@ -117,6 +119,15 @@ def test_it_refuses_what_is_not_fit(source, tmp_path):
     assert "no data" in problem("move", "--from", tmp_path / "nothing", "--to", target)
     assert "not by mysql://" in problem("move", "--from", source, "--to", "mysql://host/database")
     assert not target.exists()
+
+
+def test_a_platform_whose_log_is_a_stream_is_not_moved_to_where_no_server_could_open_it(source, tmp_path):
+    with closing(sqlite3.connect(source / DATABASE_FILE)) as file, file:
+        file.execute("INSERT INTO log_home (only_row, stream, mark, partitions) VALUES (1, 'unbroken', 'one', 256)")
+
+    for words in (["--dry-run"], []):
+        assert "a stream on NATS" in problem("move", "--from", source, "--to", tmp_path / "target", *words)
+    assert not (tmp_path / "target").exists()
 
 
 def test_a_database_that_another_move_has_half_filled_is_refused(source, tmp_path, monkeypatch):

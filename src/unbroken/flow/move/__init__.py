@@ -12,6 +12,7 @@ from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Final
 
 from unbroken.flow.move import beginning, switch
+from unbroken.flow.move.beginning import refuse_stream
 from unbroken.flow.move.differences import is_another_worth_it
 from unbroken.flow.move.report import Counted, Progress, Report, TableReport
 from unbroken.flow.move.rounds import beside_writers
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from unbroken.store.movable import Movable
     from unbroken.store.seal import Seal
 
-__all__ = ["Progress", "Report", "TableReport", "look_before", "move"]
+__all__ = ["Progress", "Report", "TableReport", "look_before", "move", "refuse_stream"]
 
 _TRIES: Final = 3
 """To switch: a long read can be in the way of the change of names."""

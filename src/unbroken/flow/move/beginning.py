@@ -116,6 +116,21 @@ async def refuse_unfit(source: Side, target: Side | None) -> Stage:
             raise Conflict(f"There is no platform at {source.movable.place}.", hint="Name where it is with --from.")
 
 
+async def refuse_stream(source: Movable) -> None:
+    """Let only a platform pass whose payload log is in its tables.
+
+    Raises:
+        Conflict: it is a stream, which no engine but PostgreSQL can have beside it.
+    """
+    ours = await look_at(source)
+    if ours.whereabouts is Whereabouts.HERE and await count(ours, "log_home"):
+        raise Conflict(
+            f"The payload log of {source.place} is a stream on NATS, and a platform in a directory can have none: no"
+            " server could be started there.",
+            hint="Name another PostgreSQL database with --to.",
+        )
+
+
 async def _stage_of_live(source: Side, target: Side) -> Stage:
     place = target.movable.place
     match target.whereabouts:
