@@ -166,12 +166,33 @@ def change_pepper(platforms: list[PlatformProcess], tmp_path: Path) -> None:
         carry_keys(tmp_path)
         words.append("--copied")
     changed = platforms[0].command(*words)
-    assert (changed["pepper"], changed["copy_keys"]) == (2, False)
+    assert (changed["pepper"], changed["copy_keys"]) == (2, len(platforms) > 1)
+    if len(platforms) > 1:
+        carry_keys(tmp_path)
     assert changed["left"]["install credentials"] >= KNOWN
     finished = platforms[0].command("rotate", "pepper", "--finish")
     assert finished["dropped_peppers"] == []  # phones that were not renewed since need the first one
     if len(platforms) > 1:
         carry_keys(tmp_path)
+
+
+def test_a_server_keeps_what_it_gives_out_under_the_new_pepper_once_no_copy_is_asked_for_any_more(tmp_path, schemas):
+    """Else it is unknown everywhere as soon as the earlier pepper is let go of."""
+    settings = {"database_url": schemas.create()}
+    with PlatformProcess(tmp_path / "one", lab=False, settings=settings) as one:
+        app = create_app(one, "rotated")
+        (tmp_path / "two").mkdir(mode=0o700)
+        shutil.copy(tmp_path / "one" / "mode.json", tmp_path / "two")
+        carry_keys(tmp_path)
+        with PlatformProcess(tmp_path / "two", lab=False, settings=settings) as two:
+            for more in ([], ["--copied"]):
+                if one.command("rotate", "pepper", *more)["copy_keys"]:
+                    carry_keys(tmp_path)
+            with closing(Connection(two.base_url)) as connection:
+                phone = Api(connection, lab=False).register(app.basic, PHONE).json
+                one.command("rotate", "pepper", "--finish", "--force")
+                carry_keys(tmp_path)
+                assert Api(connection, lab=False).tokens(phone["install_credential"]).status == 200
 
 
 def carry_keys(tmp_path: Path) -> None:

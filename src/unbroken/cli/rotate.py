@@ -38,7 +38,8 @@ def pepper(
 
     Secrets that were given out stay valid, under the earlier pepper, and come under the new one when they are shown
     or renewed. --finish says how many have not; when none is left, the earlier one is accepted no more. On PostgreSQL
-    the first call only adds the pepper: copy keys.json to every server, then call again with --copied.
+    the first call only adds the pepper: copy keys.json to every server, call again with --copied, and copy it once
+    more.
     """
     from unbroken.server import rotation, settings  # noqa: PLC0415 - each command starts as fast as it can
 
@@ -60,14 +61,16 @@ def pepper(
                     "dropped_peppers": list(done.dropped),
                 }
             )
-        elif done.is_to_copy:
+        elif not done.is_used:
             _say_copy(f"Pepper {done.pepper_no}", data)
         else:
-            _tell(done)
+            _tell(done, data)
 
 
-def _tell(done: Peppered) -> None:
+def _tell(done: Peppered, data: Path) -> None:
     typer.echo(f"Secrets are kept under pepper {done.pepper_no} from now on.")
+    if done.is_to_copy:
+        typer.echo(f"Copy {data / 'keys.json'} to every other server once more: until then it keeps them as before.")
     left = ", ".join(f"{count} {kind}" for kind, count in done.left.items() if count)
     if done.dropped:
         typer.echo("The earlier pepper is accepted no more.")

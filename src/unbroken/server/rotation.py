@@ -45,25 +45,30 @@ class Peppered:
     """What a rotation of the pepper has come to.
 
     Args:
-        pepper_no: the one that secrets are kept under.
-        is_to_copy: not yet: keys.json must be brought to the other servers first.
+        pepper_no: the one that secrets are kept under, or are to be.
+        is_used: they are, by servers on this data directory.
+        is_to_copy: keys.json must be brought to the other servers now.
         left: how many secrets in force are under an earlier one yet, by kind.
         dropped: numbers of the peppers under which nothing is accepted any more.
     """
 
     pepper_no: int
+    is_used: bool
     is_to_copy: bool
     left: dict[str, int]
     dropped: tuple[int, ...] = ()
 
 
 async def rotate_pepper(context: Context, data: Path, *, is_shared: bool, is_copied: bool) -> Peppered:
-    """Keep secrets under a new pepper from now on; those that are there stay valid, and move when they are shown."""
+    """Keep secrets under a new pepper from now on; those that are there stay valid, and move when they are shown.
+
+    A server learns both from its own keys.json: that a pepper is accepted, and then that it is used.
+    """
     number = keys.add_pepper(data, context.randomness)
     if not is_shared or is_copied:
         keys.use_pepper(data, number)
-        return Peppered(number, is_to_copy=False, left=await _left(context, number))
-    return Peppered(number, is_to_copy=True, left={})
+        return Peppered(number, is_used=True, is_to_copy=is_shared, left=await _left(context, number))
+    return Peppered(number, is_used=False, is_to_copy=True, left={})
 
 
 async def finish_pepper(context: Context, data: Path, *, by_force: bool) -> Peppered:
@@ -72,7 +77,7 @@ async def finish_pepper(context: Context, data: Path, *, by_force: bool) -> Pepp
     number = context.vault.peppers().number
     left = await _left(context, number)
     dropped = keys.drop_peppers(data) if by_force or not any(left.values()) else []
-    return Peppered(number, is_to_copy=False, left=left, dropped=tuple(dropped))
+    return Peppered(number, is_used=True, is_to_copy=False, left=left, dropped=tuple(dropped))
 
 
 async def _left(context: Context, number: int) -> dict[str, int]:
