@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from unbroken import wire
 from unbroken.domain.errors import AppDisabled, AuthCodeUsed
-from unbroken.domain.ids import FactId, InstallId, UserId
+from unbroken.domain.ids import FactId, InstallId, UserId, parse_id
 from unbroken.domain.install import form_of
 from unbroken.domain.ledger.facts import Registered
 from unbroken.domain.standing import REASONS, STATES, Standing
@@ -21,7 +21,7 @@ from unbroken.flow.tokens import new_credential, user_token
 from unbroken.store import apps, install_credentials, saving
 
 if TYPE_CHECKING:
-    from unbroken.credentials import Digest
+    from unbroken.credentials import Digest, Vault
     from unbroken.domain.app import App
     from unbroken.domain.ids import AppId
     from unbroken.flow.authenticate import AppCaller
@@ -121,7 +121,7 @@ async def _create(recording: Recording, asked: _Asked, found: codes.Found | None
         recording.tx,
         recording.app_id,
         recording.people.install(install_id),
-        device=_device(asked.body),
+        device=_device(recording.context.vault, asked.body),
         credential_digest=recording.context.vault.digest(credential),
         credential_key=asked.key,
         install_key=asked.install_key,
@@ -140,10 +140,15 @@ async def _record_registration(recording: Recording, body: wire.Register) -> Ins
     return install_id
 
 
-def _device(body: wire.Register) -> str:
-    """What the SDK reported, kept raw so that a changed rule can classify again; never the code."""
+def _device(vault: Vault, body: wire.Register) -> str:
+    """What the SDK reported, kept raw so that a changed rule can classify again; never the code.
+
+    The earlier install may be of somebody who is erased, before or after this one comes: so its keyed hash is kept.
+    """
+    earlier = None if body.restored_from is None else parse_id(body.restored_from)
+    hashed = None if earlier is None else vault.tombstone(earlier).hex()
     reported = {"device": body.device, "sdk": body.sdk, "app_version": body.app_version}
-    return wire.encode({**reported, "restored_from": body.restored_from}).decode()
+    return wire.encode({**reported, "restored_from": hashed}).decode()
 
 
 def _reply(recording: Recording, install_id: InstallId, credential: str) -> wire.Registered:

@@ -18,13 +18,14 @@ from unbroken.domain.errors import HistoryExpired, InstallGone, InvalidRequest, 
 from unbroken.domain.ids import InstallId
 from unbroken.domain.ledger.refold import labelled, refold
 from unbroken.domain.standing import Standing
-from unbroken.flow import erase, erase_part, operate, profile, receipts, rename
+from unbroken.flow import erase, erase_part, operate, profile, receipts, register, rename
 from unbroken.flow.authenticate import InstallCaller
 from unbroken.flow.ingest import ingest
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.standings import Standings
 from unbroken.flow.tidy import tidy
 from unbroken.flow.traces import Names, search
+from unbroken.flow.verify import Wanted, verify
 from unbroken.store import erasure, identity, ledger, tombstones
 from unbroken.testing.in_process import PAYLOAD_ID, InProcess
 from unbroken.testing.in_process import START_MS as T
@@ -253,6 +254,25 @@ def test_what_the_planner_of_postgresql_knows_of_a_person_goes_with_it(tmp_path,
         if int(version[0]) >= 180_000:  # before, a table that has become empty keeps what was known of it
             left = await samples(platform)
             assert [one for one in [*people, "canary", "latitude"] if one in left] == []
+
+    in_platform(tmp_path, story)
+
+
+@pytest.mark.parametrize("is_erased_first", [False, True])
+def test_an_install_that_was_restored_from_somebody_elses_does_not_keep_the_id_of_that(tmp_path, is_erased_first):
+    """As when a phone is copied to a new one: the SDK there registers, and says which install it finds in the copy."""
+
+    async def story(platform):
+        old = await platform.register(PHONE)
+        found = await erase.names(platform.context, platform.key, old.own_user_id)
+        body = wire.Register(PHONE, wire.SdkVersion("test", "1"), restored_from=old.install_id)
+        if is_erased_first:
+            await end(platform, old.own_user_id)
+        await register.register(platform.context, platform.app_caller, body, None)
+        if not is_erased_first:
+            await end(platform, old.own_user_id)
+        assert await search(platform.context, tmp_path, Names.of(found)) == {}
+        assert (await verify(platform.context, Wanted(), is_repairing=False, share=1)).findings == []
 
     in_platform(tmp_path, story)
 
