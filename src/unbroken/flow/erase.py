@@ -205,7 +205,8 @@ async def _forget(context: Context, tx: Transaction, app_id: AppId, found: erasu
     positions = [fact.position for fact in forgotten.gone]
     rewritten = await erasure.hide_facts(tx, app_id, found, positions, context.vault.tombstone)
     await erasure.rename_users(tx, [(fact.position, user_id) for fact, user_id in forgotten.renamed])
-    return {"facts rewritten": rewritten, "answers about others": answers}
+    codes = await erasure.delete_codes(tx, app_id, forgotten.called - set(found.external_ids))
+    return {"facts rewritten": rewritten, "answers about others": answers, "codes for released ids": codes}
 
 
 def _users_of(facts: Sequence[Fact]) -> set[UserId]:

@@ -157,6 +157,21 @@ async def _delete(
         deleted[what] = deleted.get(what, 0) + await tx.run(statement, *of)
 
 
+_OF_RELEASED: Final = (
+    "DELETE FROM auth_codes WHERE app_id = $1 AND sealed_id = $2"
+    " AND NOT EXISTS (SELECT 1 FROM carriers c WHERE c.app_id = $1 AND c.sealed_id = $2)"
+)
+
+
+async def delete_codes(tx: Transaction, app_id: AppId, released: Iterable[ExternalId]) -> int:
+    """Delete the authentication codes for external ids that a person gave up, unless they are another's by now.
+
+    Returns:
+        How many were deleted.
+    """
+    return sum([await tx.run(_OF_RELEASED, app_id, await sealed.seal(tx, app_id, one)) for one in sorted(released)])
+
+
 _BARE_INSTALL: Final = "UPDATE installs SET device = $2, credential_key = NULL WHERE install_id = $1"
 _BARE_SPENT: Final = "UPDATE spent_credentials SET spent_key = NULL WHERE install_id = $1"
 

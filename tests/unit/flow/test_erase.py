@@ -18,7 +18,7 @@ from unbroken.domain.errors import HistoryExpired, InstallGone, InvalidRequest, 
 from unbroken.domain.ids import InstallId
 from unbroken.domain.ledger.refold import labelled, refold
 from unbroken.domain.standing import Standing
-from unbroken.flow import erase, erase_part, operate, profile, receipts, register, rename
+from unbroken.flow import codes, erase, erase_part, operate, profile, receipts, register, rename
 from unbroken.flow.authenticate import InstallCaller
 from unbroken.flow.ingest import ingest
 from unbroken.flow.person_facts import facts_of_person
@@ -26,7 +26,7 @@ from unbroken.flow.standings import Standings
 from unbroken.flow.tidy import tidy
 from unbroken.flow.traces import Names, search
 from unbroken.flow.verify import Wanted, verify
-from unbroken.store import erasure, identity, ledger, tombstones
+from unbroken.store import erasure, holdings, identity, ledger, tombstones
 from unbroken.testing.in_process import PAYLOAD_ID, InProcess
 from unbroken.testing.in_process import START_MS as T
 
@@ -273,6 +273,32 @@ def test_an_install_that_was_restored_from_somebody_elses_does_not_keep_the_id_o
             await end(platform, old.own_user_id)
         assert await search(platform.context, tmp_path, Names.of(found)) == {}
         assert (await verify(platform.context, Wanted(), is_repairing=False, share=1)).findings == []
+
+    in_platform(tmp_path, story)
+
+
+def test_codes_for_an_account_that_was_given_up_go_along_unless_it_is_somebody_elses_by_now(tmp_path):
+    async def story(platform):
+        context, key = platform.context, platform.key
+        user_id, _ = await person(platform, "anna@old.example", phones=1)
+        for number, old in enumerate(("anna@old.example", "anna@other.example")):
+            await codes.mint(context, key, old, None)
+            body = wire.Rename(("anna@other.example", "anna@new.example")[number], release_old=True)
+            await rename.rename(context, key, user_id, body, operate.Order())
+        await platform.link(await platform.register(PHONE), "anna@other.example")
+        theirs = await codes.mint(context, key, "anna@other.example", None)
+        told = await end(platform, user_id, dry_run=True)
+        done = await end(platform, user_id)
+        assert told.deleted == done.deleted
+        app_id = platform.app.app_id
+
+        async def minted_for(tx, account):
+            return await holdings.codes_for(tx, app_id, account)
+
+        assert await context.store.read(lambda tx: minted_for(tx, "anna@old.example")) == []
+        assert len(await context.store.read(lambda tx: minted_for(tx, "anna@other.example"))) == 2
+        body = wire.Register(PHONE, wire.SdkVersion("test", "1"), authentication_code=theirs.authentication_code)
+        assert (await register.register(context, None, body, None)).linked
 
     in_platform(tmp_path, story)
 

@@ -31,10 +31,12 @@ class Forgotten:
     Args:
         gone: the facts to be put out of sight.
         renamed: facts of others, and the user id that each is to name from now on.
+        called: the external ids that ever meant the person; one that it released may be another's by now.
     """
 
     gone: list[Fact]
     renamed: list[tuple[Fact, UserId]]
+    called: frozenset[ExternalId]
 
 
 def forget(facts: Sequence[Fact], installs: Collection[InstallId], external_ids: Collection[ExternalId]) -> Forgotten:
@@ -47,13 +49,14 @@ def forget(facts: Sequence[Fact], installs: Collection[InstallId], external_ids:
     """
     folded = refold(facts)
     before, owners = labelled(folded), _owners(facts, folded.about)
-    gone = _gone(facts, owners, installs, external_ids)
+    theirs = _carried_until(facts, owners, installs, external_ids)
+    gone, called = _gone(facts, owners, installs, theirs), frozenset(theirs)
     first = _without(facts, gone, owners, before)
     if _others(first[1], installs) == _others(before, installs) and not _is_named(facts, gone, before, installs):
-        return Forgotten(gone, first[0])
+        return Forgotten(gone, first[0], called)
     # The undone links of others decide about ids as well: then these go too, and everybody is known by what is told.
     gone = sorted({fact.fact_id: fact for fact in [*gone, *_undone(facts)]}.values(), key=lambda fact: fact.position)
-    return Forgotten(gone, _without(facts, gone, owners, before)[0])
+    return Forgotten(gone, _without(facts, gone, owners, before)[0], called)
 
 
 # What goes
@@ -63,10 +66,9 @@ def _gone(
     facts: Sequence[Fact],
     owners: dict[FactId, InstallId],
     installs: Collection[InstallId],
-    external_ids: Collection[ExternalId],
+    theirs: Mapping[ExternalId, int],
 ) -> list[Fact]:
     taking_part = {fact.fact_id for fact in live(facts)}
-    theirs = _carried_until(facts, owners, installs, external_ids)
     gone: dict[FactId, Fact] = {}
     for fact in sorted(facts, key=lambda fact: fact.position):
         said = fact.said
