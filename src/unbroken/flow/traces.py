@@ -2,7 +2,7 @@
 
 Ids are looked for as bytes and as hex, anywhere, also in what SQLite left in a page; the files of a PostgreSQL server
 are out of reach. External ids are looked for as they were sealed, likewise; in clear in tables only, as whole values: a
-short one stands in many places by chance. Compressed uploads are opened.
+short one stands in many places by chance, and one that is a number even so. Compressed uploads are opened.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Names:
     @classmethod
     def of(cls, found: Found) -> Names:
         """The names of a person, as they were found before it was erased."""
-        return cls(ids=found.ids, words=found.external_ids, canaries=found.sealed_ids)
+        words = [one for one in found.external_ids if not one.isdecimal()]
+        return cls(ids=found.ids, words=words, canaries=found.sealed_ids)
 
     def anywhere(self) -> list[bytes]:
         """What must not stand in any file, in every form."""

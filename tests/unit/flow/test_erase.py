@@ -100,6 +100,16 @@ def test_everything_goes_and_only_keyed_hashes_stay(tmp_path):
     in_platform(tmp_path, story)
 
 
+def test_an_account_that_is_a_number_is_not_found_in_what_was_counted(tmp_path):
+    async def story(platform):
+        user_id, _ = await person(platform, "2")
+        names = Names.of(await erase.names(platform.context, platform.key, user_id))
+        await end(platform, user_id)
+        assert await search(platform.context, tmp_path, names) == {}
+
+    in_platform(tmp_path, story)
+
+
 def test_every_table_is_looked_after(tmp_path, engine):
     async def story(platform):
         return await platform.context.store.catalogue()
