@@ -106,6 +106,7 @@ class _Run:
                 await self._refuse_unless_same(app, arrival, lines, digest)
                 there.append(arrival.user_id)
                 continue
+            _refuse_twice(arrival, arrivals)
             await self._claim(app, arrival)
             count += await self._bring(arrival, lines)
             arrivals.append(arrival)
@@ -255,6 +256,12 @@ class _Digest:
     @property
     def value(self) -> bytes:
         return self._hash.digest()
+
+
+def _refuse_twice(arrival: Arrival, before: Sequence[Arrival]) -> None:
+    for user_id in arrival.users:
+        if any(user_id in one.users for one in before):
+            raise InvalidRequest(f"The user {user_id.hex()} is in two of the files.")
 
 
 def _digested(lines: Iterator[Numbered]) -> tuple[Iterator[Numbered], _Digest]:

@@ -101,8 +101,8 @@ def _add(arrival: Arrival, number: int, line: archive.AnyLine) -> None:
             _add_name(arrival, number, line)
         case archive.Fact() | archive.Policy():
             arrival.facts.append(Told(number, entry_of(number, line), line))
-        case archive.Metadata(user_id, pairs):
-            arrival.metadata[UserId(_id(number, user_id))] = pairs
+        case archive.Metadata():
+            _add_metadata(arrival, number, line)
         case archive.RefusedLink():
             _add_refused(arrival, number, line)
         case archive.Undone():
@@ -134,6 +134,13 @@ def _check_device(number: int, device: bytes) -> None:
         zone_of(device.decode())
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise refused(number, "What the SDK reported of the device is not as it was written.") from None
+
+
+def _add_metadata(arrival: Arrival, number: int, line: archive.Metadata) -> None:
+    user_id = UserId(_id(number, line.user_id))
+    if user_id not in arrival.users:
+        raise refused(number, "The archive does not speak of this user.")
+    arrival.metadata[user_id] = line.pairs
 
 
 def _add_refused(arrival: Arrival, number: int, line: archive.RefusedLink) -> None:

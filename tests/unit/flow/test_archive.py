@@ -371,7 +371,10 @@ DAMAGE = {
     "no id": (lambda told: changed(told, "install", install_id="abc"), r"Line \d+: 'abc' is no id"),
     "a state": (lambda told: changed(told, "install", standing="standby"), r"Line \d+: .*does not follow"),
     "an activation": (lambda told: changed(told, "span", to=START_MS + 7), r"Line \d+: .*does not follow"),
-    "another user": (lambda told: changed(told, "user", user_id=OTHER_ID), r"Line 1: .*does not speak of the user"),
+    "another user": (
+        lambda told: changed(told, "user", user_id=OTHER_ID),
+        r"Line \d+: .*does not speak of th(e|is) user",
+    ),
     "another holder": (lambda told: changed(told, "user", holder=OTHER_ID), r"Line 2: .*does not follow"),
     "a fact": (lambda told: changed(told, "fact", at=START_MS + 1), r"Line \d+: .*does not follow"),
     "a fact's fields": (lambda told: changed(told, "fact", fields={"form": "boat"}), r"Line \d+: This is no fact"),
@@ -382,6 +385,10 @@ DAMAGE = {
     ),
     "an offset": (lambda told: changed(told, "payload", offset_ms=31_000), r"Line \d+: The clock offset"),
     "a foreign payload": (lambda told: changed(told, "payload", install_id=OTHER_ID), r"Line \d+: The payload is of"),
+    "metadata of another": (
+        lambda told: changed(told, "metadata", user_id=OTHER_ID),
+        r"Line \d+: The archive does not speak of this user",
+    ),
     "no upload": (lambda told: changed(told, "payload", body={"sent_at": 1}), r"Line \d+: The body is no upload"),
     "two bodies": (lambda told: changed(told, "payload", body_base64="e30="), r"Line \d+: A payload has one body"),
     "no base64": (
@@ -447,6 +454,20 @@ def test_the_same_person_again_changes_nothing_and_another_is_refused(tmp_path):
             with pytest.raises(InvalidRequest):
                 await imported(there, first[:-10])
             assert await everything(there) == before
+
+    asyncio.run(story())
+
+
+def test_a_file_that_is_named_twice_is_refused_in_a_sentence_and_leaves_nothing(tmp_path):
+    async def story() -> None:
+        archive_ = await an_archive(tmp_path)
+        (tmp_path / "to").mkdir()
+        async with InProcess(tmp_path / "to") as there:
+            before = await everything(there)
+            with pytest.raises(InvalidRequest, match=r"The user [0-9a-f]{24} is in two of the files"):
+                await imported(there, archive_, archive_)
+            assert await everything(there) == before
+            await imported(there, archive_)
 
     asyncio.run(story())
 
