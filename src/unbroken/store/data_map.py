@@ -159,7 +159,7 @@ TABLES: Final = {
     ),
     "auth_codes": Table(
         "authentication codes",
-        "a day after they end",
+        "a week after they end, and until erasure",
         {
             _HASHED: "digest",
             _ID: "app_id redeemed_by",
