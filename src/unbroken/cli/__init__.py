@@ -27,6 +27,7 @@ from unbroken.cli import (
     serving,
     verify,
 )
+from unbroken.cli.output import let_go_of_output, take_streams
 
 program = typer.Typer(
     name="unbroken",
@@ -64,4 +65,8 @@ program.add_typer(attack.program, name="attack")
 
 def main() -> None:
     """Run the command that the arguments name."""
-    program()
+    take_streams()
+    try:
+        program()
+    finally:
+        let_go_of_output()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path  # noqa: TC003 - typer looks at it
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -11,7 +10,7 @@ import typer
 
 from unbroken import wire
 from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
-from unbroken.cli.output import errors_as_sentences, print_facts, print_json, print_table
+from unbroken.cli.output import errors_as_sentences, print_bytes, print_facts, print_json, print_table
 from unbroken.cli.run import run
 from unbroken.domain.errors import InvalidRequest
 from unbroken.domain.ids import AppId
@@ -150,7 +149,7 @@ def head(data: Data = DATA_DEFAULT) -> None:
     from unbroken.flow import audit_log  # noqa: PLC0415
 
     with errors_as_sentences(json=False):
-        sys.stdout.write(wire.encode(run(data, audit_log.head)).decode() + "\n")
+        print_bytes(wire.encode(run(data, audit_log.head)) + b"\n")
 
 
 def _read(path: Path) -> bytes:

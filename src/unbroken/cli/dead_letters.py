@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unbroken import wire
 from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
-from unbroken.cli.output import errors_as_sentences, print_json, print_table
+from unbroken.cli.output import errors_as_sentences, print_bytes, print_json, print_table
 from unbroken.cli.run import run
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def show(install: Install, position: Position, data: Data = DATA_DEFAULT) -> Non
         letter = run(data, lambda context: context.store.read(lambda tx: dead_letters.one(tx, install_id, position)))
         if letter is None:
             raise NotFound
-        sys.stdout.buffer.write(letter.body)
+        print_bytes(letter.body)
 
 
 @program.command("replay")

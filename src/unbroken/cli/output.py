@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import msgspec
 import typer
@@ -13,6 +14,7 @@ from unbroken.domain.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from io import TextIOWrapper
 
     from rich.console import Console
 
@@ -20,11 +22,35 @@ if TYPE_CHECKING:
 _WIDTH_OF_A_FILE: Final = 200
 
 
+def take_streams() -> None:
+    """See to it that printing fails neither for want of a stream nor for what is printed.
+
+    The number of a stream that whoever started us has closed would go to the next file that is opened, as the database,
+    or to a socket; so something empty takes it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for the process's life
+    for stream in (sys.stdout, sys.stderr):
+        cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")  # what the locale has no letter for
+
+
 def print_json(value: Any) -> None:
-    """One JSON document on standard output. What a phone made up may be in it, and steers no terminal."""
+    """One JSON document on standard output, as UTF-8 in every locale.
+
+    What a phone made up may be in it, and steers no terminal.
+    """
     from unbroken.server.redactor import printable  # noqa: PLC0415 - each command starts as fast as it can
 
-    sys.stdout.write(printable(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()) + "\n")
+    text = printable(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    print_bytes(text.encode() + b"\n")
+
+
+def print_bytes(content: bytes) -> None:
+    """Bytes on standard output, as they are and now."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
@@ -95,10 +121,33 @@ def errors_as_sentences(*, json: bool) -> Iterator[None]:
     except StoreError as trouble:
         _fail(str(trouble), "UNAVAILABLE", None, json=json)
     except BrokenPipeError:
+        let_go_of_output()
         raise typer.Exit(1) from None
+    except OSError as trouble:
+        what = trouble.filename or let_go_of_output()
+        if what is None:
+            raise
+        _fail(f"{what} cannot be used: {trouble.strerror}.", "UNAVAILABLE", None, json=json)
+
+
+def let_go_of_output() -> str | None:
+    """Where a standard stream takes nothing, do not try again at the end of the process; what to call the first one."""
+    lost = [name for name in ("stdout", "stderr") if not _is_flushed(getattr(sys, name))]
+    return f"Standard {'output' if lost[0] == 'stdout' else 'error'}" if lost else None
+
+
+def _is_flushed(stream: TextIO) -> bool:
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True
 
 
 def _fail(message: str, code: str, hint: str | None, *, json: bool) -> None:
+    message = message.encode(errors="backslashreplace").decode()  # a file's name may be no text
     if json:
         problem = {"message": message, "errorCode": code} | ({"hint": hint} if hint else {})
         sys.stderr.write(msgspec.json.encode(problem).decode() + "\n")

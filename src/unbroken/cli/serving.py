@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from unbroken.cli.options import DATA_DEFAULT, Data, Json
-from unbroken.cli.output import errors_as_sentences, print_json
+from unbroken.cli.output import errors_as_sentences, let_go_of_output, print_json
 from unbroken.domain.errors import InvalidRequest
 
 
@@ -35,6 +35,12 @@ def serve(
         chosen = settings.load(data=data, host=host, port=port, role=role)
 
         def announce(url: str, is_lab: bool) -> None:
+            try:
+                tell(url, is_lab)
+            except OSError:
+                let_go_of_output()  # a file on a full disk, or nobody who reads: no reason not to serve
+
+        def tell(url: str, is_lab: bool) -> None:
             if json:
                 print_json({"url": url, "pid": os.getpid(), "data": str(data), "lab": is_lab})
             else:
