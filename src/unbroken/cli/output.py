@@ -124,10 +124,8 @@ def errors_as_sentences(*, json: bool) -> Iterator[None]:
         let_go_of_output()
         raise typer.Exit(1) from None
     except OSError as trouble:
-        what = trouble.filename or let_go_of_output()
-        if what is None:
-            raise
-        _fail(f"{what} cannot be used: {trouble.strerror}.", "UNAVAILABLE", None, json=json)
+        what = trouble.filename or let_go_of_output() or "Something that this needs of the machine"
+        _fail(f"{what} cannot be used: {trouble.strerror or trouble}.", "UNAVAILABLE", None, json=json)
 
 
 def let_go_of_output() -> str | None:
