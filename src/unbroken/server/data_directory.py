@@ -85,11 +85,17 @@ def lock(data: Path) -> int:
 
 
 def is_served(data: Path) -> bool:
-    """Whether a server has the directory right now."""
+    """Whether a server has the directory right now. Only looks, so that it tells on a read-only file system, too."""
     try:
-        os.close(lock(data))
-    except CannotStart:
+        file = os.open(data / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(file)
     return False
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from unbroken.server import data_directory
@@ -97,3 +100,16 @@ def test_one_server_at_a_time_has_a_directory(tmp_path):
     with pytest.raises(CannotStart, match="Another server"):
         data_directory.lock(tmp_path)
     assert data_directory.is_served(tmp_path)
+
+
+def test_a_directory_that_can_only_be_read_is_served_by_nobody(tmp_path, monkeypatch):
+    os.close(data_directory.lock(tmp_path))
+    real_open = os.open
+
+    def read_only(path, flags, *mode):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real_open(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert not data_directory.is_served(tmp_path)
