@@ -7,7 +7,6 @@ import typer
 from unbroken.cli.options import DATA_DEFAULT, Data, Json
 from unbroken.cli.output import errors_as_sentences, print_json
 from unbroken.cli.run import run
-from unbroken.domain.errors import Unavailable
 
 
 def purge(data: Data = DATA_DEFAULT, json: Json = False) -> None:
@@ -19,8 +18,7 @@ def purge(data: Data = DATA_DEFAULT, json: Json = False) -> None:
     from unbroken.flow.purge import purge as rewrite  # noqa: PLC0415 - each command starts as fast as it can
 
     with errors_as_sentences(json=json):
-        if not run(data, lambda context: rewrite(context, rewrite_up_to_bytes=None)):
-            raise Unavailable("The files could not be written anew now.", hint="A long read may hold them. Try again.")
+        run(data, lambda context: rewrite(context, rewrite_up_to_bytes=None))
         if json:
             print_json({"purged": True})
         else:

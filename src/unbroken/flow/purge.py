@@ -36,13 +36,19 @@ async def scrub(context: Context, install_ids: Collection[bytes]) -> None:
 
 
 async def purge(context: Context, *, rewrite_up_to_bytes: int | None) -> bool:
-    """Purge after every erasure and change of a key that still waits for it; whether none does now (`Store.purge`)."""
+    """Purge after every erasure and change of a key that still waits for it; whether none does now (`Store.purge`).
+
+    Raises:
+        StoreUnavailable: it cannot be done now, and whoever wants it whatever the size is told why; else it waits.
+    """
     waiting = await context.store.read(tombstones.unpurged)
     if not waiting and await context.store.read(resealing.is_purged):
         return True
     try:
         is_done = await context.store.purge(rewrite_up_to_bytes=rewrite_up_to_bytes)
     except StoreUnavailable:
+        if rewrite_up_to_bytes is None:
+            raise
         return False
     if is_done:
         await context.store.write(lambda tx: _note(tx, waiting))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
@@ -126,6 +130,15 @@ def test_a_damaged_database_is_refused_with_a_sentence(shell, app_id):
     problem = shell.problem("app", "list")
     assert problem["errorCode"] == "CANNOT_START"
     assert shell.run("doctor").exit_code == 1
+
+
+def test_a_purge_for_which_the_disk_has_no_room_says_so(shell, app_id):
+    with closing(sqlite3.connect(shell.data / data_directory.DATABASE_FILE, isolation_level=None)) as database:
+        database.execute("INSERT INTO receipts VALUES (x'01', x'02', '{}', FALSE)")
+    words = f"ulimit -f 100; exec {sys.executable} -m unbroken purge --data {shell.data}"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "Look at its free space" in done.stderr
 
 
 def test_a_command_beside_a_lab_says_no_time_of_its_own(shell):
