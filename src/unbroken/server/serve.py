@@ -108,8 +108,9 @@ def _listen(settings: Settings) -> socket.socket:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise CannotStart(f"The host {settings.host} cannot be listened on: {error.strerror or error}.") from error
+    except (OSError, UnicodeError) as error:  # the latter where it cannot be a host's name
+        reason = getattr(error, "strerror", None) or error
+        raise CannotStart(f"The host {settings.host} cannot be listened on: {reason}.") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

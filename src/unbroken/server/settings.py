@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
 
@@ -24,6 +25,9 @@ ROLES: Final = ("all", "api", "worker")
 PLAIN_HTTP: Final = ("refuse", "allow")
 _STREAM: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _LONGEST_S: Final = 86_400
+_BACKLOG_MAX: Final = 2**31 - 1  # the system's; it cuts it to what it has
+_ALIKE: Final = 0.9
+"""Of two names, by `difflib`: one letter more or less, or another one."""
 
 
 class Unit(NamedTuple):
@@ -115,8 +119,8 @@ class Settings:
         if not 0 <= self.port <= 65_535:
             raise CannotStart(f"The port {self.port} is not between 0 and 65535.")
         self._check_cluster()
-        if self.backlog < 1:
-            raise CannotStart(f"{variable('backlog')} must be at least 1.")
+        if not 1 <= self.backlog <= _BACKLOG_MAX:
+            raise CannotStart(f"{variable('backlog')} must be between 1 and {_BACKLOG_MAX}.")
         if self.log_level not in LEVELS:
             raise CannotStart(f"The log level {self.log_level!r} is none of {', '.join(LEVELS)}.")
         for name in ("head_timeout_s", "body_timeout_s", "reply_timeout_s", "keep_alive_s", "stop_timeout_s"):
@@ -193,6 +197,15 @@ def load(environment: Mapping[str, str] | None = None, **given: Any) -> Settings
         elif source.get(row.variable):
             values[row.name] = _parse(row, source[row.variable])
     return Settings(**values)
+
+
+def misspelt(environment: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """Variables that name no setting, each with the one that it nearly names."""
+    known = [row.variable for row in table()]
+    given = os.environ if environment is None else environment
+    for name in sorted(name for name in given if name.startswith(PREFIX) and name not in known):
+        for meant in get_close_matches(name, known, 1, _ALIKE):
+            yield name, meant
 
 
 def _parse(row: Row, text: str) -> Any:

@@ -132,6 +132,9 @@ REFUSED = {
     "a proxy by its name": (nothing, {"TRUSTED_PROXIES": "caddy"}, "UNBROKEN_TRUSTED_PROXIES", "settings"),
     "a limit below none": (nothing, {"LIMIT_INSTALL": "-1"}, "UNBROKEN_LIMIT_INSTALL", "settings"),
     "no deadline for a head": (nothing, {"HEAD_TIMEOUT_S": "0"}, "UNBROKEN_HEAD_TIMEOUT_S", "settings"),
+    "a host that cannot be one": (nothing, public(HOST="a" * 64, PLAIN_HTTP="allow"), "cannot be listened on", None),
+    "a URL that cannot be read": (
+        nothing, {"DATABASE_URL": "postgresql://u:kR3wq8vLxT@[::1/x"}, "cannot be read", "database"),
     "a password that is guessed first": (
         nothing, {"DATABASE_URL": "postgresql://u:postgres@db.invalid/x"}, "that are guessed", "database password"),
     "an account for a password": (
@@ -151,7 +154,7 @@ def test_a_platform_is_not_served_and_the_doctor_says_why(data, monkeypatch, cas
     told = refused(data)
     assert sentence in told
     assert "kR3wq8vLxT" not in told
-    assert doctor(data)[check] == "problem"
+    assert check is None or doctor(data)[check] == "problem"
 
 
 def test_as_many_mistakes_are_refused_as_was_asked_for():
@@ -172,6 +175,8 @@ WARNED = {
     "no limit of installs": (nothing, {"LIMIT_INSTALL": "0"}, "limits"),
     "a deadline of an hour": (nothing, {"HEAD_TIMEOUT_S": "3600"}, "deadlines"),
     "half of the world trusted": (nothing, {"TRUSTED_PROXIES": "128.0.0.0/1"}, "proxies"),
+    "a limit that is misspelt": (nothing, {"LIMIT_INSTAL": "5"}, "settings"),
+    "a database that is misspelt": (nothing, {"DATABASE_URI": "postgresql://u@localhost/x"}, "settings"),
 }
 
 
@@ -203,6 +208,7 @@ def test_engines_elsewhere_are_to_be_talked_to_in_private(data, monkeypatch, nam
     "environment",
     [
         {},
+        {"API_KEY": "k", "APP_ID": "a", "SITE": "s", "TEST_DATABASE_URL": "u", "PORT_8080_TCP": "p"},  # of others
         public(TRUSTED_PROXIES="10.0.0.0/8,fd00::/16,192.0.2.1"),
         public(PLAIN_HTTP="allow"),
         public(ROLE="worker", DATABASE_URL=SECRET_URL.format(host="db.invalid") + "?sslmode=verify-full"),

@@ -29,7 +29,8 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_defaul
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PORT", "x"), ("PORT", "65536"), ("PORT", "-1"), ("LOG_LEVEL", "loud"), ("HEAD_TIMEOUT_S", "0"),
-     ("BODY_TIMEOUT_S", "nan"), ("STOP_TIMEOUT_S", "inf"), ("BACKLOG", "0")],
+     ("BODY_TIMEOUT_S", "nan"), ("STOP_TIMEOUT_S", "inf"), ("BACKLOG", "0"),
+     ("BACKLOG", str(10**20))],
 )  # fmt: skip
 def test_a_value_that_cannot_work_is_refused(name, value):
     with pytest.raises(CannotStart):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unbroken.server.safety import engines, files, listening, machine
-from unbroken.server.safety.finding import Finding, Verdict
+from unbroken.server.safety.finding import Finding, Verdict, warning
+from unbroken.server.settings import misspelt
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ def refuse(settings: Settings, *, is_lab: bool) -> list[Finding]:
 
 def examine(settings: Settings, *, is_lab: bool) -> Iterator[Finding]:
     """What the settings and the machine say, without a look at the data."""
+    yield from _names()
     yield from listening.examine(settings, is_lab=is_lab)
     yield from engines.examine(settings)
     yield from machine.examine(settings, is_lab=is_lab)
+
+
+def _names() -> Iterator[Finding]:
+    for name, meant in misspelt():
+        yield warning("settings", f"{name} is no setting, and does nothing. Is {meant} meant?")

@@ -6,7 +6,7 @@ import re
 import socket
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 
@@ -72,7 +72,7 @@ class Url:
             raise StoreRefused("The database is named by a URL: postgresql://ACCOUNT:PASSWORD@HOST:PORT/DATABASE.")
         if "@" in rest and not _AUTHORITY.match(rest):
             raise StoreRefused(UNREADABLE)  # what looks like its host is a part of its password
-        parts = urlsplit(url)
+        parts = _split(url)
         self._primary = Primary(_of_each_server(url, parts.netloc))
         self.place = f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -116,6 +116,13 @@ class Url:
         )
         _notice_silence(connection)
         return connection
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # a bracket that is not closed
+        raise StoreRefused(UNREADABLE) from None
 
 
 def _of_each_server(url: str, authority: str) -> list[str]:
