@@ -192,6 +192,12 @@ def test_lost_keys_stop_every_command_and_the_doctor_says_so_before_and_after(sh
     assert verdicts(shell)[0] == 0
 
 
+def test_the_doctor_promises_no_new_keys_for_a_database_elsewhere(shell):
+    data_directory.prepare(shell.data, Mode(lab=False))
+    said = " ".join(shell.run("doctor").stdout.split())
+    assert "keys.json is missing. Where a PostgreSQL database is named that a platform is in, copy it" in said
+
+
 def test_the_doctor_says_where_there_is_nothing(shell):
     code, found = verdicts(shell)
     assert (code, found["data directory"]) == (1, "problem")

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from unbroken.server.settings import Settings
 
 _MADE: Final = "not there yet. The first `unbroken serve` makes it."
+_LOST: Final = "missing beside a database. Restore it from a backup."
+_LOST_OR_MADE: Final = (
+    "missing. Where a PostgreSQL database is named that a platform is in, copy it from the data directory of another"
+    " server, or restore it from a backup; where nothing was stored yet, `unbroken serve` makes it."
+)
 
 
 def examine(settings: Settings, *, is_lab: bool) -> Iterator[Finding]:
@@ -51,13 +56,17 @@ def own_keys(data: Path, *, is_lab: bool) -> Finding:
     """The file with the keys."""
     check, path = "keys", data / keys.KEYS_FILE
     if not path.exists():
-        is_lost = (data / data_directory.DATABASE_FILE).exists()
-        what = "missing beside a database. Restore it from a backup." if is_lost else _MADE
-        return problem(check, f"{path} is {what}")
+        return problem(check, f"{path} is {_what_is_missing(data)}")
     trouble = _trouble_of(path, is_lab=is_lab)
     if trouble is not None:
         return problem(check, trouble)
     return well(check, "The platform's keys are there, and for their owner only. Back them up apart from the database.")
+
+
+def _what_is_missing(data: Path) -> str:
+    if (data / data_directory.DATABASE_FILE).exists():
+        return _LOST
+    return _LOST_OR_MADE if (data / data_directory.MODE_FILE).exists() else _MADE
 
 
 def _trouble_of(path: Path, *, is_lab: bool) -> str | None:
