@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from unbroken.sdk.state import State
 
 _ITEM: Final = msgspec.json.Decoder(wire.Item)
+_DATA_DEPTH_MAX: Final = wire.DEPTH_MAX - 5
+"""An upload is an object with a list of payloads, each an object with a list of items, each an object with `data`."""
 
 
 class CaptureOutcome(Enum):
@@ -125,7 +127,23 @@ def _encode(item: wire.Item) -> bytes:
     """The item as JSON, checked as the platform will check it: later there is nobody to tell."""
     try:
         encoded = wire.encode(item)
-        _ITEM.decode(encoded)
-    except (msgspec.MsgspecError, TypeError, UnicodeEncodeError) as error:
+        read = _ITEM.decode(encoded)
+    except (msgspec.MsgspecError, TypeError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidItem(f"not a valid item: {error}") from error
+    if isinstance(read, wire.Custom):
+        _check_data(read)
     return encoded
+
+
+def _check_data(item: wire.Custom) -> None:
+    """What the types do not check. Of an upload that is nested too deeply the platform takes nothing."""
+    if len(wire.encode(item.data)) > wire.CUSTOM_DATA_MAX_BYTES:
+        raise InvalidItem(f"not a valid item: custom data may have {wire.CUSTOM_DATA_MAX_BYTES} bytes")
+    if _depth(item.data) > _DATA_DEPTH_MAX:
+        raise InvalidItem(f"not a valid item: custom data may be nested {_DATA_DEPTH_MAX} deep")
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0

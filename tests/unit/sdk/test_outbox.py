@@ -27,6 +27,7 @@ from unbroken.sdk import (
 from unbroken.sdk.faults import Fault, FaultKind
 from unbroken.sdk.outbox import PAYLOAD_ITEMS_MAX, UPLOAD_MAX_BYTES, ClosedPayload, Outbox
 from unbroken.sdk.upload import BACKOFF_MAX_MS, Drop, Halve, Keep, backoff_ms, verdict_on
+from unbroken.server.document import depth
 
 
 def place(t):
@@ -188,6 +189,30 @@ def test_an_item_that_is_not_of_the_contract_is_refused_at_capture(sdk):
     with pytest.raises(InvalidItem, match="lat"):
         sdk.capture(place(1), Location(t=1, lat=91.0, lon=0.0))
     assert sdk.status.waiting_items == 0
+
+
+def nested(layers):
+    data = {}
+    for _ in range(layers - 1):
+        data = {"deeper": data} if layers % 2 else {"deeper": [data]}
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [({"a": "x" * 4_100}, "4096"), (nested(13), "nested"), (nested(8), "nested"), (nested(50_001), "recursion")],
+    ids=["too large", "too deep", "too deep with lists", "endless"],
+)
+def test_custom_data_that_the_platform_would_refuse_is_refused_at_capture(sdk, data, said):
+    with pytest.raises(InvalidItem, match=said):
+        sdk.capture(place(1), Custom(t=1, name="n", data=data))
+    assert sdk.status.waiting_items == 0
+
+
+def test_the_deepest_custom_data_there_may_be_is_as_deep_as_the_platform_takes(sdk, platform):
+    assert sdk.capture(Custom(t=1, name="n", data=nested(11))) is CaptureOutcome.CAPTURED
+    sdk.submit_detections()
+    assert depth(wire.encode(platform.uploads[0]), wire.DEPTH_MAX) == wire.DEPTH_MAX
 
 
 def test_beyond_the_disk_quota_nothing_is_captured(phone):
