@@ -142,10 +142,12 @@ def _answer(linker: Linker, request: LinkRequest) -> LinkerAnswer:
 
 
 async def _answer_on_loop(linker: Linker, request: LinkRequest) -> LinkerAnswer:
+    import asyncio  # noqa: PLC0415 - see ask_async
+
     try:
         return _judge(await cast("Awaitable[object]", _call(linker, request)))
-    except Exception as error:  # noqa: BLE001 - whatever the app's code throws is a failed link
-        return _raised(error)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever the app's code throws is a failed link
+        return _raised(error)  # what it waits for may be cancelled too; who cancels this very task looks no more
 
 
 def _call(linker: Linker, request: LinkRequest) -> object:

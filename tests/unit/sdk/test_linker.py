@@ -95,6 +95,16 @@ def test_a_linker_that_raises_has_failed_and_the_error_is_kept(asked, error):
 
 
 @both
+def test_a_linker_whose_own_request_was_cancelled_has_failed_and_cancels_nobody(asked):
+    async def link(_):
+        request = asyncio.ensure_future(asyncio.sleep(10))
+        request.cancel()
+        return await request
+
+    assert asked(link).reason == "the linker raised CancelledError"
+
+
+@both
 def test_calling_both_callbacks_is_a_failure(asked):
     def link(_install_id, success, failed):
         success()
