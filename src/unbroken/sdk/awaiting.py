@@ -134,17 +134,18 @@ class AsyncSdk(AnySdk["asyncio.Lock"]):
         import asyncio  # noqa: PLC0415 - see __init__
 
         era = self._eras.present
+        turn = _Turn(era.turn)
         try:
             async with asyncio.timeout(left_s(until)):
-                await era.turn.acquire()
+                await turn.take()
         except TimeoutError as error:
             raise Fault(FaultKind.UNREACHABLE, "another call is still going on") from error
         try:
-            return await self._take_steps(era, flow, until)
+            return await self._take_steps(era, turn, flow, until)
         finally:
-            era.turn.release()
+            turn.give_back()
 
-    async def _take_steps(self, era: Era[asyncio.Lock], flow: Flow[T], until: float | None) -> T:
+    async def _take_steps(self, era: Era[asyncio.Lock], turn: _Turn, flow: Flow[T], until: float | None) -> T:
         told: Told = None
         while True:
             match self._step(era, flow, told):
@@ -153,7 +154,7 @@ class AsyncSdk(AnySdk["asyncio.Lock"]):
                 case Send(request):
                     told = await self._send(request, until)
                 case AskLinker(linker, asked):
-                    told = await self._ask(era, linker, asked)
+                    told = await self._ask(turn, linker, asked)
                 case Wait(until_ms):
                     await self._wait(self._pause_s(until_ms, until))
                     told = None
@@ -171,12 +172,11 @@ class AsyncSdk(AnySdk["asyncio.Lock"]):
         value = source() if callable(source) else source
         return await value if inspect.isawaitable(value) else value
 
-    async def _ask(self, era: Era[asyncio.Lock], linker: Linker, request: linkers.LinkRequest) -> linkers.LinkerAnswer:
-        era.turn.release()
-        try:
-            return await linkers.ask_async(linker, request, self.config.link_timeout_s)
-        finally:
-            await era.turn.acquire()
+    async def _ask(self, turn: _Turn, linker: Linker, request: linkers.LinkRequest) -> linkers.LinkerAnswer:
+        turn.give_back()
+        answer = await linkers.ask_async(linker, request, self.config.link_timeout_s)
+        await turn.take()
+        return answer
 
     async def _wait(self, pause_s: float) -> None:
         """Wait so long, or until the SDK is closed."""
@@ -223,6 +223,25 @@ class AsyncSdk(AnySdk["asyncio.Lock"]):
             return
         with suppress(Fault):  # another call holds the turn
             await self._drive(self._uploading.everything(), until)
+
+
+class _Turn:
+    """The turn of an era as one flow has it. A flow that is cancelled while it has it not gives back nobody else's."""
+
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock = lock
+        self._is_taken = False
+
+    async def take(self) -> None:
+        """Wait for it."""
+        await self._lock.acquire()
+        self._is_taken = True
+
+    def give_back(self) -> None:
+        """Let others have it."""
+        if self._is_taken:
+            self._is_taken = False
+            self._lock.release()
 
 
 def _task(coroutine: Any) -> asyncio.Task[None]:

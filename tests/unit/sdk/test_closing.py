@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import httpx
 import pytest
 
 from unbroken.sdk import AsyncSdk, InitError, InitIssue, LinkUserError, LinkUserReason, Location, Sdk, SdkError, Storage
@@ -81,6 +82,40 @@ def test_a_reset_while_the_linker_is_asked_ends_the_linking(phone, platform):
         thread.join(5)
         assert not sdk.is_user_linked
     assert [error.reason for error in caught] == [LinkUserReason.NO_USER]
+
+
+def test_a_linking_that_is_cancelled_while_another_call_goes_on_ends_only_itself(phone, platform):
+    async def scenario():
+        asked, linked, hangs, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def link(install_id):
+            asked.set()
+            await hangs.wait()
+            linked.set()
+            return platform.link(install_id)
+
+        async def answer(request):
+            if request.url.path == "/sdk/payloads":
+                hangs.set()
+                await go_on.wait()
+            return phone.answer(request)
+
+        async with AsyncSdk(phone.config(link=None, transport=httpx.MockTransport(answer))) as sdk:
+            await sdk.init()
+            sdk.capture(Location(t=1, lat=1, lon=2))
+            linking = asyncio.create_task(sdk.link_user(link))
+            await asyncio.wait_for(asked.wait(), 5)
+            submitting = asyncio.create_task(sdk.submit_detections())
+            await asyncio.wait_for(linked.wait(), 5)
+            await asyncio.sleep(0)  # the linker has answered, and waits for its turn
+            linking.cancel()
+            await asyncio.wait({linking}, timeout=5)
+            go_on.set()
+            return linking.cancelled(), await submitting
+
+    was_cancelled, uploaded = asyncio.run(scenario())
+    assert was_cancelled
+    assert uploaded.items == 1
 
 
 def test_a_closed_sdk_refuses_every_call_and_touches_nothing(open_sdk, phone, platform):
