@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
 from unbroken.sdk import linker as linkers
 from unbroken.sdk.any_sdk import FAREWELL_MAX_S, AnySdk, ResetResult, left_s
-from unbroken.sdk.errors import InitError
+from unbroken.sdk.errors import InitError, InitIssue
 from unbroken.sdk.exchange import AppSecret, Request
 from unbroken.sdk.farewell import say_farewells
 from unbroken.sdk.faults import Fault, FaultKind
@@ -155,6 +155,10 @@ class Sdk(AnySdk[threading.Lock]):
         except InitError as error:
             if failure is not None:
                 failure(error)
+        except BaseException as error:  # the app's code ends the thread
+            if failure is not None:
+                failure(InitError(InitIssue.INITIALIZATION_ERROR, f"init was ended by {type(error).__name__}"))
+            raise
         else:
             if success is not None:
                 success()

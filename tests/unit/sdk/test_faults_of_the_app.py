@@ -183,6 +183,23 @@ def test_init_with_callbacks_calls_one_of_them_once_whatever_it_met(phone, secre
     assert [error.issue for error in called] == [InitIssue.INITIALIZATION_ERROR]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError()])
+def test_init_with_callbacks_calls_one_of_them_where_the_app_ends_the_thread(phone, error):
+    def ends_it():
+        raise error
+
+    called, ended = [], threading.Event()
+    with Sdk(phone.config(secret=ends_it)) as sdk:
+        sdk.init(success=lambda: called.append("success"), failure=lambda e: (called.append(e), ended.set()))
+        assert ended.wait(5)
+        for thread in threading.enumerate():
+            if thread.name == "unbroken-init":
+                thread.join(5)
+        assert sdk.init_state is InitState.NOT_INITIALIZED
+    assert [error.issue for error in called] == [InitIssue.INITIALIZATION_ERROR]
+
+
 @pytest.mark.parametrize("secret", [empty_secret, broken_secret])
 def test_init_with_callbacks_on_asyncio_calls_one_of_them_once_whatever_it_met(phone, secret):
     async def scenario():
