@@ -8,7 +8,8 @@ the context of the request, so `flask.session` and what rests on it can be asked
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Final
 
 from flask import Blueprint, Response, request
 
@@ -51,7 +52,7 @@ def link_blueprint(
     def linking_view(path: str) -> Response:
         environ = {key: value for key, value in request.environ.items() if key not in _BODY}
         answer = answer_at_once(
-            endpoint, request_of_environ(environ, request.method, f"/{path}", environ), request.stream.read
+            endpoint, request_of_environ(environ, request.method, f"/{path}", environ), _Body().read
         )
         headers, body = linking.encode(answer)
         return Response(body, status=answer.status, headers=dict(headers))
@@ -64,3 +65,20 @@ def link_blueprint(
         merge_slashes=False,
     )
     return blueprint
+
+
+class _Body:
+    """The body of the request. Where the host has read it before, its stream is at the end, and Flask has kept it."""
+
+    def __init__(self) -> None:
+        self._source: IO[bytes] = request.stream
+        self._is_begun = False
+
+    def read(self, size_bytes: int) -> bytes:
+        """So much of it."""
+        part = self._source.read(size_bytes)
+        if not (part or self._is_begun):
+            self._source = BytesIO(request.get_data())
+            part = self._source.read(size_bytes)
+        self._is_begun = True
+        return part

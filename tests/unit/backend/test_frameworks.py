@@ -9,12 +9,14 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
+from flask import Flask, request
 from tests.unit.backend.conftest import API_KEY, FakePlatform
 from tests.unit.backend.devices import APP_ID, policy, prove
 from tests.unit.backend.frameworks import ASYNC, BLOCKING, FRAMEWORKS, serving
 
-from unbroken.backend import AsyncPlatform, InvalidConfig, LinkEndpoint, Pace
+from unbroken.backend import AsyncPlatform, InvalidConfig, LinkEndpoint, Pace, Platform
 from unbroken.backend.attestation import Mode
+from unbroken.backend.flask import link_blueprint
 from unbroken.clock import ManualClock
 
 INSTALL, OTHER_INSTALL = "a1" * 12, "b2" * 12
@@ -171,6 +173,17 @@ def test_django_does_the_same_under_asgi(open_app, fake):
     assert fake.linked == {INSTALL: "alice"}
     assert ask("POST", "/install", content=b" " * (64 * 1024 + 1), headers=headers).status_code == 413
     assert ask("POST", "/install", content=body, headers=headers, session=None).status_code == 401
+
+
+@pytest.mark.parametrize(("size_bytes", "status"), [(0, 200), (64 * 1024, 200), (64 * 1024 + 1, 413)])
+def test_a_flask_app_may_have_read_the_body_before(fake, size_bytes, status):
+    app = Flask("customer")
+    app.before_request(lambda: request.get_json(silent=True) and None)
+    platform = Platform("http://127.0.0.1:1", api_key=API_KEY, options=fake.options())
+    app.register_blueprint(link_blueprint(platform, lambda _: "alice"), url_prefix="/linking")
+    body = json.dumps({"install_id": INSTALL}).ljust(size_bytes)
+    assert app.test_client().post("/linking/install", data=body, content_type="application/json").status_code == status
+    assert fake.linked == ({INSTALL: "alice"} if status == 200 else {})
 
 
 # How often
