@@ -95,6 +95,7 @@ class Endpoint:
     """
 
     def __init__(self, host: Host, platform: Platform | AsyncPlatform, settings: Settings) -> None:
+        _refuse_unknown(settings)
         self._host = host
         self._options = platform.options
         url = settings.get("platform_url")
@@ -207,6 +208,13 @@ class Endpoint:
             return challenge, read_evidence(asked.attestation)
         except Refused as refused:
             return _NO_CHALLENGE, refused
+
+
+def _refuse_unknown(settings: Settings) -> None:
+    """A setting that is not taken must be heard of: a policy under a name with a slip in it would enforce nothing."""
+    unknown = settings.keys() - Settings.__annotations__.keys()
+    if unknown:
+        raise InvalidConfig(f"there is no setting {', '.join(sorted(unknown))}")
 
 
 def _account_of(signed_in: object) -> str:

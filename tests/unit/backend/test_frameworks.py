@@ -398,3 +398,8 @@ def test_settings_that_cannot_be_meant_are_refused(settings):
     platform = AsyncPlatform("http://127.0.0.1:1", api_key=API_KEY, options=fake.options())
     with pytest.raises(InvalidConfig):
         LinkEndpoint(platform, signed_in, **settings)
+
+
+def test_a_setting_with_a_slip_in_its_name_is_refused_and_not_left_out(open_app):
+    with pytest.raises(InvalidConfig, match="no setting atestation"):
+        open_app(atestation=policy(), app_id=APP_ID)
