@@ -83,7 +83,8 @@ def _sent(environ: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 def _path_below_mount(scope: Mapping[str, Any]) -> str:
     """Some hosts leave the mount's prefix in `path`, as ASGI says, some cut it off; Litestar adds a slash to it."""
     path: str = scope["path"]
-    if path.endswith("/") and not scope.get("raw_path", b"/").endswith(b"/"):
+    raw_path: bytes = scope.get("raw_path") or b"/"  # some servers say None, as they may
+    if path.endswith("/") and not raw_path.endswith(b"/"):
         path = path[:-1]
     root: str = scope.get("root_path", "").rstrip("/")
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

@@ -34,6 +34,7 @@ def test_the_path_is_told_below_the_mount_whether_or_not_the_host_cut_it(path, r
         ("/install/", b"/linking/install/", "/install/"),
         ("/install", b"/linking/install", "/install"),
         ("/", b"/linking", ""),
+        ("/install/", None, "/install/"),
     ],
 )
 def test_a_slash_that_the_host_added_is_taken_off_and_one_that_was_sent_is_not(path, raw_path, below):
