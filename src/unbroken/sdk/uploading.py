@@ -142,7 +142,7 @@ class Uploading:
     def _note_state(self, fault: Fault) -> None:
         if fault.kind is FaultKind.DISABLED:
             self._talk.memory.change(install_state="disabled", state_reason=fault.details)
-        if fault.kind is FaultKind.DELETED:
+        if fault.kind in {FaultKind.DELETED, FaultKind.CLONED}:  # of a copy: this device is that install no more
             self._talk.memory.change(install_state="deleted", state_reason=fault.details)
 
     # Asking for the state

@@ -163,6 +163,22 @@ def test_a_superseded_install_uploads_what_it_has_and_captures_no_more(sdk, plat
     assert sdk.status.waiting_items == 0
 
 
+def test_an_install_that_was_copied_captures_no_more_for_nobody(phone, platform):
+    with Sdk(phone.config()) as sdk:
+        sdk.init()
+        sdk.capture(place(1))
+        copied = platform.only_install()
+        copied.token, copied.credential = "unb_user_other", "unb_inst_other"  # the other device has renewed
+        assert sdk._drive(sdk._uploading.round()).kept is not None
+        assert sdk.capture(place(2)) is CaptureOutcome.DETECTIONS_BLOCKED
+        assert (sdk.status.install_state, sdk.status.waiting_items) == ("deleted", 1)
+        assert "INSTALL_CLONED" in sdk.status.state_reason
+    with Sdk(phone.config()) as sdk:
+        sdk.init()
+        assert platform.installs[sdk.install_id].restored_from == copied.install_id
+        assert sdk.capture(place(3)) is CaptureOutcome.CAPTURED
+
+
 def test_an_item_the_platform_refuses_alone_is_recorded(sdk, platform):
     sdk.capture(place(1), place(2))
     upload = platform._upload
