@@ -166,7 +166,7 @@ class AnySdk(Generic[Turn]):
 
         Raises:
             InvalidItem: an item is not of the contract's form; none of the call was kept.
-            SdkError: the SDK is not initialised.
+            SdkError: the SDK is not initialised, or the disk refuses; none of the call was kept.
         """
         self._initialisation.require_initialized()
         return self._capturing.capture(items)

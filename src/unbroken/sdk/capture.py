@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from unbroken import wire
-from unbroken.sdk.errors import EnableDetectionsError, EnableDetectionsReason, InvalidItem
+from unbroken.sdk.errors import EnableDetectionsError, EnableDetectionsReason, InvalidItem, SdkError
 from unbroken.sdk.status import DetectionStatus, QuotaStatus, quota_status
 
 if TYPE_CHECKING:
@@ -63,13 +64,20 @@ class Capturing:
 
         Raises:
             InvalidItem: an item is not of the contract's form; none of the call was kept.
+            SdkError: the disk refuses; none of the call was kept.
         """
         encoded = [_encode(item) for item in items]
         state = self._memory.state
         outcome = capture_outcome(state, self._clock.now_ms(), self.disk_quota)
         if outcome is CaptureOutcome.CAPTURED and state.install_id is not None:
-            self._outbox.add(state.install_id, encoded)
+            self._keep(state.install_id, encoded)
         return outcome
+
+    def _keep(self, install_id: str, encoded: Sequence[bytes]) -> None:
+        try:
+            self._outbox.add(install_id, encoded)
+        except sqlite3.Error as error:
+            raise SdkError(f"the items could not be kept: {error}") from error
 
     def enable(self, expiry_ms: int | None) -> None:
         """Capture from now on, until `expiry_ms` (epoch milliseconds) if given. On disk when this returns.

@@ -21,6 +21,7 @@ from unbroken.sdk import (
     Quotas,
     QuotaStatus,
     Sdk,
+    SdkError,
     SubmitError,
     UserCallReason,
 )
@@ -240,6 +241,16 @@ def test_beyond_the_disk_quota_nothing_is_captured(phone):
         assert sdk.status.disk_quota is QuotaStatus.EXCEEDED
         assert sdk.capture(place(4)) is CaptureOutcome.DISK_QUOTA_EXCEEDED
         assert sdk.status.waiting_items == 3
+
+
+def test_a_disk_that_is_full_is_an_error_of_the_sdk_and_keeps_nothing_of_the_call(sdk, platform):
+    sdk.capture(place(1))
+    sdk._outbox._connection.execute("PRAGMA max_page_count = 12")
+    with pytest.raises(SdkError, match="full"):
+        sdk.capture(*[place(t) for t in range(2, 5_000)])
+    assert sdk.status.waiting_items == 1
+    sdk._outbox._connection.execute("PRAGMA max_page_count = 12000")
+    assert sdk.submit_detections().items == 1
 
 
 def test_beyond_the_network_quota_only_submit_uploads(phone, platform):
