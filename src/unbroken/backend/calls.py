@@ -74,7 +74,9 @@ def user(user_id: str) -> Call[User]:
 
 
 def user_by_external_id(external_id: str) -> Call[User]:
-    """GET /v3/users?external_id=."""
+    """GET /v3/users?external_id=; nobody carries what is no Unicode, and it cannot be sent."""
+    if any("\ud800" <= character <= "\udfff" for character in external_id):
+        _refuse(404, refusals.NotFound)
     return Call(get("/v3/users", external_id=external_id), _read_user)
 
 

@@ -107,6 +107,11 @@ def test_an_external_id_that_is_no_unicode_is_refused_as_the_platform_would(kit,
     assert fake.requests == []
 
 
+def test_nobody_carries_an_external_id_that_is_no_unicode(kit, fake):
+    assert kit.users.by_external_id("ali\ud800ce") is None
+    assert fake.requests == []
+
+
 def test_an_auth_code_is_not_shown(kit):
     code = kit.create_auth_code("alice")
     assert code == AuthCode("unb_code_1", NOW_MS)
