@@ -44,6 +44,8 @@ def check_base_url(base_url: str) -> None:
     Raises:
         ValueError: with the reason; a password is not in it.
     """
+    if not base_url.isprintable() or " " in base_url:
+        raise ValueError("the base URL has characters that no URL has: perhaps a line break at its end")
     url = urlsplit(base_url)
     if url.username or url.password or url.query or url.fragment:
         raise ValueError("the base URL carries no user, password, query or fragment")
@@ -51,6 +53,8 @@ def check_base_url(base_url: str) -> None:
         raise ValueError(f"{base_url!r} is not an http or https URL")
     if url.scheme == "http" and url.hostname not in _LOOPBACK:
         raise ValueError("http:// is for loopback only; credentials travel over https://")
+    if url.port == 0:  # one that is no number, or too large a one, is a ValueError as it is asked for
+        raise ValueError("no platform listens on port 0")
 
 
 def client_arguments(base_url: str, ssl_context: ssl.SSLContext | None, timeout_s: float) -> dict[str, Any]:

@@ -107,7 +107,8 @@ class Config:
             raise InvalidConfig(str(error)) from None
         if isinstance(self.secret, str):
             raise InvalidConfig("the app secret is a Secret or a function that fetches it, never a plain string")
-        if min(self.link_timeout_s, self.request_timeout_s) <= 0 or self.upload_every_s == 0:
+        pause_s = 1 if self.upload_every_s is None else self.upload_every_s
+        if min(self.link_timeout_s, self.request_timeout_s, pause_s) <= 0:
             raise InvalidConfig("timeouts and the pause between uploads are greater than 0")
         if self.pins is not None:
             object.__setattr__(self, "pins", as_pins(self.pins))

@@ -417,6 +417,11 @@ def test_what_can_be_no_key_is_refused_without_being_shown(key):
         "https://user:word@platform.example",
         "https://platform.example?x=1",
         "https://platform.example#x",
+        "https://platform.example\n",
+        "https://platform .example",
+        "https://platform.example:http",
+        "https://platform.example:99999",
+        "https://platform.example:0",
         "",
     ],
 )

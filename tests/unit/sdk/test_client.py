@@ -359,7 +359,11 @@ def test_a_transport_of_the_wrong_kind_is_named(phone):
         {"base_url": "https://:password@platform.example"},
         {"base_url": "https://platform.example?app=1"},
         {"secret": "in the source"},
+        {"base_url": "https://platform.example\n"},
+        {"base_url": "https://platform.example:99999"},
         {"link_timeout_s": 0},
+        {"upload_every_s": 0},
+        {"upload_every_s": -1},
     ],
 )
 def test_a_configuration_that_contradicts_itself_is_refused(phone, settings):
