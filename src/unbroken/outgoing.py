@@ -6,6 +6,7 @@ place, must not be able to read a credential. httpx itself is loaded by whoever 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -36,6 +37,37 @@ class NoReply:
     """Nothing came back, or not in time; the request may or may not have had its effect."""
 
     details: str
+
+
+class NotTaken(Exception):
+    """The body of a reply goes on for too long, or is larger than any of the platform's."""
+
+
+class Body:
+    """The body of a reply as it comes: whoever answers may let it drip, or never end.
+
+    Args:
+        most_bytes: how large it may be.
+        limit_s: how long it may take.
+    """
+
+    def __init__(self, most_bytes: int, limit_s: float) -> None:
+        self._parts: list[bytes] = []
+        self._most_bytes = self._room_bytes = most_bytes
+        self._until = time.monotonic() + limit_s
+
+    def add(self, part: bytes) -> None:
+        """Raises NotTaken."""
+        self._room_bytes -= len(part)
+        if self._room_bytes < 0:
+            raise NotTaken(f"the reply is larger than {self._most_bytes >> 20} MiB")
+        if time.monotonic() > self._until:
+            raise NotTaken("the reply was not complete in time")
+        self._parts.append(part)
+
+    def whole(self) -> bytes:
+        """All of it."""
+        return b"".join(self._parts)
 
 
 def check_base_url(base_url: str) -> None:

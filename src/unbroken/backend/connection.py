@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import httpx
 
@@ -18,7 +18,7 @@ from unbroken.backend.errors import InvalidConfig
 from unbroken.backend.exchange import ApiRequest, Call, Heard, Page, result_of
 from unbroken.backend.retry import Attempts, Retry
 from unbroken.clock import Clock, SystemClock
-from unbroken.outgoing import check_base_url, client_arguments, headers_of, no_reply, reply_of
+from unbroken.outgoing import Body, NotTaken, check_base_url, client_arguments, headers_of, no_reply, reply_of
 from unbroken.randomness import Randomness, SystemRandomness
 
 if TYPE_CHECKING:
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+REPLY_MAX_BYTES: Final = 64 << 20
+"""Far above any reply of the platform: a page of the largest items there may be has 6 MiB."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What rarely needs another value.
 
     Args:
-        timeout_s: how long one try may take at each of connecting, sending and receiving.
+        timeout_s: how long one try may take at each of connecting, sending and receiving, the whole body included.
         retry: when a call is tried again.
         ssl_context: the TLS to use; the system's CA store and host name check if left out.
         transport: an `httpx` transport in place of the network: blocking for `Platform`, async for `AsyncPlatform`.
@@ -115,8 +118,12 @@ class Connection:
 
     def _send(self, request: ApiRequest) -> Heard:
         try:
-            return reply_of(self._client.request(**_request_arguments(request, self.options)))
-        except (httpx.TransportError, httpx.DecodingError) as error:
+            with self._client.stream(**_request_arguments(request, self.options)) as response:
+                body = Body(REPLY_MAX_BYTES, self.options.timeout_s)
+                for part in response.iter_bytes():
+                    body.add(part)
+                return reply_of(response, body.whole())
+        except (httpx.TransportError, httpx.DecodingError, NotTaken) as error:
             return no_reply(error)
 
 
@@ -155,8 +162,12 @@ class AsyncConnection:
 
     async def _send(self, request: ApiRequest) -> Heard:
         try:
-            return reply_of(await self._client.request(**_request_arguments(request, self.options)))
-        except (httpx.TransportError, httpx.DecodingError) as error:
+            async with self._client.stream(**_request_arguments(request, self.options)) as response:
+                body = Body(REPLY_MAX_BYTES, self.options.timeout_s)
+                async for part in response.aiter_bytes():
+                    body.add(part)
+                return reply_of(response, body.whole())
+        except (httpx.TransportError, httpx.DecodingError, NotTaken) as error:
             return no_reply(error)
 
 

@@ -6,11 +6,10 @@ TLS comes in as an `ssl.SSLContext`, so that pinning is the context's business.
 from __future__ import annotations
 
 import base64
-import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from unbroken import install_key
-from unbroken.outgoing import NoReply, Reply, client_arguments, headers_of, no_reply, reply_of
+from unbroken.outgoing import Body, NoReply, NotTaken, Reply, client_arguments, headers_of, no_reply, reply_of
 from unbroken.sdk.errors import InvalidConfig
 from unbroken.sdk.exchange import AppSecret, Bearer, Request, WrongPeer
 
@@ -30,38 +29,6 @@ REPLY_MAX_BYTES: Final = 8 << 20
 """Far above any reply of the platform to a device."""
 
 _NO_TIME: Final = NoReply("no time is left for it")
-
-
-class NotTaken(Exception):
-    """The body of a reply goes on for too long, or would become larger than it is."""
-
-
-class Body:
-    """The body of a reply as it comes: whoever answers may let it drip, or never end.
-
-    Args:
-        limit_s: how long it may take.
-    """
-
-    def __init__(self, response: httpx.Response, limit_s: float) -> None:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise NotTaken("the reply is compressed, which was not asked for")
-        self._parts: list[bytes] = []
-        self._room_bytes = REPLY_MAX_BYTES
-        self._until = time.monotonic() + limit_s
-
-    def add(self, part: bytes) -> None:
-        """Raises NotTaken."""
-        self._room_bytes -= len(part)
-        if self._room_bytes < 0:
-            raise NotTaken(f"the reply is larger than {REPLY_MAX_BYTES >> 20} MiB")
-        if time.monotonic() > self._until:
-            raise NotTaken("the reply was not complete in time")
-        self._parts.append(part)
-
-    def whole(self) -> bytes:
-        """All of it."""
-        return b"".join(self._parts)
 
 
 class BlockingTransport:
@@ -95,7 +62,7 @@ class BlockingTransport:
         arguments = _request_arguments(request, app_secret, self._config, limit_s)
         try:
             with self._client.stream(**arguments) as response:
-                body = Body(response, arguments["timeout"])
+                body = _body(response, arguments["timeout"])
                 for part in response.iter_bytes():
                     body.add(part)
                 return reply_of(response, body.whole())
@@ -130,7 +97,7 @@ class AsyncTransport:
         arguments = _request_arguments(request, app_secret, self._config, limit_s)
         try:
             async with self._client.stream(**arguments) as response:
-                body = Body(response, arguments["timeout"])
+                body = _body(response, arguments["timeout"])
                 async for part in response.aiter_bytes():
                     body.add(part)
                 return reply_of(response, body.whole())
@@ -142,6 +109,12 @@ class AsyncTransport:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+
+def _body(response: httpx.Response, limit_s: float) -> Body:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise NotTaken("the reply is compressed, which was not asked for")
+    return Body(REPLY_MAX_BYTES, limit_s)
 
 
 def _blocking(transport: object) -> httpx.BaseTransport | None:

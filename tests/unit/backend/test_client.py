@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import pickle
 import traceback
 from datetime import date
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from unbroken import outgoing
 from unbroken.backend import (
     Activation,
     AsyncPlatform,
@@ -434,6 +437,30 @@ def test_a_url_that_would_leak_the_key_is_refused(url):
 def test_loopback_and_https_are_accepted(url):
     with Platform(url, api_key=API_KEY) as platform:
         assert platform.base_url == url
+
+
+class Parts(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body without an end."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def __iter__(self):
+        return itertools.repeat(self.part)
+
+    async def __aiter__(self):
+        for part in self:
+            yield part
+
+
+@pytest.mark.parametrize(("part", "said"), [(b" ", "in time"), (b" " * (1 << 20), "64 MiB")], ids=["drips", "grows"])
+def test_a_reply_without_an_end_is_given_up(open_kit, fake, monkeypatch, part, said):
+    seconds = itertools.count() if said == "in time" else itertools.repeat(0)
+    monkeypatch.setattr(outgoing, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    fake.answers += [httpx.Response(200, stream=Parts(part)) for _ in range(4)]
+    with pytest.raises(PlatformUnreachable, match=said):
+        open_kit().link(INSTALL, external_id="alice")
+    assert fake.answers == []
 
 
 def test_environment_proxies_are_not_used(monkeypatch):

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from unbroken import outgoing
 from unbroken.outgoing import RETRY_AFTER_MAX_S, reply_of
-from unbroken.sdk import InitError, InitIssue, transport
+from unbroken.sdk import InitError, InitIssue
 from unbroken.sdk.transport import REPLY_MAX_BYTES
 
 PART = b" " * (64 << 10)
@@ -52,7 +53,7 @@ def test_a_reply_without_an_end_is_given_up_at_its_limit(open_sdk):
 
 def test_a_reply_that_drips_is_given_up_in_time(open_sdk, monkeypatch):
     seconds = itertools.count()
-    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(outgoing, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     stream = Parts(b" ")
     assert "in time" in is_refused(open_sdk, stream)
     assert stream.taken_bytes <= 32
