@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PAYLOAD_ITEMS_MAX: Final = 500
 PAYLOAD_MAX_BYTES: Final = 128 << 10
 UPLOAD_MAX_BYTES: Final = 900 << 10  # before compression, so that even what does not compress stays under 1 MiB
+_CLOSED_AT_ONCE: Final = 16 * PAYLOAD_ITEMS_MAX
 _TRAFFIC_WINDOW_MS: Final = 30 * 24 * 3_600_000
 
 _SCHEMA: Final = """
@@ -93,10 +94,19 @@ class Outbox:
             waiting.add(len(items), sum(map(len, items)))
 
     def close_open(self, install_id: str, now_ms: int) -> None:
-        """Gather every open item into payloads with ids; several, where the limits ask for it."""
+        """Gather every item that is open now into payloads with ids; several, where the limits ask for it."""
+        newest = self._number("SELECT coalesce(max(seq), 0) FROM open_items WHERE install_id = ?", install_id)
+        while self._close_some(install_id, newest, now_ms):
+            pass
+
+    def _close_some(self, install_id: str, newest: int, now_ms: int) -> bool:
+        """Some, so that they fit into memory and whoever captures need not wait for all; whether there were any."""
         with self._transaction() as (sql, waiting):
-            rows = sql.execute("SELECT seq, body FROM open_items WHERE install_id = ? ORDER BY seq", (install_id,))
-            for group in _groups(rows.fetchall()):
+            rows = sql.execute(
+                "SELECT seq, body FROM open_items WHERE install_id = ? AND seq <= ? ORDER BY seq LIMIT ?",
+                (install_id, newest, _CLOSED_AT_ONCE),
+            ).fetchall()
+            for group in _groups(rows):
                 body = b"[" + b",".join(item for _, item in group) + b"]"
                 waiting.add(0, len(body) - sum(len(item) for _, item in group))
                 sql.execute(
@@ -104,6 +114,7 @@ class Outbox:
                     (self._randomness.uuid(now_ms), install_id, len(group), body),
                 )
                 sql.execute("DELETE FROM open_items WHERE install_id = ? AND seq <= ?", (install_id, group[-1][0]))
+        return bool(rows)
 
     def batch(self, install_id: str, limit: int = wire.PAYLOADS_MAX) -> list[ClosedPayload]:
         """The oldest waiting payloads that fit one upload: at most `limit`, at least one if any waits."""
@@ -189,7 +200,7 @@ class Outbox:
         with self._lock:
             self._connection.close()
 
-    def _number(self, statement: str, *parameters: int) -> int:
+    def _number(self, statement: str, *parameters: int | str) -> int:
         with self._lock:
             return int(self._connection.execute(statement, parameters).fetchone()[0])
 

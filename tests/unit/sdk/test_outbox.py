@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+import tracemalloc
 import uuid
 
 import pytest
@@ -388,6 +389,18 @@ def test_closing_loses_and_doubles_no_item(outbox):
     outbox.add("i", [b"3"])
     assert [payload.body for payload in outbox.batch("i")] == [b"[1,2]"]
     assert outbox.waiting_items() == 3
+
+
+def test_closing_takes_no_more_memory_where_more_waits(outbox):
+    for _ in range(10):
+        outbox.add("i", [b"x" * 100] * 10_000)
+    tracemalloc.start()
+    outbox.close_open("i", 1)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 4 << 20
+    assert outbox.waiting_items() == 100_000
+    assert [payload.items for payload in outbox.batch("i")] == [PAYLOAD_ITEMS_MAX] * len(outbox.batch("i"))
 
 
 def test_payload_ids_are_time_ordered(outbox):
