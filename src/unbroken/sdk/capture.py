@@ -147,11 +147,13 @@ def _check_data(item: wire.Custom) -> None:
     """What the types do not check. Of an upload that is nested too deeply the platform takes nothing."""
     if len(wire.encode(item.data)) > wire.CUSTOM_DATA_MAX_BYTES:
         raise InvalidItem(f"not a valid item: custom data may have {wire.CUSTOM_DATA_MAX_BYTES} bytes")
-    if _depth(item.data) > _DATA_DEPTH_MAX:
+    if _is_deeper(item.data, _DATA_DEPTH_MAX):
         raise InvalidItem(f"not a valid item: custom data may be nested {_DATA_DEPTH_MAX} deep")
 
 
-def _depth(value: object) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
+def _is_deeper(value: object, most: int) -> bool:
+    """Whether it is nested more than `most` deep; what lies deeper yet is not looked at."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(_is_deeper(one, most - 1) for one in inside)

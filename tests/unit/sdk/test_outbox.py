@@ -218,8 +218,14 @@ def nested(layers):
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [({"a": "x" * 4_100}, "4096"), (nested(13), "nested"), (nested(8), "nested"), (nested(50_001), "recursion")],
-    ids=["too large", "too deep", "too deep with lists", "endless"],
+    [
+        ({"a": "x" * 4_100}, "4096"),
+        (nested(13), "nested"),
+        (nested(8), "nested"),
+        (json.loads('{"a":' * 650 + "0" + "}" * 650), "nested"),
+        (nested(50_001), "recursion"),
+    ],
+    ids=["too large", "too deep", "too deep with lists", "small and deep", "endless"],
 )
 def test_custom_data_that_the_platform_would_refuse_is_refused_at_capture(sdk, data, said):
     with pytest.raises(InvalidItem, match=said):
