@@ -83,11 +83,11 @@ def test_the_upload_thread_outlives_whatever_the_app_raises(phone, platform, cap
         breaks(sdk, once, platform)
         once.armed = True
         sdk.capture(HERE)
-        assert once.raised.wait(5)
+        assert once.raised.wait(30)
         arrived.clear()
         note_uploads(platform, arrived)
         sdk.capture(HERE)
-        assert arrived.wait(5)
+        assert arrived.wait(30)
     assert [record.levelno for record in caplog.records if record.name == "unbroken.sdk"] == [logging.ERROR]
     assert caplog.records[0].exc_info[1] is error
 
@@ -108,7 +108,7 @@ def test_the_upload_task_outlives_whatever_the_app_raises(phone, platform, break
             assert await asyncio.to_thread(once.raised.wait, 5)
             note_uploads(platform, arrived)
             sdk.capture(HERE)
-            await asyncio.wait_for(arrived.wait(), 5)
+            await asyncio.wait_for(arrived.wait(), 30)
         return True
 
     assert asyncio.run(scenario())
@@ -179,7 +179,7 @@ def test_init_with_callbacks_calls_one_of_them_once_whatever_it_met(phone, secre
     called, ended = [], threading.Event()
     with Sdk(phone.config(secret=secret)) as sdk:
         sdk.init(success=lambda: called.append("success"), failure=lambda e: (called.append(e), ended.set()))
-        assert ended.wait(5)
+        assert ended.wait(30)
     assert [error.issue for error in called] == [InitIssue.INITIALIZATION_ERROR]
 
 
@@ -192,7 +192,7 @@ def test_init_with_callbacks_calls_one_of_them_where_the_app_ends_the_thread(pho
     called, ended = [], threading.Event()
     with Sdk(phone.config(secret=ends_it)) as sdk:
         sdk.init(success=lambda: called.append("success"), failure=lambda e: (called.append(e), ended.set()))
-        assert ended.wait(5)
+        assert ended.wait(30)
         for thread in threading.enumerate():
             if thread.name == "unbroken-init":
                 thread.join(5)
@@ -206,7 +206,7 @@ def test_init_with_callbacks_on_asyncio_calls_one_of_them_once_whatever_it_met(p
         called, ended = [], asyncio.Event()
         async with AsyncSdk(phone.config(secret=secret)) as sdk:
             await sdk.init(success=lambda: called.append("success"), failure=lambda e: (called.append(e), ended.set()))
-            await asyncio.wait_for(ended.wait(), 5)
+            await asyncio.wait_for(ended.wait(), 30)
         return called
 
     assert [error.issue for error in asyncio.run(scenario())] == [InitIssue.INITIALIZATION_ERROR]
@@ -224,7 +224,7 @@ def test_init_on_a_loop_that_ends_still_calls_a_callback(phone):
 
         sdk = AsyncSdk(phone.config(link=never))
         await sdk.init(failure=called.append)
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), 30)
         return sdk
 
     sdk = asyncio.run(scenario())

@@ -220,7 +220,7 @@ class Waiting:
         self.may_end = threading.Event()
 
     def verify(self, evidence, binding, now_ms):
-        assert self.may_end.wait(20)
+        assert self.may_end.wait(30)
         raise Refused(Reason.DECODER_UNREACHABLE)
 
 
@@ -234,9 +234,9 @@ def test_verifiers_that_wait_take_no_thread_of_the_host_and_only_so_many_wait():
         waiting = [asyncio.ensure_future(policy.judge_async(*sent)) for _ in range(256)]
         await asyncio.sleep(0)
         try:
-            await asyncio.wait_for(asyncio.to_thread(int), 5)
-            beyond = await asyncio.wait_for(policy.judge_async(*sent), 5)
-            assert (await asyncio.wait_for(policy.judge_async(None, *sent[1:]), 5)).reason is Reason.MISSING
+            await asyncio.wait_for(asyncio.to_thread(int), 30)
+            beyond = await asyncio.wait_for(policy.judge_async(*sent), 30)
+            assert (await asyncio.wait_for(policy.judge_async(None, *sent[1:]), 30)).reason is Reason.MISSING
         finally:
             verifier.may_end.set()
         return beyond, await asyncio.gather(*waiting)
