@@ -124,7 +124,7 @@ async def _retain_app(context: Context, app: App, windows: LateWindows, pace: Pa
     cutoff = cutoff_of(app.policy, windows, await _now_ms(context))
     told = Retained(app.app_id, app.policy.retention_days, cutoff)
     async for held in _installs_due(context, app.app_id, cutoff, pace):
-        if dry_run or await _is_free(context, app, held, cutoff):
+        if await (_would_be_free(context, held, cutoff) if dry_run else _is_free(context, app, held, cutoff)):
             told = told.plus(await context.store.read_long(_counting(held.install_id, cutoff)))
             if not dry_run:
                 await _delete(context, held.install_id, pace)
@@ -185,6 +185,11 @@ class _Seen:
 
     inputs: list[Any]
     loaded: Loaded | None
+
+
+async def _would_be_free(context: Context, held: Held, cutoff: int) -> bool:
+    """Whether the payloads of an install might go, without computing a floor."""
+    return not await context.store.read(lambda tx: _is_due(tx, held.user_id, cutoff + FLOOR_AFTER_MS))
 
 
 async def _is_free(context: Context, app: App, held: Held, cutoff: int) -> bool:

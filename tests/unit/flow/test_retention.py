@@ -107,8 +107,10 @@ def test_a_timeline_that_is_behind_is_waited_for(tmp_path):
             await platform.upload(phone, captured(0, START_MS, 5))
             await platform.worker._taker.step(8)
             platform.clock.advance_to(START_MS + 200 * DAY)
+            (counted,) = await retention.retain(platform.context, dry_run=True)
             told = await retain(platform)
             assert (told.payloads, told.waiting) == (0, 1)
+            assert counted == told
             assert json.loads(await platform.timeline(user_id))
             assert (await retain(platform)).payloads == 1
 
