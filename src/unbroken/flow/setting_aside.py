@@ -12,6 +12,7 @@ from unbroken import wire
 from unbroken.flow.whose import person
 from unbroken.store import holdings
 from unbroken.store import set_aside as rows
+from unbroken.store.due_timelines import LONGEST_PAUSE_MS
 
 if TYPE_CHECKING:
     from unbroken.flow.authenticate import KeyCaller
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     from unbroken.store.due_timelines import Due
 
 _FIRST_PAUSE_MS: Final = 60_000
-_DOUBLED: Final = 6
 
 
 async def set_aside(context: Context, due: Due, error: Exception) -> bool:
     """Leave a timeline for later; whether this is its first failure, so that it is told once."""
-    retry_at = context.wall.now_ms() + (_FIRST_PAUSE_MS << min(due.failures, _DOUBLED))
+    retry_at = context.wall.now_ms() + min(_FIRST_PAUSE_MS * 2**due.failures, LONGEST_PAUSE_MS)
     await context.store.write(lambda tx: rows.set_aside(tx, due, type(error).__name__, retry_at))
     return due.failures == 0
 

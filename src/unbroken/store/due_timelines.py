@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from unbroken.store.contract import Transaction
 
+LONGEST_PAUSE_MS: Final = 3_840_000
+"""For so long a timeline is set aside at most."""
+
 _AGAIN: Final = (
     " ON CONFLICT (user_id) DO UPDATE SET version = due.version + 1, retry_at = 0,"
     " from_ms = CASE WHEN excluded.from_ms < due.from_ms THEN excluded.from_ms ELSE due.from_ms END"
@@ -30,8 +33,8 @@ _MARK_UPLOAD_DUE: Final = (
 )
 _MARK: Final = f"INSERT INTO due (user_id, from_ms, version) VALUES ($1, $2, $3){_AGAIN} RETURNING from_ms, version"
 _DUE: Final = (
-    "SELECT user_id, from_ms, version, failures FROM due WHERE retry_at <= $1 AND user_id > $2"
-    " ORDER BY user_id LIMIT $3"
+    "SELECT user_id, from_ms, version, failures FROM due WHERE (retry_at <= $1 OR retry_at > $2) AND user_id > $3"
+    " ORDER BY user_id LIMIT $4"
 )
 _AGAIN_DUE: Final = "UPDATE due SET version = version + 1 WHERE user_id = $1"
 _DUE_OF: Final = "SELECT from_ms, version FROM due WHERE user_id = $1"
@@ -88,10 +91,12 @@ async def due(tx: Transaction, now_ms: int, after: bytes, limit: int) -> list[Du
     """A page of the timelines that are due, without those that are set aside.
 
     Args:
-        now_ms: by the system's clock.
+        now_ms: by the system's clock. What was set aside for longer from here on was so by one that is set back by now.
         after: the user id behind which the page begins; b"" for the first.
     """
-    return [Due(UserId(row[0]), *row[1:]) for row in await tx.all(_DUE, now_ms, after, limit)]
+    return [
+        Due(UserId(row[0]), *row[1:]) for row in await tx.all(_DUE, now_ms, now_ms + LONGEST_PAUSE_MS, after, limit)
+    ]
 
 
 async def due_of(tx: Transaction, users: Sequence[UserId]) -> list[Due]:

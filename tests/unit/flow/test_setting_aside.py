@@ -160,6 +160,20 @@ def test_who_was_set_aside_is_tried_again_after_a_while_that_grows(two):
     assert len(told) == 1
 
 
+def test_who_was_set_aside_is_tried_again_though_the_clock_was_set_back(two):
+    async def story(there):
+        there.wall.advance_to(T + 365 * DAY)
+        body = await there.swap(b"damaged")
+        await there.late(there.ill, 1)
+        await there.swap(body)
+        assert (await there.state(there.ill))["state"] == "cannot be computed"
+        there.platform.worker = Worker(replace(there.platform.context, wall=ManualClock(T)))
+        await there.platform.settle()
+        return await there.state(there.ill)
+
+    assert two(story) == UP_TO_DATE
+
+
 def test_something_new_takes_up_again_who_was_set_aside(two):
     async def story(there):
         body = await there.swap(b"damaged")
