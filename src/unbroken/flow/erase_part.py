@@ -26,13 +26,14 @@ from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.recording import Recording
 from unbroken.flow.retention import is_kept_since
-from unbroken.flow.take import keep_uploads, upload_of
+from unbroken.flow.take import keep_uploads, letter_of, opened
 from unbroken.flow.timeline import compute_within
 from unbroken.flow.tokens import leave
 from unbroken.flow.uploads import compress, decompress, identity_of, item_of, times_of
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import erasure, identity, payloads, tombstones
+from unbroken.store import dead_letters, erasure, identity, payloads, tombstones
 from unbroken.store.ledger import Entry
+from unbroken.store.payloads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
-    from unbroken.store.payloads import Upload
 
 _NOTHING_REPORTED: Final = wire.encode(
     {"device": wire.Device("other"), "sdk": wire.SdkVersion("", ""), "app_version": None, "restored_from": None}
@@ -147,12 +147,19 @@ async def _erase_items(
 
 
 async def _take_waiting(erasing: Erasing, installs: Iterable[InstallId]) -> set[int]:
-    """Keep what waits in the log, so that a copy there and a copy kept are found together; returns the positions."""
-    tx, log = erasing.tx, erasing.context.log
+    """Keep what waits in the log, so that a copy there and a copy kept are found together; returns the positions.
+
+    What cannot be read is a dead letter, here as anywhere.
+    """
+    tx, log, now_ms = erasing.tx, erasing.context.log, erasing.context.clock.now_ms()
     taken: set[int] = set()
     for install_id in installs:
         records = await log.take(tx, install_id)
-        await keep_uploads(tx, [(record, upload_of(position, record)) for position, record in records])
+        read = [(position, record, opened(position, record)) for position, record in records]
+        await keep_uploads(tx, [(record, one) for _, record, one in read if isinstance(one, Upload)])
+        for position, record, trouble in read:
+            if isinstance(trouble, str):
+                await dead_letters.add(tx, letter_of(position, record, trouble, now_ms))
         taken |= {position for position, _ in records}
     return taken
 

@@ -103,7 +103,7 @@ class Taker:
 
     async def _read(self, partition: int, epoch: int) -> _Read:
         records = await self._context.log.read(partition, _RECORDS_AT_ONCE)
-        return _Read(partition, epoch, [(position, record, _opened(position, record)) for position, record in records])
+        return _Read(partition, epoch, [(position, record, opened(position, record)) for position, record in records])
 
     async def _keep_all(self, batch: Sequence[_Read]) -> None:
         """Keep everything in one transaction; where one record breaks it, each in its own."""
@@ -130,7 +130,7 @@ class Taker:
 
         async def keep(tx: Transaction) -> list[DeadLetter]:
             waiting = await self._of_somebody(tx, [one for read in batch for one in read.records])
-            letters = [_letter(at, record, one, now_ms) for at, record, one in waiting if isinstance(one, str)]
+            letters = [letter_of(at, record, one, now_ms) for at, record, one in waiting if isinstance(one, str)]
             await keep_uploads(tx, [(record, one) for _, record, one in waiting if isinstance(one, Upload)])
             for letter in letters:
                 await dead_letters.add(tx, letter)
@@ -150,11 +150,13 @@ class Taker:
         return [one for one, receipt_id in zip(waiting, receipts, strict=True) if receipt_id is None]
 
 
-def _letter(position: int, record: Record, trouble: str, now_ms: int) -> DeadLetter:
+def letter_of(position: int, record: Record, trouble: str, now_ms: int) -> DeadLetter:
+    """A record that cannot be kept, as it is set aside."""
     return DeadLetter(record.install_id, position, record.received_at, record.body, trouble, now_ms)
 
 
-def _opened(position: int, record: Record) -> Upload | str:
+def opened(position: int, record: Record) -> Upload | str:
+    """A record of the log as a row of payloads, or the kind of trouble that it makes."""
     try:
         return upload_of(position, record)
     except Exception as error:  # noqa: BLE001 - damaged data fails in any way

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from unbroken.domain.errors import NotFound
-from unbroken.flow import dead_letters, erase, take
+from unbroken.flow import dead_letters, erase, erase_part, take
 from unbroken.flow.process import Worker
 from unbroken.flow.retention import retain
 from unbroken.flow.verify import Wanted as Everybody
@@ -144,6 +144,18 @@ async def test_one_that_fails_again_stays_until_it_is_given_up(platform):
     assert await letters(platform) == []
     with pytest.raises(NotFound):
         await dead_letters.drop(platform.context, install_id, before[0].position)
+
+
+async def test_an_erasure_of_a_stretch_of_time_is_not_stopped_by_what_nobody_can_read(platform):
+    phone = await platform.register()
+    await platform.upload(phone, [FIX, FIX | {"t": T + DAY}])
+    await damage(platform, phone)
+
+    receipt = await erase_part.erase_items(platform.context, platform.key, phone.own_user_id, T, T + 1, dry_run=False)
+
+    assert receipt.deleted["items"] == 1
+    assert [letter.trouble for letter in await letters(platform)] == ["ZstdError"]
+    assert len(await platform.items(phone.own_user_id)) == 1
 
 
 async def test_an_erasure_takes_the_dead_letters_too(platform):
