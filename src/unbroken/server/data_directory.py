@@ -47,6 +47,15 @@ def prepare(data: Path, wanted: Mode) -> Mode:
     return _agreed(data, read_mode(data), wanted)
 
 
+def expected(data: Path, wanted: Mode) -> Mode:
+    """What `prepare` would make the directory, or find that it is; nothing is made.
+
+    Raises:
+        CannotStart: its mark is damaged, or it is not what is wanted.
+    """
+    return _agreed(data, read_mode(data), wanted) if os.path.exists(data / MODE_FILE) else wanted  # noqa: PTH110 - no error
+
+
 def read_mode(data: Path) -> Mode:
     """What an existing data directory is.
 

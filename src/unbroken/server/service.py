@@ -90,13 +90,8 @@ class Service:
         Raises:
             CannotStart: with a sentence for the operator.
         """
+        _refuse_before_all(settings, data_directory.expected(settings.data, wanted))
         mode = data_directory.prepare(settings.data, wanted)
-        if mode.lab and settings.role != "all":
-            raise CannotStart("A lab is one process: its role is all.")
-        if settings.role != "all" and not settings.database_url:
-            raise CannotStart(
-                f"The role {settings.role} is for several processes on one database: set UNBROKEN_DATABASE_URL."
-            )
         warnings = safety.refuse(settings, is_lab=mode.lab)
         lock = data_directory.lock(settings.data)
         try:
@@ -174,6 +169,17 @@ class Service:
 
     async def _check_worker(self) -> str | None:
         return self._worker_trouble
+
+
+def _refuse_before_all(settings: Settings, mode: Mode) -> None:
+    """Refuse what needs no look at the data, so that what is refused makes no directory a lab, or none, for ever."""
+    if mode.lab and settings.role != "all":
+        raise CannotStart("A lab is one process: its role is all.")
+    if settings.role != "all" and not settings.database_url:
+        raise CannotStart(
+            f"The role {settings.role} is for several processes on one database: set UNBROKEN_DATABASE_URL."
+        )
+    safety.refuse(settings, is_lab=mode.lab, has_data=False)
 
 
 def _shared_of(settings: Settings, opened: Opened, limits: Limits | None, quotas: Quotas | None) -> list[Shared]:

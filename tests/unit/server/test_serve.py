@@ -94,14 +94,17 @@ def test_a_second_server_on_the_same_data_is_a_sentence(tmp_path):
     ("words", "sentence"),
     [
         (("--lab", "--host", "0.0.0.0"), "A lab cannot listen on"),
+        (("--lab", "--role", "worker"), "A lab is one process"),
+        (("--host", "0.0.0.0"), "plain HTTP"),
         (("--port", "70000"), "port"),
         (("--host", "no.such.host.invalid"), "cannot be listened on"),
     ],
 )
-def test_what_cannot_be_served_is_a_sentence(tmp_path, words, sentence):
+def test_what_cannot_be_served_is_a_sentence_and_makes_no_directory(tmp_path, words, sentence):
     done = serve(tmp_path / "data", "--port", "0", *words)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert sentence in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_damaged_database_is_a_sentence(tmp_path):

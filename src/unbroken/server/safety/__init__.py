@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from unbroken.server.settings import Settings
 
 
-def refuse(settings: Settings, *, is_lab: bool) -> list[Finding]:
+def refuse(settings: Settings, *, is_lab: bool, has_data: bool = True) -> list[Finding]:
     """Let a platform pass that can be served safely.
+
+    Args:
+        has_data: False before there is a directory to look at.
 
     Returns:
         The warnings.
@@ -27,7 +30,8 @@ def refuse(settings: Settings, *, is_lab: bool) -> list[Finding]:
     Raises:
         CannotStart: with the reason, and what to do.
     """
-    findings = [*files.examine(settings, is_lab=is_lab), *examine(settings, is_lab=is_lab)]
+    of_data = files.examine(settings, is_lab=is_lab) if has_data else ()
+    findings = [*of_data, *examine(settings, is_lab=is_lab)]
     for finding in findings:
         if finding.verdict is Verdict.PROBLEM:
             raise CannotStart(finding.sentence)
