@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from unbroken import wire
-from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
+from unbroken.cli.options import DATA_DEFAULT, POSITION_MAX, Data, Json, id_of
 from unbroken.cli.output import errors_as_sentences, print_bytes, print_facts, print_json, print_table
 from unbroken.cli.run import run
 from unbroken.domain.errors import InvalidRequest
@@ -18,7 +18,7 @@ from unbroken.domain.ids import AppId
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from unbroken.flow.audit_log import Verified
+    from unbroken.flow.audit_log import Published, Verified
     from unbroken.flow.context import Context
 
 program = typer.Typer(help="The audit log: who changed what, when and why.", no_args_is_help=True)
@@ -88,7 +88,9 @@ def _is_wanted(exact: Mapping[str, str | None], actor: str, entry: Mapping[str, 
 
 @program.command()
 def show(
-    position: Annotated[int, typer.Argument(metavar="POSITION", min=1, help="The entry's place in the log.")],
+    position: Annotated[
+        int, typer.Argument(metavar="POSITION", min=1, max=POSITION_MAX, help="The entry's place in the log.")
+    ],
     data: Data = DATA_DEFAULT,
     json: Json = False,
 ) -> None:
@@ -117,7 +119,7 @@ def verify(
     That the end is missing shows only against a head that was published before, and kept elsewhere.
     """
     with errors_as_sentences(json=json):
-        files = [_read(path) for path in against or []]
+        files = [(path, _read(path)) for path in against or []]
         told = run(data, partial(_verify, files))
         if json:
             bad = None if told.bad is None else {"position": told.bad.position, "why": told.bad.why}
@@ -128,11 +130,18 @@ def verify(
             raise typer.Exit(1)
 
 
-async def _verify(files: list[bytes], context: Context) -> Verified:
+async def _verify(files: list[tuple[Path, bytes]], context: Context) -> Verified:
     from unbroken.flow import audit_log  # noqa: PLC0415
 
-    heads = [head for text in files for head in audit_log.read_heads(context, text)]
+    heads = [head for path, text in files for head in _heads(path, audit_log.read_heads(context, text))]
     return await audit_log.verify(context, heads)
+
+
+def _heads(path: Path, found: list[Published]) -> list[Published]:
+    """Those of a file: one without any would say that the end is there, and prove nothing."""
+    if not found:
+        raise InvalidRequest(f"There is no published head in {path}.")
+    return found
 
 
 def _sentence(told: Verified) -> str:

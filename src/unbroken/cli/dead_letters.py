@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unbroken import wire
-from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
+from unbroken.cli.options import DATA_DEFAULT, POSITION_MAX, Data, Json, id_of
 from unbroken.cli.output import errors_as_sentences, print_bytes, print_json, print_table
 from unbroken.cli.run import run
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 program = typer.Typer(no_args_is_help=True, help="Uploads that could not be processed: look, try again, give up.")
 
 Install = Annotated[str, typer.Argument(metavar="INSTALL_ID", help="Whose upload.")]
-Position = Annotated[int, typer.Argument(metavar="POSITION", help="Its place in the payload log.")]
+Position = Annotated[
+    int, typer.Argument(metavar="POSITION", min=0, max=POSITION_MAX, help="Its place in the payload log.")
+]
 
 
 @program.command("list")
@@ -43,7 +45,7 @@ def show(install: Install, position: Position, data: Data = DATA_DEFAULT) -> Non
         install_id = id_of(install, "an install")
         letter = run(data, lambda context: context.store.read(lambda tx: dead_letters.one(tx, install_id, position)))
         if letter is None:
-            raise NotFound
+            raise NotFound("There is no such dead letter.", hint="List them: unbroken dead-letter list")
         print_bytes(letter.body)
 
 

@@ -16,6 +16,7 @@ Data: TypeAlias = Annotated[
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 DATA_DEFAULT = Path("unbroken-data")
+POSITION_MAX = 2**63 - 1  # what the databases count to
 
 
 def id_of(text: str, what: str) -> bytes:

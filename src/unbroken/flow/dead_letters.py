@@ -89,7 +89,7 @@ async def drop(context: Context, install_id: bytes, position: int) -> None:
 
     async def give_up(tx: Transaction) -> None:
         if not await dead_letters.drop(tx, install_id, position):
-            raise NotFound
+            raise NotFound("There is no such dead letter.", hint="List them: unbroken dead-letter list")
         event = Event(What.DEAD_LETTER_DROPPED, OPERATOR, install_id=InstallId(install_id), more={"upload": position})
         audit.note(context, tx, event)
 

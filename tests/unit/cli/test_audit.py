@@ -1,9 +1,10 @@
-"""`unbroken audit list`: entries of one kind, and no silence where the log has no such kind."""
+"""`unbroken audit`: no silence where there is nothing to look for, and nothing to hold the log against."""
 
 from __future__ import annotations
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from unbroken.cli import program
@@ -18,3 +19,24 @@ def test_a_kind_of_change_that_the_log_does_not_know_is_refused_with_those_that_
     assert "app created" in refused.stderr
     found = CliRunner().invoke(program, ["audit", "list", "--what", "app created", "--data", data, "--json"])
     assert [one["what"] for one in json.loads(found.stdout)["entries"]] == ["app created"]
+
+
+def test_a_file_without_a_head_proves_nothing_and_is_refused(tmp_path):
+    data, heads = str(tmp_path / "data"), tmp_path / "heads.jsonl"
+    assert CliRunner().invoke(program, ["app", "create", "first", "--data", data]).exit_code == 0
+    heads.write_text("\n")
+    verify = ["audit", "verify", "--data", data, "--against", str(heads)]
+    refused = CliRunner().invoke(program, verify)
+    assert (refused.exit_code, refused.stderr) == (1, f"There is no published head in {heads}.\n")
+    heads.write_text(CliRunner().invoke(program, ["audit", "head", "--data", data]).stdout)
+    assert "1 published heads agree" in CliRunner().invoke(program, verify).stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("audit", "show"), ("dead-letter", "show", "0" * 24), ("dead-letter", "drop", "0" * 24)]
+)
+def test_a_place_beyond_what_a_database_counts_to_is_refused(tmp_path, words):
+    data = str(tmp_path / "data")
+    assert CliRunner().invoke(program, ["app", "create", "first", "--data", data]).exit_code == 0
+    assert CliRunner().invoke(program, [*words, str(2**63), "--data", data]).exit_code == 2
+    assert CliRunner().invoke(program, [*words, str(2**63 - 1), "--data", data]).stderr.startswith("There is no")
