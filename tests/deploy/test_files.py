@@ -162,6 +162,15 @@ def environments(path: Path) -> list[dict[str, str]]:
     ]
 
 
+def test_a_service_of_systemd_has_as_many_files_as_a_container():
+    """A connection is a file, and systemd allows 1,024: beyond that callers are hung up on, and no log says why."""
+    page = (DEPLOY.parent / "docs" / "how-to" / "run-as-a-service.md").read_text()
+    (allowed,) = re.findall(r"^LimitNOFILE=(\d+)$", page, re.MULTILINE)
+    for path in COMPOSE:
+        given = [service["ulimits"]["nofile"] for service in services(path).values() if "ulimits" in service]
+        assert set(given) == {int(allowed)}
+
+
 def test_every_node_of_the_payload_log_syncs_before_it_answers():
     configuration = (DEPLOY / "nats.conf").read_text()
     assert re.search(r"^  sync_interval: always$", configuration, re.MULTILINE)
