@@ -87,6 +87,28 @@ def test_a_dry_run_counts_and_changes_nothing(source, tmp_path):
     assert (source / DATABASE_FILE).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("INSERT INTO schema_migrations VALUES (9999, 'later', 'x')", "Move it with the newer version"),
+        (
+            "DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)",
+            "up to date first",
+        ),
+    ],
+)
+def test_a_dry_run_refuses_a_platform_of_another_version_as_the_move_does(source, tmp_path, change, sentence):
+    with closing(sqlite3.connect(source / DATABASE_FILE, isolation_level=None)) as database:
+        database.execute(change)
+
+    for words in (("--dry-run",), ()):
+        done = run("move", "--from", source, "--to", tmp_path / "target", *words)
+        assert done.exit_code == 1
+        assert "not made by the same version" in done.stderr
+        assert sentence in done.stderr
+        assert not (tmp_path / "target").exists()
+
+
 def test_it_says_what_to_do_then(source, tmp_path):
     done = run("move", "--from", source, "--to", f"sqlite://{tmp_path}/target/{DATABASE_FILE}")
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import Conflict
-from unbroken.flow.move.sides import Side, as_one, look_at
-from unbroken.store import moves, table_rows
+from unbroken.flow.move.sides import BRING_UP_TO_DATE, Side, as_one, look_at
+from unbroken.store import migrate, moves, table_rows
 from unbroken.store import seal as seals
 from unbroken.store.moves import Mark, Role
 from unbroken.store.whereabouts import ARRIVING, Whereabouts
@@ -109,7 +109,10 @@ async def refuse_unfit(source: Side, target: Side | None) -> Stage:
     """
     match source.whereabouts:
         case Whereabouts.HERE:
-            return Stage.NEW if target is None else await _stage_of_live(source, target)
+            if target is None or target.whereabouts is Whereabouts.EMPTY:
+                _refuse_other_version(source)
+                return Stage.NEW
+            return await _stage_of_live(source, target)
         case Whereabouts.DEPARTED:
             return _stage_of_departed(source, target)
         case _:
@@ -134,8 +137,6 @@ async def refuse_stream(source: Movable) -> None:
 async def _stage_of_live(source: Side, target: Side) -> Stage:
     place = target.movable.place
     match target.whereabouts:
-        case Whereabouts.EMPTY:
-            return Stage.NEW
         case Whereabouts.HERE:
             if await target.movable.store.read_long(lambda tx: _filled_tables(tx, target)):
                 raise Conflict(_HAS_ROWS.format(place=place), hint=_ANOTHER)
@@ -148,8 +149,20 @@ async def _stage_of_live(source: Side, target: Side) -> Stage:
             )
         case Whereabouts.DEPARTED:
             raise Conflict(f"{place} is what a platform was moved away from.", hint=_ANOTHER)
-        case Whereabouts.FOREIGN:
+        case _:
             raise Conflict(f"{place} holds tables of another program.", hint=_ANOTHER)
+
+
+def _refuse_other_version(source: Side) -> None:
+    """The tables of a target without any will be those of this version."""
+    ours = [migration.version for migration in migrate.packaged()]
+    if list(source.versions) == ours:
+        return
+    is_newer = max(source.versions, default=0) > max(ours)
+    raise Conflict(
+        f"{source.movable.place} was not made by the same version of Unbroken as this command is.",
+        hint="Move it with the newer version, that of its servers." if is_newer else BRING_UP_TO_DATE,
+    )
 
 
 def _stage_of_departed(source: Side, target: Side | None) -> Stage:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NOT_COPIED: Final = frozenset({SIGN, moves.TABLE})
 """What each database has of its own."""
 
+BRING_UP_TO_DATE: Final = "Bring the source up to date first: start its servers anew with the version that moves it."
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -128,7 +130,7 @@ def as_one(source: Side, target: Side) -> dict[str, tuple[Shape, Shape]]:
     if (ours, source.versions) != (theirs, target.versions):
         raise Conflict(
             "The two databases were not made by the same version of Unbroken.",
-            hint="Bring the source up to date first: start its servers anew with the version that moves it.",
+            hint=BRING_UP_TO_DATE,
         )
     return {name: (shape, _keyed(target.shapes[name], shape)) for name, shape in source.shapes.items()}
 
