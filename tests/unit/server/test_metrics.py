@@ -16,6 +16,7 @@ HOW_TO = Path(__file__).parents[3] / "docs/how-to/run-as-a-service.md"
 def test_the_labels_that_the_how_to_names_are_those_of_the_page():
     metrics = Metrics()
     metrics.link("linked")
+    metrics.request("GET /health/live", 503, 0.1)
     metrics.refused_by(Limit.INSTALL)
     families = text_string_to_metric_families(metrics.page().decode())
     labels = {sample.name: set(sample.labels) for family in families for sample in family.samples}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -55,6 +57,14 @@ def test_register_link_and_upload_over_a_restart(tmp_path):
             "payload_log": "ok",
             "worker": "ok",
         }
+
+
+def test_every_metric_of_the_page_has_a_place_in_the_documentation(tmp_path):
+    pages = "\n".join(page.read_text() for page in (Path(__file__).parents[3] / "docs").rglob("*.md"))
+    with PlatformProcess(tmp_path / "data") as process:
+        shown = re.findall(r"^# TYPE (unbroken_\w+) ", httpx.get(f"{process.base_url}/metrics").text, re.MULTILINE)
+    assert shown
+    assert [name for name in shown if name not in pages] == []
 
 
 def test_what_the_command_line_changes_holds_at_once(tmp_path):
