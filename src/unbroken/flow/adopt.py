@@ -168,6 +168,8 @@ class _Run:
                 case archive.Payload() as payload:
                     self._add_payload(arrival, numbered.number, payload)
                     count += 1
+                case archive.DeadLetter():
+                    pass  # for the reader; its place is in another log
                 case _:
                     raise refused(numbered.number, "This line cannot stand here.")
             if self._size_bytes >= _BATCH_BYTES or len(self._rows) + len(self._events) >= _BATCH_ROWS:

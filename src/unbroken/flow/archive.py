@@ -206,6 +206,21 @@ class Event(Line, frozen=True, tag="event"):
     event: Raw
 
 
+class DeadLetter(Line, frozen=True, tag="dead_letter"):
+    """An upload that could not be processed, as it came: damaged, or of a kind that is not known yet. Not imported.
+
+    Args:
+        trouble: the kind of the error.
+        body_base64: zstd-compressed, where it is whole.
+    """
+
+    install_id: str
+    received_at: int
+    failed_at: int
+    trouble: str
+    body_base64: str
+
+
 class Payload(Line, frozen=True, tag="payload", omit_defaults=True):
     """One upload, as it came, decompressed.
 
@@ -244,16 +259,17 @@ AnyLine = (
     | Answer
     | Floor
     | Event
+    | DeadLetter
     | Payload
     | End
 )
 ORDER: Final[tuple[tuple[type[Line], ...], ...]] = (
     (Header,), (User,), (ExternalId,), (Install,), (Span,), (Policy, Fact), (Undone,), (Metadata,),
-    (RefusedLink,), (Code,), (Answer,), (Floor,), (Event,), (Payload,), (End,),
+    (RefusedLink,), (Code,), (Answer,), (Floor,), (Event,), (DeadLetter,), (Payload,), (End,),
 )  # fmt: skip
 """The kinds as they follow each other."""
 
-NOT_IMPORTED: Final[tuple[type[Line], ...]] = (Undone, Code, Answer)
+NOT_IMPORTED: Final[tuple[type[Line], ...]] = (Undone, Code, Answer, DeadLetter)
 
 NULL: Final = Raw(b"null")
 

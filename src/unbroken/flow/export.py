@@ -21,7 +21,7 @@ from unbroken.flow import archive, encoding, held
 from unbroken.flow.take import upload_of
 from unbroken.flow.uploads import decompress
 from unbroken.flow.whose import person
-from unbroken.store import holdings, identity, timelines
+from unbroken.store import dead_letters, holdings, identity, timelines
 from unbroken.store.holdings import KeptUpload
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.flow.whose import Person
     from unbroken.store.contract import Transaction
+    from unbroken.store.dead_letters import DeadLetter
     from unbroken.store.timelines import EventRow
 
 _IN_MEMORY_BYTES: Final = 1 << 20
@@ -164,6 +165,8 @@ async def _snapshot(context: Context, tx: Transaction, caller: KeyCaller, user_i
     names = await held.names_of(tx, of)
     spool.writelines(await held.lines_of(tx, of, names))
     await _write_events(tx, of, spool)
+    for install in names.installs:
+        await _write_dead_letters(tx, install.install_id, spool)
     until = await context.log.head(tx)
     uploads: dict[InstallId, int] = {}
     is_behind = await holdings.is_due(tx, of.user_id)
@@ -182,6 +185,19 @@ async def _write_events(tx: Transaction, of: Person, spool: IO[bytes]) -> None:
     while page:
         spool.writelines(_event(row, labels) for row in page)
         page = await _events_after(tx, of.user_id, page[-1])
+
+
+async def _write_dead_letters(tx: Transaction, install_id: InstallId, spool: IO[bytes]) -> None:
+    page = await dead_letters.of_install(tx, install_id, -1, _UPLOADS_AT_ONCE)
+    while page:
+        spool.writelines(map(_dead_letter, page))
+        page = await dead_letters.of_install(tx, install_id, page[-1].position, _UPLOADS_AT_ONCE)
+
+
+def _dead_letter(letter: DeadLetter) -> bytes:
+    body = b64encode(letter.body).decode()
+    line = archive.DeadLetter(letter.install_id.hex(), letter.received_at, letter.failed_at, letter.trouble, body)
+    return archive.write(line)
 
 
 async def _events_after(tx: Transaction, user_id: UserId, last: EventRow | None) -> list[EventRow]:

@@ -16,6 +16,9 @@ _ADD: Final = """
 _AFTER: Final = """
     SELECT install_id, position, received_at, body, trouble, failed_at FROM dead_letters
     WHERE (install_id, position) > ($1, $2) ORDER BY install_id, position LIMIT $3"""
+_OF_INSTALL: Final = """
+    SELECT install_id, position, received_at, body, trouble, failed_at FROM dead_letters
+    WHERE install_id = $1 AND position > $2 ORDER BY position LIMIT $3"""
 _ONE: Final = """
     SELECT install_id, position, received_at, body, trouble, failed_at FROM dead_letters
     WHERE install_id = $1 AND position = $2 FOR UPDATE"""
@@ -55,6 +58,12 @@ async def add(tx: Transaction, letter: DeadLetter) -> None:
 async def after(tx: Transaction, install_id: bytes, position: int, limit: int) -> list[DeadLetter]:
     """Some of them, by install and position."""
     return [DeadLetter(bytes(row[0]), *row[1:]) for row in await tx.all(_AFTER, install_id, position, limit)]
+
+
+async def of_install(tx: Transaction, install_id: bytes, after: int, limit: int) -> list[DeadLetter]:
+    """Some of an install's, by position, from behind `after`."""
+    rows = await tx.all(_OF_INSTALL, install_id, after, limit)
+    return [DeadLetter(bytes(row[0]), *row[1:]) for row in rows]
 
 
 async def one(tx: Transaction, install_id: bytes, position: int) -> DeadLetter | None:

@@ -601,6 +601,26 @@ def test_what_waits_to_be_processed_is_exported_and_what_comes_later_is_not(tmp_
     asyncio.run(story())
 
 
+def test_an_upload_that_could_not_be_processed_is_in_the_archive_and_in_no_ones_way(tmp_path):
+    async def story() -> None:
+        here, there = two(tmp_path)
+        async with here, there:
+            user_id, phones = await anna(here)
+            for _ in range(20):
+                await here.upload(phones[2], captured(1, 19, 1))
+            await here.context.store.write(lambda tx: tx.run("UPDATE log_records SET body = $1", b"damaged"))
+            await here.settle()
+            told = await exported(here, user_id)
+            letters = lines(told, "dead_letter")
+            assert [base64.b64decode(letter["body_base64"]) for letter in letters] == [b"damaged"] * 20
+            assert {letter["install_id"] for letter in letters} == {phones[2].install_id}
+            await imported(there, told)
+            again = await exported(there, user_id)
+            assert same_person(again) == [line for line in same_person(told) if b'"dead_letter"' not in line]
+
+    asyncio.run(story())
+
+
 def test_an_erasure_in_the_middle_breaks_the_export_off(tmp_path):
     async def story() -> None:
         here, _ = two(tmp_path)
