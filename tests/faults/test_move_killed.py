@@ -32,8 +32,8 @@ from unbroken.testing.in_process import KEY_RING, START_MS, InProcess
 CHILD = Path(__file__).with_name("move_child.py")
 ROOT = Path(__file__).parents[2]
 POSTGRES_KILLS = 6
-OF_ITS_OWN = {"receipts", "seal"}
-"""Receipts are to be purged again in a new place; and it bears the seal of its keys."""
+OF_ITS_OWN = {"receipts", "seal", "sealing"}
+"""A new place is to be purged again, of whom receipts tell and of earlier keys; and it bears the seal of its keys."""
 
 
 async def build(directory):

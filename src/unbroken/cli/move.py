@@ -107,7 +107,10 @@ def _sentences(report: Report, wanted: Wanted) -> Iterator[str]:
     yield f"Stop the servers on {report.source}, which answer 503, and start them on the new place."
     yield _what_to_carry(wanted)
     if report.is_to_purge:
-        yield "Somebody was erased meanwhile, who may have left a trace in the new files: run `unbroken purge` there."
+        yield (
+            "Somebody was erased meanwhile, or external ids came under another key, and may have left a trace in the"
+            " new files: run `unbroken purge` there."
+        )
     yield f"Delete {report.source} when you are content: who is erased from now on is still in it."
 
 

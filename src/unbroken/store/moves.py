@@ -33,7 +33,7 @@ class Mark:
         move_id: the same in both databases, 12 bytes.
         run: which process fills the database now; one that finds another's has been replaced, and writes no more.
         place: where the other database is, without a password.
-        receipts: how many erasures the source had seen before the first row was copied.
+        receipts: how often there had been a reason to purge the source before the first row was copied.
     """
 
     move_id: bytes

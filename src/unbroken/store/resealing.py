@@ -44,6 +44,7 @@ _END: Final = (
 )
 _IS_PURGED: Final = "SELECT is_purged FROM sealing WHERE only_row = 1"
 _PURGED: Final = "UPDATE sealing SET is_purged = TRUE WHERE only_row = 1 AND old_key_no IS NULL"
+_SOILED: Final = "UPDATE sealing SET is_purged = FALSE WHERE only_row = 1 AND old_key_no IS NULL"
 _NEXT_APP: Final = "SELECT app_id FROM apps WHERE app_id > $1 ORDER BY app_id LIMIT 1"
 _TEXTS: Final = (
     "SELECT DISTINCT sealed_id FROM {table} WHERE app_id = $1 AND sealed_id > $2 AND sealed_id < $3"
@@ -191,6 +192,11 @@ async def is_purged(tx: Transaction) -> bool:
 async def set_purged(tx: Transaction) -> None:
     """The files were purged."""
     await tx.run(_PURGED)
+
+
+async def soil(tx: Transaction) -> None:
+    """The files were filled anew, and may hold what was sealed under another key: they are to be purged."""
+    await tx.run(_SOILED)
 
 
 # What is searched

@@ -190,6 +190,28 @@ def test_a_key_that_a_rotation_adds_while_the_platform_moves_goes_along(source, 
     assert run("user", "find", "anna", "--data", target).exit_code == 0
 
 
+def test_what_came_under_another_key_while_the_platform_moved_is_to_be_purged_in_the_new_place(
+    source, tmp_path, monkeypatch
+):
+    target, rounds = tmp_path / "target", step._rounds
+
+    async def before_a_rotation(*sides):
+        await rounds(*sides)  # so that texts under the earlier key are in the target's files
+        await asyncio.to_thread(rotate, source)
+
+    monkeypatch.setattr(step, "_rounds", before_a_rotation)
+    assert move(source, target)["purge"]
+
+    assert not is_purged(target)
+    assert run("purge", "--data", target).exit_code == 0
+    assert is_purged(target)
+
+
+def is_purged(data):
+    with closing(sqlite3.connect(data / DATABASE_FILE)) as file:
+        return bool(file.execute("SELECT is_purged FROM sealing").fetchone()[0])
+
+
 def rotate(data):
     for what in ("external-ids", "pepper"):
         assert run("rotate", what, "--data", data).exit_code == 0

@@ -48,8 +48,8 @@ async def begin(
         as_one(ours, theirs)
         for side in (ours, theirs):
             await _refuse_other_keys(side, seal)
-        erasures = await count(ours, "receipts")
-        await _mark_new(ours, theirs, Mark(randomness.secret(12), Role.FILLING, run, source.place, erasures))
+        before = await source.store.read_long(lambda tx: reasons_to_purge(tx, ours))
+        await _mark_new(ours, theirs, Mark(randomness.secret(12), Role.FILLING, run, source.place, before))
     elif stage is Stage.BEGUN:
         await target.store.write(lambda tx: _take_over(tx, run))
     return await look_at(source), await look_at(target), stage
@@ -96,6 +96,13 @@ async def _filled_tables(tx: Transaction, side: Side) -> list[str]:
 async def count(side: Side, table: str) -> int:
     """How many rows a table has."""
     return await side.movable.store.read_long(lambda tx: table_rows.count(tx, side.shapes[table]))
+
+
+async def reasons_to_purge(tx: Transaction, side: Side) -> int:
+    """How often somebody was erased or external ids came under another key; it only grows."""
+    sealing = side.shapes["sealing"]
+    (row,) = await table_rows.between(tx, sealing, None, None)
+    return await table_rows.count(tx, side.shapes["receipts"]) + int(row[sealing.all.index("key_no")])
 
 
 # Whether the two are fit

@@ -57,7 +57,8 @@ class Report:
         rounds: how many rows each round beside the writers has changed.
         last: how many rows the last round has changed, in which nobody wrote.
         stood_still_s: how long nobody could write, in seconds.
-        is_to_purge: somebody was erased meanwhile, so the target's files are to be purged (`Store.purge`).
+        is_to_purge: somebody was erased meanwhile, or external ids came under another key, so the target's files are to
+            be purged (`Store.purge`).
     """
 
     source: str

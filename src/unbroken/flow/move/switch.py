@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unbroken.domain.errors import Conflict
+from unbroken.flow.move.beginning import reasons_to_purge
 from unbroken.flow.move.report import Counted, TableReport
 from unbroken.flow.move.rounds import without_writers
 from unbroken.flow.move.sides import SourceRows, TargetRows, as_one, refuse_replaced
-from unbroken.store import moves, table_rows, tombstones
+from unbroken.store import moves, resealing, tombstones
 from unbroken.store import seal as seals
 from unbroken.store.moves import Role
 from unbroken.store.whereabouts import ARRIVING, DEPARTED, Whereabouts
@@ -89,9 +90,10 @@ async def _arrive(
     mark = await refuse_replaced(tx, run)
     for name, number in counters.items():
         await target.movable.count_from(tx, target.shapes[name], number)
-    report.is_to_purge = await table_rows.count(tx, target.shapes["receipts"]) != mark.receipts
+    report.is_to_purge = await reasons_to_purge(tx, target) != mark.receipts
     await moves.rename(tx, target.names, ARRIVING, "")
     await seals.agree(tx, seal)
     await moves.put(tx, replace(mark, role=Role.FILLED))
-    if report.is_to_purge:  # rows of an erased person may have been copied, and deleted again (linking.md, law 10)
+    if report.is_to_purge:  # what is not to be there may have been copied, and deleted again (linking.md, law 10)
         await tombstones.soil_all(tx)
+        await resealing.soil(tx)
