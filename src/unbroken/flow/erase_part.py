@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from unbroken.domain.install import Install
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
+    from unbroken.log.contract import Record
     from unbroken.store.contract import Transaction
 
 _NOTHING_REPORTED: Final = wire.encode(
@@ -149,19 +150,26 @@ async def _erase_items(
 async def _take_waiting(erasing: Erasing, installs: Iterable[InstallId]) -> set[int]:
     """Keep what waits in the log, so that a copy there and a copy kept are found together; returns the positions.
 
-    What cannot be read is a dead letter, here as anywhere.
+    Of an install that was erased alone an upload may have been on its way: it is dropped, as `take.py` would.
     """
-    tx, log, now_ms = erasing.tx, erasing.context.log, erasing.context.clock.now_ms()
+    tx, context = erasing.tx, erasing.context
     taken: set[int] = set()
     for install_id in installs:
-        records = await log.take(tx, install_id)
-        read = [(position, record, opened(position, record)) for position, record in records]
-        await keep_uploads(tx, [(record, one) for _, record, one in read if isinstance(one, Upload)])
-        for position, record, trouble in read:
-            if isinstance(trouble, str):
-                await dead_letters.add(tx, letter_of(position, record, trouble, now_ms))
-        taken |= {position for position, _ in records}
+        records = await context.log.take(tx, install_id)
+        if not await tombstones.is_gone(tx, context.vault.tombstone(install_id), "install"):
+            await _keep_waiting(erasing, records)
+            taken |= {position for position, _ in records}
     return taken
+
+
+async def _keep_waiting(erasing: Erasing, records: Iterable[tuple[int, Record]]) -> None:
+    """Keep what can be read; what cannot is a dead letter, here as anywhere."""
+    tx, now_ms = erasing.tx, erasing.context.clock.now_ms()
+    read = [(position, record, opened(position, record)) for position, record in records]
+    await keep_uploads(tx, [(record, one) for _, record, one in read if isinstance(one, Upload)])
+    for position, record, trouble in read:
+        if isinstance(trouble, str):
+            await dead_letters.add(tx, letter_of(position, record, trouble, now_ms))
 
 
 _Gone = set[tuple[InstallId, bytes]]

@@ -268,6 +268,21 @@ def test_what_the_planner_of_postgresql_knows_of_a_person_goes_with_it(tmp_path,
     in_platform(tmp_path, story)
 
 
+def test_an_upload_of_an_erased_install_that_was_on_its_way_is_not_kept_by_the_erasure_of_a_stretch_of_time(tmp_path):
+    async def story(platform):
+        user_id, (old, _) = await person(platform, "anna")
+        await erase_part.erase_install(platform.context, platform.key, old.install_id, dry_run=False)
+        platform.context.standings.of = lambda *_: Standing.ACTIVE  # it was looked at before the erasure
+        item = fix(platform.clock.now_ms() - 12_345)
+        await platform.upload(old, [item])
+        await erase_part.erase_items(platform.context, platform.key, user_id, T, T + 1, dry_run=False)
+        await platform.settle()
+        assert (await verify(platform.context, Wanted(), is_repairing=False, share=1)).findings == []
+        assert await search(platform.context, tmp_path, Names(canaries=[f"{item['t']}"])) == {}
+
+    in_platform(tmp_path, story)
+
+
 @pytest.mark.parametrize("is_erased_first", [False, True])
 def test_an_install_that_was_restored_from_somebody_elses_does_not_keep_the_id_of_that(tmp_path, is_erased_first):
     """As when a phone is copied to a new one: the SDK there registers, and says which install it finds in the copy."""
