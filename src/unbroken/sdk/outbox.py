@@ -138,8 +138,9 @@ class Outbox:
         with self._transaction() as (sql, waiting):
             for result in results:
                 items = _take_out(sql, waiting, result.payload_id)
-                acknowledged += items
-                for item in result.invalid if items else ():
+                refused = result.invalid if items else ()
+                acknowledged += items - len(refused)
+                for item in refused:
                     reason = f"item {item.index}: {item.reason}"
                     _record(sql, install_id, Dropped(result.payload_id, 1, reason, now_ms))
         return acknowledged

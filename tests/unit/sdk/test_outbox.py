@@ -191,7 +191,7 @@ def test_an_item_the_platform_refuses_alone_is_recorded(sdk, platform):
         return status, reply
 
     platform._upload = one_invalid
-    sdk.submit_detections()
+    assert sdk.submit_detections().items == 1
     assert [(d.items, d.reason) for d in sdk.dropped()] == [(1, "item 1: lat is out of range")]
 
 
