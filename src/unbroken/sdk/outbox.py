@@ -41,6 +41,8 @@ SELECT (SELECT count(*) FROM open_items) + (SELECT coalesce(sum(items), 0) FROM 
     (SELECT coalesce(sum(length(body)), 0) FROM open_items) + (SELECT coalesce(sum(length(body)), 0) FROM payloads)
 """
 
+_TRAFFIC: Final = "SELECT coalesce(sum(bytes), 0) FROM traffic WHERE abs(at_ms - ?) < ?"
+
 
 @dataclass(frozen=True, slots=True)
 class ClosedPayload:
@@ -185,16 +187,16 @@ class Outbox:
         return self._waiting.size_bytes
 
     def count_traffic(self, size_bytes: int, now_ms: int) -> None:
-        """Add an upload to the network quota's sliding window of 30 days."""
+        """Add an upload to the network quota's sliding window of 30 days. A clock may have been years ahead."""
         if not size_bytes:
             return
         with self._transaction() as (sql, _):
-            sql.execute("DELETE FROM traffic WHERE at_ms <= ?", (now_ms - _TRAFFIC_WINDOW_MS,))
+            sql.execute("DELETE FROM traffic WHERE abs(at_ms - ?) >= ?", (now_ms, _TRAFFIC_WINDOW_MS))
             sql.execute("INSERT INTO traffic (at_ms, bytes) VALUES (?, ?)", (now_ms, size_bytes))
 
     def traffic_bytes(self, now_ms: int) -> int:
         """What was uploaded within the last 30 days."""
-        return self._number("SELECT coalesce(sum(bytes), 0) FROM traffic WHERE at_ms > ?", now_ms - _TRAFFIC_WINDOW_MS)
+        return self._number(_TRAFFIC, now_ms, _TRAFFIC_WINDOW_MS)
 
     def close(self) -> None:
         """Close the file; what waits stays."""

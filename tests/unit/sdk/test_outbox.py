@@ -31,6 +31,8 @@ from unbroken.sdk.outbox import PAYLOAD_ITEMS_MAX, UPLOAD_MAX_BYTES, ClosedPaylo
 from unbroken.sdk.upload import BACKOFF_MAX_MS, Drop, Halve, Keep, backoff_ms, verdict_on
 from unbroken.server.document import depth
 
+DAY_MS = 86_400_000
+
 
 def place(t):
     return Location(t=t, lat=52.5, lon=13.4)
@@ -271,6 +273,18 @@ def test_beyond_the_network_quota_only_submit_uploads(phone, platform):
         assert sdk.submit_detections().items == 1
         phone.clock.advance_to(phone.clock.now_ms() + 31 * 86_400_000)
         assert sdk.status.network_quota is QuotaStatus.OK
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_jumps_hours_forgets_no_traffic(outbox, hours):
+    outbox.count_traffic(100, DAY_MS)
+    assert outbox.traffic_bytes(DAY_MS + hours * 3_600_000) == 100
+
+
+def test_traffic_under_a_clock_that_was_years_ahead_counts_for_no_years(outbox):
+    outbox.count_traffic(100, 2_000 * DAY_MS)
+    outbox.count_traffic(1, DAY_MS)
+    assert outbox.traffic_bytes(2 * DAY_MS) == 1
 
 
 def test_uploads_that_never_reached_the_platform_cost_no_quota(phone):
