@@ -280,11 +280,13 @@ def left_s(until: float | None) -> float | None:
 
 
 def _open_outbox(config: Config, memory: Memory) -> Outbox:
+    path = config.storage.directory / "outbox.sqlite"
     try:
-        return Outbox(config.storage.directory / "outbox.sqlite", config.randomness)
+        return Outbox(path, config.randomness)
     except sqlite3.Error as error:
         memory.close()
-        raise StateDamaged(f"the outbox is not readable: {error}") from error
+        what_helps = f"where it is damaged, remove {path}, and what waited in it, to go on as this install"
+        raise StateDamaged(f"the outbox is not readable: {error}; {what_helps}") from error
     except BaseException:  # the disk refuses
         memory.close()
         raise

@@ -39,6 +39,7 @@ class AsyncSdk(AnySdk["asyncio.Lock"]):
         InvalidConfig: the transport is one for code that blocks.
         StorageInUse: another SDK holds the storage.
         StateLocked: looking for a keyring did not end in time.
+        StateDamaged: the outbox is not readable; there is no `reset` then, and removing its file helps.
     """
 
     def __init__(self, config: Config) -> None:
