@@ -234,7 +234,8 @@ class AnySdk(Generic[Turn]):
         try:
             status = self.status
         except sqlite3.Error as error:
-            report("the status could not be read", error)
+            if not self._initialisation.is_closed:  # else it was closed meanwhile, and nobody is to hear
+                report("the status could not be read", error)
         else:
             self._listeners.tell(status)
 

@@ -218,17 +218,18 @@ class Sdk(AnySdk[threading.Lock]):
         if self.config.upload_every_s is None:
             return
         self._stop = threading.Event()
-        self._uploader = threading.Thread(
+        uploader = threading.Thread(
             target=self._upload_for_ever, args=(self._stop,), name="unbroken-upload", daemon=True
         )
-        self._uploader.start()
+        uploader.start()
+        self._uploader = uploader  # started: `close` may come at any moment, and joins it
 
     def _stop_uploads(self, until: float | None) -> None:
         """An upload that hangs is left behind at `until`: its era is over soon, and it ends with its request."""
         self._stop.set()
-        if self._uploader is not None and self._uploader is not threading.current_thread():
-            self._uploader.join(left_s(until))
-        self._uploader = None
+        uploader, self._uploader = self._uploader, None
+        if uploader is not None and uploader is not threading.current_thread():
+            uploader.join(left_s(until))
 
     def _upload_for_ever(self, stop: threading.Event) -> None:
         pause_s = self.config.upload_every_s

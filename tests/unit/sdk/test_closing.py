@@ -129,6 +129,28 @@ def test_a_closed_sdk_refuses_every_call_and_touches_nothing(open_sdk, phone, pl
     assert len(platform.requests) == requests
 
 
+def test_closing_at_the_moment_an_init_succeeds_gives_the_storage_back(phone, monkeypatch):
+    starts, may_start, start = threading.Event(), threading.Event(), threading.Thread.start
+
+    def held_up(thread):
+        if thread.name == "unbroken-upload":
+            starts.set()
+            assert may_start.wait(5)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", held_up)
+    sdk = Sdk(phone.config(upload_every_s=60))
+    initialising = threading.Thread(target=sdk.init)
+    initialising.start()
+    assert starts.wait(5)
+    try:
+        sdk.close()
+    finally:
+        may_start.set()
+        initialising.join(5)
+    Sdk(phone.config()).close()
+
+
 def test_init_after_close_is_refused(phone, platform):
     sdk = Sdk(phone.config())
     sdk.close()
