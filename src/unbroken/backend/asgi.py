@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken.backend import linking
 from unbroken.backend.endpoint import Endpoint, Settings
+from unbroken.backend.errors import InvalidConfig
 from unbroken.backend.request import Request, request_of
 from unbroken.domain import errors as refusals
 
@@ -47,10 +48,12 @@ class LinkEndpoint:
         settings: see `Settings`.
 
     Raises:
-        InvalidConfig: a setting is not usable.
+        InvalidConfig: a setting is not usable, or the platform is one that blocks.
     """
 
     def __init__(self, platform: AsyncPlatform, authenticate: Authenticate, **settings: Unpack[Settings]) -> None:
+        if not inspect.iscoroutinefunction(platform.link):
+            raise InvalidConfig("under ASGI the platform is an AsyncPlatform")
         self._endpoint = Endpoint(_Awaiting(platform, authenticate), platform, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

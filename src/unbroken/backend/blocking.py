@@ -71,7 +71,7 @@ def blocking_endpoint(platform: Platform, authenticate: Authenticate, settings: 
         InvalidConfig: a setting is not usable, or is for asyncio.
     """
     limits = (settings.get("limit"), settings.get("challenge_limit"))
-    for asked in (authenticate, *(getattr(limit, "wait_ms", None) for limit in limits)):
+    for asked in (authenticate, platform.link, *(getattr(limit, "wait_ms", None) for limit in limits)):
         if inspect.iscoroutinefunction(asked):
             raise InvalidConfig(f"this framework blocks: {asked.__qualname__} must be a plain function")
     return Endpoint(Blocking(platform, authenticate), platform, settings)

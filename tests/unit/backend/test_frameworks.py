@@ -16,6 +16,7 @@ from tests.unit.backend.frameworks import ASYNC, BLOCKING, FRAMEWORKS, serving
 
 from unbroken.backend import AsyncPlatform, InvalidConfig, LinkEndpoint, Pace, Platform
 from unbroken.backend.attestation import Mode
+from unbroken.backend.django import link_urls
 from unbroken.backend.flask import link_blueprint
 from unbroken.clock import ManualClock
 
@@ -252,6 +253,16 @@ def test_what_is_for_asyncio_is_refused_where_a_framework_blocks(open_app):
     for settings in ({"authenticate": later}, {"limit": Awaited()}, {"challenge_limit": Awaited()}):
         with pytest.raises(InvalidConfig, match="plain function"):
             open_app(**settings)
+
+
+def test_a_platform_of_the_other_kind_is_refused_when_a_face_is_set_up(fake):
+    blocking = Platform("http://127.0.0.1:1", api_key=API_KEY, options=fake.options())
+    awaited = AsyncPlatform("http://127.0.0.1:1", api_key=API_KEY, options=fake.options())
+    with pytest.raises(InvalidConfig, match="AsyncPlatform"):
+        LinkEndpoint(blocking, signed_in)
+    for face in (link_urls, link_blueprint):
+        with pytest.raises(InvalidConfig, match="blocks"):
+            face(awaited, signed_in)
 
 
 # Proofs
