@@ -85,6 +85,20 @@ def test_told_to_stop_it_ends_well_and_says_so(tmp_path, number):
     assert last["event"] == "stopped"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the first process of a namespace takes root to make")
+def test_told_to_stop_while_it_starts_it_ends_at_once_also_as_the_first_process_of_a_container(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a database that never answers
+        url = f"postgresql://a:b@127.0.0.1:{silent.getsockname()[1]}/x"
+        words = [sys.executable, "-m", "unbroken", "serve", "--port", "0", "--data", str(tmp_path / "data")]
+        with subprocess.Popen(
+            ["unshare", "--pid", "--fork", "--kill-child", *words], env=os.environ | {"UNBROKEN_DATABASE_URL": url}
+        ) as process:
+            connection, _ = silent.accept()
+            os.kill(int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()), signal.SIGTERM)
+            assert process.wait(3) == 0
+            connection.close()
+
+
 def test_a_taken_port_is_a_sentence(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = serve(tmp_path / "data", "--port", str(taken.getsockname()[1]))
