@@ -78,9 +78,9 @@ def sign(
     key_file: Annotated[Path, typer.Argument(metavar="KEY_FILE", help="What `unbroken pin key` wrote.")],
     *,
     host: Annotated[str, typer.Option(help="Whose pins they are.")],
-    number: Annotated[int, typer.Option(help="Greater than that of every set before.")],
+    number: Annotated[int, typer.Option(min=1, help="Greater than that of every set before.")],
     pin: Annotated[list[str], typer.Option(help="A key the host may have; again for more, at least two.")],
-    days: Annotated[int, typer.Option(help="How long they hold, from now on.")] = 90,
+    days: Annotated[int, typer.Option(min=1, help="How long they hold, from now on.")] = 90,
     json: Json = False,
 ) -> None:
     """Sign an update of pins: text that an app gives to `Sdk.apply_pin_update`, however it gets it."""

@@ -109,3 +109,13 @@ def test_an_update_is_not_signed_with_too_few_pins_or_another_kind_of_key(author
     two = ["--pin", pin, "--pin", authorities.backup.pin]
     assert "Ed25519" in refusal("sign", key, "--host", HOST, "--number", 1, *two)
     assert "no key that can be read" in refusal("sign", tmp_path / "none", "--host", HOST, "--number", 1, *two)
+
+
+@pytest.mark.parametrize("words", [("--number", "0"), ("--number", "1", "--days", "0"), ("--number", "-1")])
+def test_an_update_that_no_app_would_take_is_not_signed(tmp_path, words):
+    key = tmp_path / "updates.key"
+    answer("key", key)
+    pins = [word for letter in "AB" for word in ("--pin", f"sha256/{letter * 42}A=")]
+    refused = run("sign", key, "--host", "x", *pins, *words)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert run("sign", key, "--host", "x", *pins, "--number", "1").exit_code == 0
