@@ -233,7 +233,7 @@ class AnySdk(Generic[Turn]):
             return
         try:
             status = self.status
-        except sqlite3.Error as error:
+        except (sqlite3.Error, SdkError) as error:
             if not self._initialisation.is_closed:  # else it was closed meanwhile, and nobody is to hear
                 report("the status could not be read", error)
         else:

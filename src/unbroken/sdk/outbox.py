@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
+from unbroken.sdk.errors import SdkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,11 +78,12 @@ class Waiting:
 
 
 class Outbox:
-    """The waiting payloads of one storage. May be used from several threads."""
+    """The waiting payloads of one storage. May be used from several threads; closed, every call raises `SdkError`."""
 
     def __init__(self, path: Path, randomness: Randomness) -> None:
         self._randomness = randomness
         self._lock = threading.Lock()
+        self._is_closed = False
         _make_private(path)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")
@@ -121,7 +123,7 @@ class Outbox:
     def batch(self, install_id: str, limit: int = wire.PAYLOADS_MAX) -> list[ClosedPayload]:
         """The oldest waiting payloads that fit one upload: at most `limit`, at least one if any waits."""
         with self._lock:
-            rows = self._connection.execute(
+            rows = self._open.execute(
                 "SELECT payload_id, items, body FROM payloads WHERE install_id = ? ORDER BY seq LIMIT ?",
                 (install_id, min(limit, wire.PAYLOADS_MAX)),
             ).fetchall()
@@ -171,7 +173,7 @@ class Outbox:
     def dropped(self) -> list[Dropped]:
         """Everything that was given up, oldest first."""
         with self._lock:
-            rows = self._connection.execute("SELECT payload_id, items, reason, at_ms FROM dropped ORDER BY seq")
+            rows = self._open.execute("SELECT payload_id, items, reason, at_ms FROM dropped ORDER BY seq")
             return [Dropped(*row) for row in rows.fetchall()]
 
     def dropped_items(self) -> int:
@@ -201,24 +203,32 @@ class Outbox:
     def close(self) -> None:
         """Close the file; what waits stays."""
         with self._lock:
+            self._is_closed = True
             self._connection.close()
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        if self._is_closed:
+            raise SdkError("the SDK is closed")
+        return self._connection
 
     def _number(self, statement: str, *parameters: int | str) -> int:
         with self._lock:
-            return int(self._connection.execute(statement, parameters).fetchone()[0])
+            return int(self._open.execute(statement, parameters).fetchone()[0])
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Waiting]]:
         """All or nothing, of the tables as of the sums."""
         with self._lock:
             waiting = replace(self._waiting)
-            self._connection.execute("BEGIN IMMEDIATE")
+            connection = self._open
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection, waiting
-                self._connection.execute("COMMIT")
+                yield connection, waiting
+                connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
             self._waiting = waiting
 

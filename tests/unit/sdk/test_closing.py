@@ -123,7 +123,13 @@ def test_a_closed_sdk_refuses_every_call_and_touches_nothing(open_sdk, phone, pl
         sdk.init()
         sdk.capture(Location(t=1, lat=1, lon=2))
     requests = len(platform.requests)
-    for call in (lambda: sdk.capture(Location(t=1, lat=1, lon=2)), sdk.disable_detections):
+    calls = (
+        lambda: sdk.capture(Location(t=1, lat=1, lon=2)),
+        sdk.disable_detections,
+        sdk.dropped,
+        lambda: sdk.status.waiting_items,
+    )
+    for call in calls:
         with pytest.raises(SdkError, match="closed"):
             call()
     assert len(platform.requests) == requests
