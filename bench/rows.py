@@ -7,6 +7,7 @@ made in two ways, which agree: by Python for SQLite, and by an expression of `n`
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -153,6 +154,7 @@ class SqliteRows:
                     database.executemany(insert, one.copies(begin, min(begin + _ROWS_AT_ONCE, end)))
                 database.execute("COMMIT")
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _sync(self._path)
 
     def backlog(self) -> tuple[int, int]:
         """See `Rows`; while the platform runs."""
@@ -160,6 +162,15 @@ class SqliteRows:
             (uploads,) = database.execute("SELECT count(*) FROM log_records").fetchone()
             (timelines,) = database.execute("SELECT count(*) FROM due").fetchone()
         return uploads, timelines
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has what was written without a sync: the first checkpoint of whoever is measured would."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 class PostgresRows:
