@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import mkstemp
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -16,6 +18,8 @@ from unbroken.cli.output import errors_as_sentences, print_json, print_table
 from unbroken.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from unbroken.attack.report import Report, Told
     from unbroken.consent import Warrant
 
@@ -55,8 +59,9 @@ def prepare(
     from unbroken.flow import consent  # noqa: PLC0415
 
     with errors_as_sentences(json=json):
-        made = run_on_data(data, lambda context: consent.give(context, hours))
-        _write(warrant, msgspec.json.encode(made))
+        with _in_place_of(warrant) as file:
+            made = run_on_data(data, lambda context: consent.give(context, hours))
+            file.write(msgspec.json.encode(made))
         if json:
             print_json({"warrant": str(warrant), "until": made.until, "app_a": made.a.app_id, "app_b": made.b.app_id})
         else:
@@ -161,12 +166,19 @@ def _read(path: Path) -> Warrant:
     return found
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write the file, for its owner only, in the place of an older one."""
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[IO[bytes]]:
+    """A file for its owner only, which takes the place of an older one at the end.
+
+    It is there first: what is agreed on where it cannot be written down is an open door that nobody knows how to shut.
+    """
     try:
-        path.unlink(missing_ok=True)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        number, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise InvalidRequest(f"{path} cannot be written: {error.strerror}.") from error
-    with os.fdopen(file, "wb") as opened:
-        opened.write(content)
+    try:
+        with os.fdopen(number, "wb") as file:
+            yield file
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
