@@ -9,6 +9,7 @@ import typer
 from unbroken.cli.options import DATA_DEFAULT, Data, Json
 from unbroken.cli.output import errors_as_sentences, print_json
 from unbroken.cli.run import run
+from unbroken.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,8 @@ def pepper(
     from unbroken.server import rotation, settings  # noqa: PLC0415 - each command starts as fast as it can
 
     with errors_as_sentences(json=json):
+        if force and not finish:
+            raise InvalidRequest("--force goes with --finish: nothing else lets go of a pepper.")
         is_shared = bool(settings.load(data=data).database_url)
 
         async def step(context: Context) -> Peppered:

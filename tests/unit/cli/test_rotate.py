@@ -121,6 +121,8 @@ def test_a_pepper_is_let_go_of_when_nothing_needs_it_or_by_force(data):
     kept = run(data, "rotate", "pepper", "--finish")
     assert kept["dropped_peppers"] == []
     assert sorted(keys_in(data).secret_peppers) == [1, 2]
+    alone = CliRunner().invoke(program, ["rotate", "pepper", "--force", "--data", str(data)])
+    assert (alone.exit_code, "goes with --finish" in alone.stderr) == (1, True)
     assert run(data, "rotate", "pepper", "--finish", "--force")["dropped_peppers"] == [1]
     assert list(keys_in(data).secret_peppers) == [2]
     assert keys_in(data).pepper  # who was erased is remembered under it for ever
