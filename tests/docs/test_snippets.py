@@ -74,10 +74,9 @@ def assert_excerpt(block, path):
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
 def test_every_snippet_of_the_page_works(page, tmp_path):
-    platform_port = str(free_port())
-    script = script_of(page).replace(PLATFORM_PORT, platform_port)
-    for port in (BACKEND_PORT, PROXY_PORT):
-        script = script.replace(port, str(free_port()))
+    ports = {named: str(free_port()) for named in (PLATFORM_PORT, BACKEND_PORT, PROXY_PORT)}
+    # all at once: one that takes the place of another may have a third in its digits
+    script = re.sub("|".join(ports), lambda named: ports[named[0]], script_of(page))
     for name in ("examples", "deploy"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv").symlink_to(sys.prefix)
@@ -87,7 +86,7 @@ def test_every_snippet_of_the_page_works(page, tmp_path):
         "ROOT": str(ROOT),
         "VENV": sys.prefix,
         "HOME": str(tmp_path),
-        "UNBROKEN_PORT": platform_port,  # for what takes the default
+        "UNBROKEN_PORT": ports[PLATFORM_PORT],  # for what takes the default
     }
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
