@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from unbroken.testing.member import children_of
 from unbroken.testing.process import PlatformProcess
 
 REGISTER = {"device": {"platform": "android"}, "sdk": {"name": "x", "version": "1"}}
@@ -94,8 +95,9 @@ def test_told_to_stop_while_it_starts_it_ends_at_once_also_as_the_first_process_
             ["unshare", "--pid", "--fork", "--kill-child", *words], env=os.environ | {"UNBROKEN_DATABASE_URL": url}
         ) as process:
             connection, _ = silent.accept()
-            os.kill(int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()), signal.SIGTERM)
-            assert process.wait(3) == 0
+            (server,) = children_of(process.pid)
+            os.kill(server, signal.SIGTERM)
+            assert process.wait(30) == 0, "one that goes on waits in vain for its database, and cannot start"
             connection.close()
 
 
