@@ -30,11 +30,11 @@ def test_closing_while_the_linker_is_asked_ends_the_init_and_leaves_the_storage_
     linker, called, ended = SlowLinker(platform), [], threading.Event()
     first = Sdk(phone.config(link=linker))
     first.init(success=lambda: called.append("success"), failure=lambda e: (called.append(e), ended.set()))
-    assert linker.asked.wait(5)
+    assert linker.asked.wait(30)
     first.close()
     with Sdk(phone.config(link=None)) as second:
         linker.may_answer.set()
-        assert ended.wait(5)
+        assert ended.wait(30)
         second.init()
         assert second.user_id == platform.only_install().user_id
     assert [error.issue for error in called] == [InitIssue.INITIALIZATION_ERROR]
@@ -52,11 +52,11 @@ def test_closing_on_asyncio_while_the_linker_is_asked_ends_the_init(phone, platf
 
         first = AsyncSdk(phone.config(link=link))
         await first.init(success=lambda: called.append("success"), failure=lambda e: (called.append(e), ended.set()))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), 30)
         await first.close()
         async with AsyncSdk(phone.config(link=None)) as second:
             may_answer.set()
-            await asyncio.wait_for(ended.wait(), 5)
+            await asyncio.wait_for(ended.wait(), 30)
             await second.init()
         return called
 
@@ -75,7 +75,7 @@ def test_a_reset_while_the_linker_is_asked_ends_the_linking(phone, platform):
 
         thread = threading.Thread(target=link)
         thread.start()
-        assert linker.asked.wait(5)
+        assert linker.asked.wait(30)
         sdk.reset()
         sdk.init()
         linker.may_answer.set()
@@ -104,12 +104,12 @@ def test_a_linking_that_is_cancelled_while_another_call_goes_on_ends_only_itself
             await sdk.init()
             sdk.capture(Location(t=1, lat=1, lon=2))
             linking = asyncio.create_task(sdk.link_user(link))
-            await asyncio.wait_for(asked.wait(), 5)
+            await asyncio.wait_for(asked.wait(), 30)
             submitting = asyncio.create_task(sdk.submit_detections())
-            await asyncio.wait_for(linked.wait(), 5)
+            await asyncio.wait_for(linked.wait(), 30)
             await asyncio.sleep(0)  # the linker has answered, and waits for its turn
             linking.cancel()
-            await asyncio.wait({linking}, timeout=5)
+            await asyncio.wait({linking}, timeout=30)
             go_on.set()
             return linking.cancelled(), await submitting
 
@@ -141,14 +141,14 @@ def test_closing_at_the_moment_an_init_succeeds_gives_the_storage_back(phone, mo
     def held_up(thread):
         if thread.name == "unbroken-upload":
             starts.set()
-            assert may_start.wait(5)
+            assert may_start.wait(30)
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", held_up)
     sdk = Sdk(phone.config(upload_every_s=60))
     initialising = threading.Thread(target=sdk.init)
     initialising.start()
-    assert starts.wait(5)
+    assert starts.wait(30)
     try:
         sdk.close()
     finally:
@@ -180,9 +180,9 @@ def test_closing_ends_a_wait_for_a_busy_platform(phone, platform):
     called, ended = [], threading.Event()
     sdk = Sdk(phone.config(retry_wait_max_s=7200))
     sdk.init(failure=lambda e: (called.append(e), ended.set()))
-    assert waiting.wait(5)
+    assert waiting.wait(30)
     sdk.close()
-    assert ended.wait(5)
+    assert ended.wait(30)
     assert [error.issue for error in called] == [InitIssue.INITIALIZATION_ERROR]
     assert len(platform.requests) == 1
 
