@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.faults.busy import live
@@ -17,7 +19,7 @@ from unbroken.testing.nats import delete_stream
 from unbroken.testing.process import PlatformProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Iterable
 
     from unbroken.flow.verify import Report
     from unbroken.store.contract import Transaction
@@ -51,38 +53,48 @@ async def live_often(platform: InProcess) -> None:
         await live(platform, suffix=f"-{number}")
 
 
-class Overtaken:
-    """A log to which an upload comes just before it is asked what waits, and after the asking transaction began."""
+Upload = Callable[[], Coroutine[Any, Any, Any]]
 
-    def __init__(self, log: Any, upload: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+
+class Overtaken:
+    """A log to which an upload comes just before it is asked what waits, and after the asking transaction began.
+
+    Args:
+        uploads: one for each time it is asked; None where nothing comes.
+    """
+
+    def __init__(self, log: Any, uploads: Iterable[Upload | None]) -> None:
         self._log = log
-        self._upload: Callable[[], Coroutine[Any, Any, Any]] | None = upload
+        self._uploads = iter(uploads)
         self._home = asyncio.get_running_loop()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
     async def count_waiting(self, tx: Transaction, install_id: bytes) -> int:
-        upload, self._upload = self._upload, None
-        if upload is not None:
+        if (upload := next(self._uploads, None)) is not None:
             await tx.elsewhere(lambda: self._at_home(upload))
         waiting: int = await self._log.count_waiting(tx, install_id)
         return waiting
 
-    async def _at_home(self, upload: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    async def _at_home(self, upload: Upload) -> None:
         """A long read is in a loop of its own."""
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(upload(), self._home))
 
 
-def test_a_first_upload_that_comes_between_two_looks_is_no_finding(tmp_path, monkeypatch, schemas, nats_url):
+def test_first_uploads_of_two_phones_that_come_while_it_looks_are_no_finding(tmp_path, monkeypatch, schemas, nats_url):
+    """One at the first look at their person, the other at the second, which the first one made it take."""
     put_postgres(monkeypatch, schemas)
     streams = put_jetstream(monkeypatch, nats_url)
 
     async def story() -> Report:
         async with InProcess(tmp_path) as platform:
-            phone = await platform.register()
+            phones = [await platform.register() for _ in range(2)]
+            for phone in phones:
+                await platform.link(phone, "anna")
             item = {"kind": "custom", "t": platform.clock.now_ms(), "name": "opened", "data": {}}
-            log = Overtaken(platform.context.log, lambda: platform.upload(phone, [item]))
+            first, second = (partial(platform.upload, phone, [item]) for phone in phones)
+            log = Overtaken(platform.context.log, [first, None, second])
             platform.context = replace(platform.context, log=log)
             return await verify(platform.context, Wanted(), share=1)
 
@@ -90,7 +102,7 @@ def test_a_first_upload_that_comes_between_two_looks_is_no_finding(tmp_path, mon
     for stream in streams.values():
         asyncio.run(delete_stream(nats_url, stream))
     assert report.findings == []
-    assert report.checked["installs"] == 1
+    assert report.checked["installs"] == 2
 
 
 def test_the_command_finds_nothing_on_a_server_under_load(tmp_path, engine):
