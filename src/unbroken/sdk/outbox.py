@@ -86,10 +86,18 @@ class Outbox:
         self._is_closed = False
         _make_private(path)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._waiting = self._prepared()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepared(self) -> Waiting:
+        """Make the tables where they are not yet; what waits in them."""
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.executescript(_SCHEMA)
-        self._waiting = Waiting(*self._connection.execute(_COUNT).fetchone())
+        return Waiting(*self._connection.execute(_COUNT).fetchone())
 
     def add(self, install_id: str, items: Sequence[bytes]) -> None:
         """Keep encoded items; on disk when this returns."""

@@ -8,11 +8,12 @@ import sqlite3
 import stat
 import tracemalloc
 import uuid
+from pathlib import Path
 
 import pytest
 
 from unbroken import wire
-from unbroken.randomness import SeededRandomness
+from unbroken.randomness import SeededRandomness, SystemRandomness
 from unbroken.sdk import (
     Activity,
     CaptureOutcome,
@@ -209,6 +210,15 @@ def test_an_item_that_is_not_of_the_contract_is_refused_at_capture(sdk):
     with pytest.raises(InvalidItem, match="lat"):
         sdk.capture(place(1), Location(t=1, lat=91.0, lon=0.0))
     assert sdk.status.waiting_items == 0
+
+
+def test_a_file_that_is_no_outbox_is_not_left_open(tmp_path):
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(sqlite3.DatabaseError) as kept:
+        Outbox(path, SystemRandomness())
+    assert path not in {one.resolve() for one in Path("/proc/self/fd").iterdir()}
+    assert kept.value
 
 
 def nested(layers):
