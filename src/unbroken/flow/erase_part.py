@@ -26,14 +26,13 @@ from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.recording import Recording
 from unbroken.flow.retention import is_kept_since
-from unbroken.flow.take import keep_uploads, letter_of, opened
+from unbroken.flow.take import keep_or_set_aside, opened
 from unbroken.flow.timeline import compute_within
 from unbroken.flow.tokens import leave
 from unbroken.flow.uploads import compress, decompress, identity_of, item_of, times_of
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import dead_letters, erasure, identity, payloads, tombstones
+from unbroken.store import erasure, identity, payloads, tombstones
 from unbroken.store.ledger import Entry
-from unbroken.store.payloads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from unbroken.domain.install import Install
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
-    from unbroken.log.contract import Record
     from unbroken.store.contract import Transaction
+    from unbroken.store.payloads import Upload
 
 _NOTHING_REPORTED: Final = wire.encode(
     {"device": wire.Device("other"), "sdk": wire.SdkVersion("", ""), "app_version": None, "restored_from": None}
@@ -157,19 +156,9 @@ async def _take_waiting(erasing: Erasing, installs: Iterable[InstallId]) -> set[
     for install_id in installs:
         records = await context.log.take(tx, install_id)
         if not await tombstones.is_gone(tx, context.vault.tombstone(install_id), "install"):
-            await _keep_waiting(erasing, records)
+            await keep_or_set_aside(tx, [opened(*one) for one in records], context.clock.now_ms())
             taken |= {position for position, _ in records}
     return taken
-
-
-async def _keep_waiting(erasing: Erasing, records: Iterable[tuple[int, Record]]) -> None:
-    """Keep what can be read; what cannot is a dead letter, here as anywhere."""
-    tx, now_ms = erasing.tx, erasing.context.clock.now_ms()
-    read = [(position, record, opened(position, record)) for position, record in records]
-    await keep_uploads(tx, [(record, one) for _, record, one in read if isinstance(one, Upload)])
-    for position, record, trouble in read:
-        if isinstance(trouble, str):
-            await dead_letters.add(tx, letter_of(position, record, trouble, now_ms))
 
 
 _Gone = set[tuple[InstallId, bytes]]

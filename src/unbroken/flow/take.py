@@ -31,8 +31,8 @@ _RENEWED_EARLY_MS: Final = 4_000
 _FOR_EVER_MS: Final = 2**62
 _RECORDS_AT_ONCE: Final = 32
 
-
-_Opened = tuple[int, Record, Upload | str]
+Opened = tuple[int, Record, Upload | str]
+"""A record of the log, with its position, as a row of payloads, or the kind of trouble that it makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Read:
 
     partition: int
     epoch: int
-    records: Sequence[_Opened]
+    records: Sequence[Opened]
 
 
 class Taker:
@@ -103,7 +103,7 @@ class Taker:
 
     async def _read(self, partition: int, epoch: int) -> _Read:
         records = await self._context.log.read(partition, _RECORDS_AT_ONCE)
-        return _Read(partition, epoch, [(position, record, opened(position, record)) for position, record in records])
+        return _Read(partition, epoch, [opened(position, record) for position, record in records])
 
     async def _keep_all(self, batch: Sequence[_Read]) -> None:
         """Keep everything in one transaction; where one record breaks it, each in its own."""
@@ -130,10 +130,7 @@ class Taker:
 
         async def keep(tx: Transaction) -> list[DeadLetter]:
             waiting = await self._of_somebody(tx, [one for read in batch for one in read.records])
-            letters = [letter_of(at, record, one, now_ms) for at, record, one in waiting if isinstance(one, str)]
-            await keep_uploads(tx, [(record, one) for _, record, one in waiting if isinstance(one, Upload)])
-            for letter in letters:
-                await dead_letters.add(tx, letter)
+            letters = await keep_or_set_aside(tx, waiting, now_ms)
             for read in batch:
                 await self._context.log.commit(tx, read.partition, read.epoch, read.records[-1][0])
             return letters
@@ -141,7 +138,7 @@ class Taker:
         for letter in await self._context.store.write(keep):
             self._tell(letter)
 
-    async def _of_somebody(self, tx: Transaction, waiting: Sequence[_Opened]) -> list[_Opened]:
+    async def _of_somebody(self, tx: Transaction, waiting: Sequence[Opened]) -> list[Opened]:
         """Without those whose install was erased while they waited: they are dropped, and their traces are purged."""
         digests = [self._context.vault.tombstone(record.install_id) for _, record, _ in waiting]
         receipts = await tombstones.receipts_of(tx, digests, "install")
@@ -150,17 +147,25 @@ class Taker:
         return [one for one, receipt_id in zip(waiting, receipts, strict=True) if receipt_id is None]
 
 
-def letter_of(position: int, record: Record, trouble: str, now_ms: int) -> DeadLetter:
-    """A record that cannot be kept, as it is set aside."""
+async def keep_or_set_aside(tx: Transaction, waiting: Sequence[Opened], now_ms: int) -> list[DeadLetter]:
+    """Keep the uploads that can be read, and set the others aside as dead letters; those."""
+    letters = [_letter(position, record, one, now_ms) for position, record, one in waiting if isinstance(one, str)]
+    await keep_uploads(tx, [(record, one) for _, record, one in waiting if isinstance(one, Upload)])
+    for letter in letters:
+        await dead_letters.add(tx, letter)
+    return letters
+
+
+def _letter(position: int, record: Record, trouble: str, now_ms: int) -> DeadLetter:
     return DeadLetter(record.install_id, position, record.received_at, record.body, trouble, now_ms)
 
 
-def opened(position: int, record: Record) -> Upload | str:
-    """A record of the log as a row of payloads, or the kind of trouble that it makes."""
+def opened(position: int, record: Record) -> Opened:
+    """Read a record of the log; damaged data fails in any way."""
     try:
-        return upload_of(position, record)
-    except Exception as error:  # noqa: BLE001 - damaged data fails in any way
-        return type(error).__name__
+        return position, record, upload_of(position, record)
+    except Exception as error:  # noqa: BLE001 - as it says
+        return position, record, type(error).__name__
 
 
 def upload_of(position: int, record: Record) -> Upload:
