@@ -38,15 +38,11 @@ def list_(data: Data = DATA_DEFAULT, json: Json = False) -> None:
 @program.command("show")
 def show(install: Install, position: Position, data: Data = DATA_DEFAULT) -> None:
     """Write the body of one to stdout, compressed as it came."""
-    from unbroken.domain.errors import NotFound  # noqa: PLC0415 - each command starts as fast as it can
-    from unbroken.store import dead_letters  # noqa: PLC0415
+    from unbroken.flow import dead_letters  # noqa: PLC0415 - each command starts as fast as it can
 
     with errors_as_sentences(json=False):
         install_id = id_of(install, "an install")
-        letter = run(data, lambda context: context.store.read(lambda tx: dead_letters.one(tx, install_id, position)))
-        if letter is None:
-            raise NotFound("There is no such dead letter.", hint="List them: unbroken dead-letter list")
-        print_bytes(letter.body)
+        print_bytes(run(data, lambda context: dead_letters.one(context, install_id, position)).body)
 
 
 @program.command("replay")

@@ -80,6 +80,22 @@ async def _replay(context: Context, letter: DeadLetter) -> bool:
     return True
 
 
+async def one(context: Context, install_id: bytes, position: int) -> DeadLetter:
+    """One of them.
+
+    Raises:
+        NotFound: there is none.
+    """
+    letter = await context.store.read(lambda tx: dead_letters.one(tx, install_id, position))
+    if letter is None:
+        raise _none()
+    return letter
+
+
+def _none() -> NotFound:
+    return NotFound("There is no such dead letter.", hint="List them: unbroken dead-letter list")
+
+
 async def drop(context: Context, install_id: bytes, position: int) -> None:
     """Give one up for ever.
 
@@ -89,7 +105,7 @@ async def drop(context: Context, install_id: bytes, position: int) -> None:
 
     async def give_up(tx: Transaction) -> None:
         if not await dead_letters.drop(tx, install_id, position):
-            raise NotFound("There is no such dead letter.", hint="List them: unbroken dead-letter list")
+            raise _none()
         event = Event(What.DEAD_LETTER_DROPPED, OPERATOR, install_id=InstallId(install_id), more={"upload": position})
         audit.note(context, tx, event)
 
