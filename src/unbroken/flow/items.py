@@ -71,10 +71,8 @@ def _better(before: tuple[KeptItem, Copy], kept: KeptItem, copy: Copy) -> tuple[
 
 def _judge(install_id: InstallId, kept: KeptItem, copy: Copy, spans: Sequence[Span], windows: LateWindows) -> Judged:
     captured_at = corrected(kept.item.t, copy.offset_ms)
-    days, hours = (
-        windows.days(install_id, copy.received_at, captured_at),
-        windows.hours_after_handover(copy.received_at),
-    )
+    days = windows.days(install_id, copy.received_at, captured_at)
+    hours = windows.hours_after_handover(copy.received_at)
     outcome, span = judge(captured_at, copy.received_at, spans, days, hours)
     return Judged(
         install_id, copy.payload_id, captured_at, copy.received_at, outcome, kept.item, kept.raw, kept.identity, span

@@ -59,7 +59,7 @@ class Decision:
     unlinked_at: int | None = None
 
 
-def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
+def decision(facts: Sequence[Fact], install_id: InstallId, at: int) -> Decision:
     """What decided how an install stood at an instant.
 
     Args:
@@ -67,7 +67,6 @@ def decision(facts: Iterable[Fact], install_id: InstallId, at: int) -> Decision:
         install_id: registered by then.
         at: epoch milliseconds.
     """
-    facts = list(facts)
     live = [fact for fact in refold(facts).applied if fact.at <= at]
     people = fold(live, Policy())
     install = people.install(install_id)
