@@ -33,7 +33,7 @@ from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.repeat import anew, refuse_another_body
 from unbroken.flow.tokens import app_of, load_living, own_state_of
-from unbroken.store import auth_codes, identity, traces
+from unbroken.store import auth_codes, identity, retention, traces
 from unbroken.store.auth_codes import Code
 
 if TYPE_CHECKING:
@@ -228,15 +228,18 @@ async def record_link(
     attested: wire.Attested | None = None,
 ) -> None:
     """Record the fact that an install belongs to a person, and what it was decided on; a code knows no ticket."""
-    people = recording.people
+    people, floor = recording.people, None
     if recording.app.policy.used_install is UsedInstall.CLAIM and external_id in people.carriers:
+        person = people.resolve(people.carriers[external_id]).user_id
         await recording.load_spans_of(people.install(install_id).user)
-        await recording.load_spans_of(people.resolve(people.carriers[external_id]).user_id)
+        await recording.load_spans_of(person)
+        floor = await retention.floor(recording.tx, person)
     install = people.install(install_id)
     users = [people.users[install.own_user], people.resolve(install.user)]
     if external_id in people.carriers:
         users.append(people.resolve(people.carriers[external_id]))
-    said = Linked(install_id, external_id, recording.app.policy.used_install, is_pristine)
+    floor_ms = None if floor is None else floor.at_ms
+    said = Linked(install_id, external_id, recording.app.policy.used_install, is_pristine, floor_ms)
     named = [install.named_at, *(user.named_at for user in users)]
     touched = [*(user.touched_at for user in users), *await recording.touched_before(external_id)]
     looked_at = situation_of(people, said)

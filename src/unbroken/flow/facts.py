@@ -35,8 +35,9 @@ def fields_of(said: Said) -> dict[str, Any]:
     match said:
         case Registered(form=form):
             return {"form": form.value}
-        case Linked(used_install=used_install, pristine=pristine):
-            return {"used_install": used_install.value, "pristine": pristine}
+        case Linked(used_install=used_install, pristine=pristine, floor_ms=floor_ms):
+            settled = {} if floor_ms is None else {"floor_ms": floor_ms}
+            return {"used_install": used_install.value, "pristine": pristine} | settled
         case Renamed(release_old=release_old):
             return {"release_old": release_old}
         case Unlinked(subject, fresh_user):
@@ -79,7 +80,9 @@ def _fields(entry: Entry) -> dict[str, Any]:
 
 def _linked(entry: Entry) -> Linked:
     fields = _fields(entry)
-    return Linked(_install(entry), _external_id(entry), UsedInstall(fields["used_install"]), fields["pristine"])
+    used_install, floor_ms = UsedInstall(fields["used_install"]), fields.get("floor_ms")
+    settled_ms = None if floor_ms is None else int(floor_ms)
+    return Linked(_install(entry), _external_id(entry), used_install, fields["pristine"], settled_ms)
 
 
 def _unlinked(entry: Entry) -> Unlinked:

@@ -32,7 +32,7 @@ from unbroken.store.contract import StoreError
 from unbroken.store.retention import Due, Floor, Held
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable
     from typing import Any
 
     from unbroken.domain.app import App, Policy
@@ -255,15 +255,23 @@ def _floor_of(loaded: Loaded, floor_ms: int) -> Floor:
 # What others ask
 
 
-async def is_kept_since(tx: Transaction, install_ids: Iterable[InstallId], at_ms: int) -> bool:
+async def is_kept_since(tx: Transaction, install_ids: Collection[InstallId], at_ms: int) -> bool:
     """Whether all that some installs captured at `at_ms` or later can still be judged otherwise, or left out.
 
     Every payload that holds any of it must be there, and none of it may be known to a floor already.
     """
     for install_id in install_ids:
-        kept_from = await retention.kept_from(tx, install_id)
         floor_ms = await retention.floor_over(tx, install_id)
-        if (kept_from and at_ms <= kept_from + FLOOR_AFTER_MS) or (floor_ms is not None and at_ms <= floor_ms):
+        if floor_ms is not None and at_ms <= floor_ms:
+            return False
+    return await is_all_there_since(tx, install_ids, at_ms)
+
+
+async def is_all_there_since(tx: Transaction, install_ids: Iterable[InstallId], at_ms: int) -> bool:
+    """Whether every payload is there that holds something which some installs captured at `at_ms` or later."""
+    for install_id in install_ids:
+        kept_from = await retention.kept_from(tx, install_id)
+        if kept_from and at_ms <= kept_from + FLOOR_AFTER_MS:
             return False
     return True
 

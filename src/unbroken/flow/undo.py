@@ -25,7 +25,7 @@ from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.facts import fact_of
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.recording import entry_of
-from unbroken.flow.retention import is_kept_since, is_open_since
+from unbroken.flow.retention import is_all_there_since, is_open_since
 from unbroken.flow.summary import look, summary_of
 from unbroken.flow.timeline import compute_within
 from unbroken.store import answers, identity, ledger, saving, standing_changes
@@ -157,12 +157,12 @@ class _Undo:
         return Fact(FactId(_NO_ID), max(fact.position for fact in facts) + 1, at, Unlinked(self.subject.fact_id))
 
     async def _refuse_expired(self, link: Fact, undone: Undone) -> None:
-        """The payloads of every install that stands otherwise must be there from where the timelines change."""
+        """The payloads of every install that stands otherwise must be there, and no floor may know what changes."""
         assert isinstance(link.said, Linked)
         changed = [one for one in undone.after.installs if undone.after.spans[one] != undone.before.spans[one]]
         registered_at = undone.after.installs[link.said.install_id].registered_at
         since_ms = link.at if link.said.pristine else registered_at
-        if not await is_kept_since(self.tx, changed, since_ms):
+        if not await is_all_there_since(self.tx, changed, since_ms):
             raise HistoryExpired
         for user_id, from_ms in _changed_from(undone).items():
             if not await is_open_since(self.tx, user_id, from_ms):

@@ -54,8 +54,10 @@ class Story:
     def register(self, name: str, form: Form = Form.PHONE) -> None:
         self.tell(Registered(install(name), user(name), form))
 
-    def link(self, name: str, external_id: str = ANNA, *, pristine: bool = True, used=UsedInstall.REFUSE) -> None:
-        self.tell(Linked(install(name), ExternalId(external_id), used, pristine))
+    def link(
+        self, name: str, external_id: str = ANNA, *, pristine: bool = True, used=UsedInstall.REFUSE, floor_ms=None
+    ) -> None:
+        self.tell(Linked(install(name), ExternalId(external_id), used, pristine, floor_ms))
 
     def states(self) -> dict[str, str]:
         people = self.people
@@ -160,6 +162,29 @@ def test_a_claim_takes_along_what_no_activation_of_the_person_covers():
         (4000, 6000, "accepted"),
         (6000, None, "accepted"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("floor_ms", "outcomes"),
+    [
+        (500, ["accepted 1000", "overlaps 2000", "accepted 4000", "accepted 6000"]),
+        (1500, ["overlaps 1000", "accepted 1501", "overlaps 2000", "accepted 4000", "accepted 6000"]),
+        (3000, ["overlaps 1000", "overlaps 3001", "accepted 4000", "accepted 6000"]),
+        (4500, ["overlaps 1000", "accepted 4501", "accepted 6000"]),
+        (9999, ["overlaps 1000", "accepted 6000"]),
+    ],
+)
+def test_a_claim_leaves_aside_what_lies_up_to_the_floor_of_the_person(floor_ms, outcomes):
+    story = Story()
+    story.register("B")  # at 1 s, active on its own user
+    story.register("A")
+    story.link("A")  # Anna is A's user, active from 2 s
+    story.tell(Reset(install("A")))  # to 4 s
+    story.register("C")
+    story.link("B", pristine=False, used=UsedInstall.CLAIM, floor_ms=floor_ms)  # at 6 s
+    spans = story.people.spans[install("B")]
+    assert [f"{span.outcome.value} {span.from_ms}" for span in spans] == outcomes
+    assert [span.to_ms for span in spans[:-1]] == [span.from_ms for span in spans[1:]]
 
 
 def test_a_dropped_past_stays_aside():

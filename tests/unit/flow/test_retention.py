@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from unbroken import wire
 from unbroken.domain.errors import HistoryExpired, InvalidRequest
-from unbroken.flow import erase_part, events, retention
+from unbroken.flow import erase_part, events, retention, tokens
+from unbroken.flow.authenticate import CredentialCaller
 from unbroken.flow.verify import Wanted as Everybody
 from unbroken.flow.verify import verify
 from unbroken.testing.in_process import START_MS, InProcess
@@ -229,6 +231,39 @@ def test_a_part_that_a_floor_knows_is_neither_erased_nor_undone_apart(tmp_path):
             for change in (erase, platform.undo(link.link_id)):
                 with pytest.raises(HistoryExpired):
                     await change
+
+    asyncio.run(story())
+
+
+def test_what_a_claimed_phone_captured_before_the_floor_of_the_person_is_told_as_set_aside(tmp_path):
+    """Its uploads are all there, but the person's timeline of that time can be told no other way any more."""
+
+    async def story() -> None:
+        async with InProcess(tmp_path) as platform:
+            await platform.set_policy(late_window_days="20", retention_days="30", used_install="claim")
+            first, second = await platform.register(), await platform.register()
+            user_id = (await platform.link(first, "anna")).id
+            platform.clock.advance_to(START_MS + HOUR)
+            await platform.upload(first, captured(0, START_MS, 1))
+            await tokens.reset(platform.context, CredentialCaller(first.credential))
+            platform.clock.advance_to(START_MS + 13 * DAY)
+            await platform.upload(second, [*captured(0, START_MS + 2 * DAY, 5), *captured(0, START_MS + 12 * DAY, 5)])
+            await platform.settle()
+            platform.clock.advance_to(START_MS + 40 * DAY)
+            assert (await retain(platform)).payloads == 1
+            before, alone = await platform.timeline(user_id), await platform.timeline(second.own_user_id)
+            floor = wire.iso(START_MS // DAY * DAY + 11 * DAY)  # thirty days ago, and a day
+
+            link = await platform.link(second, "anna")
+            assert link.id == user_id
+            outcomes = {(at > floor, outcome) for _, at, outcome in await platform.items(user_id)}
+            assert outcomes == {(False, "overlaps"), (True, "accepted")}
+            claimed = [event["start_ts"] for event in json.loads(await platform.timeline(user_id))]
+            assert claimed[-3:] == [START_MS + 12 * DAY, START_MS + 50 * MINUTE, START_MS]
+            assert (await verify(platform.context, Everybody(), share=1)).findings == []
+
+            await platform.undo(link.link_id)
+            assert (await platform.timeline(user_id), await platform.timeline(second.own_user_id)) == (before, alone)
 
     asyncio.run(story())
 

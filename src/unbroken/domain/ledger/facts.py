@@ -41,12 +41,18 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The customer's server said whose an install is; with the policy and the pristineness it was decided on."""
+    """The customer's server said whose an install is; with the policy and the pristineness it was decided on.
+
+    Args:
+        floor_ms: under the policy `claim`, up to when the person's timeline could be told no other way any more, as
+            payloads of that time are gone; epoch milliseconds. What the install captured up to then stays aside.
+    """
 
     install_id: InstallId
     external_id: ExternalId
     used_install: UsedInstall
     pristine: bool
+    floor_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

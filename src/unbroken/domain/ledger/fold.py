@@ -161,7 +161,8 @@ def _join(people: People, fact: Fact, said: Linked, *, is_claim: bool) -> None:
     people.set_user(user.user_id, named_at=fact.at, touched_at=fact.at)
     people.set_install(said.install_id, user=user.user_id, standing=State.STANDBY)  # until the activation rule speaks
     people.voided.add(said.install_id)
-    people.spans[said.install_id] = claimed(people, fact, install) if is_claim else [voided(people, fact, install)]
+    past = claimed(people, fact, install, said.floor_ms) if is_claim else [voided(people, fact, install)]
+    people.spans[said.install_id] = past
     rival = _compete(people, fact, said.install_id)
     settle(people, fact, said.install_id, rival)
 

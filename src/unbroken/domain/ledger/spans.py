@@ -39,13 +39,17 @@ def voided(people: People, fact: Fact, install: Install) -> Span:
     return Span(install.install_id, user, State.ACTIVE, Outcome.BEFORE_LINK, since, fact.at, fact.fact_id)
 
 
-def claimed(people: People, fact: Fact, install: Install) -> list[Span]:
+def claimed(people: People, fact: Fact, install: Install, floor_ms: int | None) -> list[Span]:
     """Row 14: what the own user had is the new user's where no activation of that one covers it.
 
     The spans of all installs of the new user must have been loaded, not only the open ones.
+
+    Args:
+        floor_ms: up to then nothing is the new user's (`Linked.floor_ms`).
     """
     user = people.install(install.install_id).user
-    covered = _activations(people, user, fact.at)
+    settled = [] if floor_ms is None else [(0, floor_ms + 1)]
+    covered = settled + _activations(people, user, fact.at)
     pieces: list[Span] = []
     for span in people.spans[install.install_id]:
         end = fact.at if span.to_ms is None else span.to_ms
