@@ -57,7 +57,7 @@ def post(platform, path, body, authorization):
         headers={"Authorization": authorization, "Content-Type": "application/json"},
         method="POST",
     )
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         return json.load(reply)
 
 

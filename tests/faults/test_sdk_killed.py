@@ -59,7 +59,7 @@ Path.replace = counting_replace
 
 def link(install_id):
     boundary()
-    with urllib.request.urlopen(f"{url}/customer/{install_id}", timeout=10) as reply:
+    with urllib.request.urlopen(f"{url}/customer/{install_id}", timeout=60) as reply:
         linked = reply.status == 200
     boundary()
     return linked

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 60.0
 COMMAND_TIMEOUT_S = 180.0
 _POLL_S = 0.02
 _PORT_TRIES = 5

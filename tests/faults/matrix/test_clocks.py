@@ -76,7 +76,7 @@ def test_nats_which_uses_no_c_library_reads_the_turned_time() -> None:
         (server,) = cluster.servers
 
         def now_s() -> float:
-            with urllib.request.urlopen(f"http://127.0.0.1:{server._monitor_port}/varz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{server._monitor_port}/varz", timeout=30) as answer:
                 return datetime.fromisoformat(json.load(answer)["now"]).timestamp()
 
         assert_turns(server.pid, now_s)

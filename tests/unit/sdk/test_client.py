@@ -162,7 +162,7 @@ def test_a_link_that_fails_later_says_why(open_sdk, by, reason):
 
 
 def test_a_linker_may_call_the_sdk_while_it_is_asked(phone, platform):
-    with Sdk(phone.config(link=None, link_timeout_s=10)) as sdk:
+    with Sdk(phone.config(link=None, link_timeout_s=30)) as sdk:
         sdk.init()
 
         def link(install_id):

@@ -13,11 +13,11 @@ from unbroken.sdk.linker import LinkerAnswer, LinkRequest, ask, ask_async, with_
 REQUEST = LinkRequest("i" * 24, "ticket", 1)
 
 
-def blocking(linker, timeout_s=5.0):
+def blocking(linker, timeout_s=30.0):
     return ask(linker, REQUEST, timeout_s)
 
 
-def on_asyncio(linker, timeout_s=5.0):
+def on_asyncio(linker, timeout_s=30.0):
     return asyncio.run(ask_async(linker, REQUEST, timeout_s))
 
 

@@ -42,7 +42,7 @@ def by_httpx(url, context):
 
 def by_urllib(url, context):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    with opener.open(url, timeout=10) as reply:
+    with opener.open(url, timeout=60) as reply:
         return reply.read()
 
 
@@ -59,7 +59,7 @@ def by_requests(url, context):
     with requests.Session() as session:
         session.trust_env = False
         session.mount("https://", Pinned())
-        return session.get(url, timeout=10).content
+        return session.get(url, timeout=60).content
 
 
 async def by_async_httpx(url, context):
@@ -200,7 +200,7 @@ def test_an_intermediate_of_ones_own_can_be_pinned(authorities, tmp_path):
 
 
 def wrapped(context, server, **settings):
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     return context.wrap_socket(plain, server_hostname=HOST, **settings)
 
 

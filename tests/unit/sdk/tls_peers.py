@@ -174,7 +174,7 @@ def _server_context(directory: Path, holder: Holder, appended: tuple[Holder, ...
 
 def _serve(connection: socket.socket, context: ssl.SSLContext, counts: Peer, answer: Answer) -> None:
     with contextlib.suppress(OSError), connection:
-        connection.settimeout(10)
+        connection.settimeout(30)
         with context.wrap_socket(connection, server_side=True) as tls:
             received = b""
             while more := tls.recv(65536):

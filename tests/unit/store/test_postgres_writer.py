@@ -181,7 +181,7 @@ def test_work_that_can_wait_gets_its_turn_while_callers_come_without_end():
         writing, done = Writer(server.connect, ring=lambda: None), asyncio.Event()
         callers = [asyncio.create_task(caller(writing, done)) for _ in range(3)]
         await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await writing.write(add("x"), behind=True)
         done.set()
         await asyncio.gather(*callers)

@@ -38,7 +38,7 @@ class Google:
         self.play = Play()
         self.server = GoogleServer(self.play, KeyRoots(NOW_MS))
         self.account = ServiceAccount("kit@example.com", _account_key(), f"{self.server.url}{TOKEN_PATH}")
-        self.decoder = GoogleDecoder(PACKAGE, self.account, url=self.server.url, timeout_s=10)
+        self.decoder = GoogleDecoder(PACKAGE, self.account, url=self.server.url, timeout_s=30)
 
     def token(self):
         bound_to = {"requestHash": to_base64url(BINDING.digest)}
