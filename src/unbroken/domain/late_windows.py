@@ -22,7 +22,7 @@ _FIRST: Final = Policy().late_window_days
 _FOR_EVER_MS: Final = 2**62
 
 
-class Replayed(NamedTuple):
+class JudgedAnew(NamedTuple):
     """What a replay that was switched to said of an install.
 
     Args:
@@ -49,7 +49,7 @@ class LateWindows:
 
     first: int = _FIRST
     changes: tuple[tuple[int, int], ...] = ()
-    replayed: Mapping[InstallId, Sequence[Replayed]] = field(default_factory=dict)
+    replayed: Mapping[InstallId, Sequence[JudgedAnew]] = field(default_factory=dict)
     handovers: tuple[tuple[int, int], ...] = ()
 
     def days(self, install_id: InstallId, received_at: int, captured_at: int) -> int:
@@ -75,5 +75,5 @@ class LateWindows:
 
     def tried(self, days: int, installs: Iterable[InstallId], after_ms: int) -> LateWindows:
         """The same, but all that some installs captured after an instant is judged under one window."""
-        trial = Replayed(_FOR_EVER_MS, days, after_ms)
+        trial = JudgedAnew(_FOR_EVER_MS, days, after_ms)
         return replace(self, replayed={one: (*self.replayed.get(one, ()), trial) for one in installs})

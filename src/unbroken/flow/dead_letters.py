@@ -29,7 +29,7 @@ _AT_ONCE: Final = 50
 
 
 @dataclass(slots=True)
-class Replayed:
+class TriedAgain:
     """What came of trying dead letters again.
 
     Args:
@@ -50,19 +50,19 @@ async def letters(context: Context) -> AsyncIterator[DeadLetter]:
         after = (page[-1].install_id, page[-1].position)
 
 
-async def replay(context: Context) -> Replayed:
+async def replay(context: Context) -> TriedAgain:
     """Try all of them again, each in a transaction of its own, as a new release may know what to do with them.
 
     Raises:
         StoreUnavailable: those that were tried before stay as they are.
     """
-    replayed = Replayed()
+    tried = TriedAgain()
     async for letter in letters(context):
         if await _replay(context, letter):
-            replayed.kept += 1
+            tried.kept += 1
         else:
-            replayed.failed += 1
-    return replayed
+            tried.failed += 1
+    return tried
 
 
 async def _replay(context: Context, letter: DeadLetter) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unbroken.domain.late_windows import LateWindows, Replayed
+from unbroken.domain.late_windows import JudgedAnew, LateWindows
 from unbroken.flow.items import LATEST_MS
 from unbroken.store import ledger
 
@@ -27,7 +27,7 @@ async def windows_of(
     changes = sorted(await ledger.policies(tx, app_id), key=lambda entry: (entry.at, entry.position))
     replayed = {}
     for install_id in installs:
-        said = [_replayed(entry) for entry in await ledger.replays(tx, app_id, install_id) if entry.at <= until_ms]
+        said = [_judged_anew(entry) for entry in await ledger.replays(tx, app_id, install_id) if entry.at <= until_ms]
         if said:
             replayed[install_id] = said
     in_time = [entry for entry in changes if entry.at <= until_ms]
@@ -38,9 +38,9 @@ async def windows_of(
     )
 
 
-def _replayed(entry: Entry) -> Replayed:
+def _judged_anew(entry: Entry) -> JudgedAnew:
     fields = entry.fields or {}
-    return Replayed(int(fields["received_until"]), _days(entry), int(fields.get("captured_after", -1)))
+    return JudgedAnew(int(fields["received_until"]), _days(entry), int(fields.get("captured_after", -1)))
 
 
 def _days(entry: Entry) -> int:

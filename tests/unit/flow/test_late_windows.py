@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.flow.test_archive import exported, imported, two
 
-from unbroken.domain.late_windows import LateWindows, Replayed
+from unbroken.domain.late_windows import LateWindows, JudgedAnew
 from unbroken.flow import explain
 from unbroken.flow.replay import Wanted, replay
 from unbroken.flow.retention import retain
@@ -163,13 +163,13 @@ def test_what_lies_before_a_floor_stays_as_it_was_told_whatever_is_tried_and_swi
 
 
 def test_the_last_change_before_a_receipt_is_in_force():
-    windows = LateWindows(first=30, changes=((100, 7), (100, 8), (200, 20)), replayed={b"i": [Replayed(150, 60)]})
+    windows = LateWindows(first=30, changes=((100, 7), (100, 8), (200, 20)), replayed={b"i": [JudgedAnew(150, 60)]})
     assert [windows.days(b"j", at, 0) for at in (0, 100, 101, 200, 201)] == [30, 30, 8, 8, 20]
     assert [windows.days(b"i", at, 0) for at in (0, 150, 151, 201)] == [60, 60, 8, 20]
 
 
 def test_the_last_replay_that_speaks_of_an_item_decides():
-    windows = LateWindows(first=30, replayed={b"i": [Replayed(150, 60, 10), Replayed(200, 5, 20)]})
+    windows = LateWindows(first=30, replayed={b"i": [JudgedAnew(150, 60, 10), JudgedAnew(200, 5, 20)]})
     assert [windows.days(b"i", 100, captured_at) for captured_at in (10, 11, 20, 21)] == [30, 60, 60, 5]
     assert windows.tried(7, [b"i"], 30).days(b"i", 1000, 31) == 7
 
@@ -178,8 +178,8 @@ def test_the_widest_window_since_an_instant_is_that_of_any_receipt_since():
     windows = LateWindows(first=30, changes=((100, 7), (200, 20)))
     assert [windows.widest(at) for at in (0, 100, 101, 200, 201)] == [30, 30, 20, 20, 20]
     assert LateWindows(first=30, changes=((100, 7),)).widest(101) == 7
-    assert LateWindows(replayed={b"i": [Replayed(150, 60)]}).widest(151) == 30
-    assert LateWindows(replayed={b"i": [Replayed(150, 60)]}).widest(150) == 60
+    assert LateWindows(replayed={b"i": [JudgedAnew(150, 60)]}).widest(151) == 30
+    assert LateWindows(replayed={b"i": [JudgedAnew(150, 60)]}).widest(150) == 60
 
 
 # After a handover
