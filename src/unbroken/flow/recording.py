@@ -163,7 +163,7 @@ class Recording:
         """How everything loaded stood before the first fact."""
         for install_id in self.people.spans.keys() - self._before.keys() - self._new:
             self._before[install_id] = list(self.people.spans[install_id])
-            self._stood[install_id] = self._standing(install_id)
+            self._stood[install_id] = self.standing(install_id)
 
     async def record(self, said: Said, fact_id: FactId, *, named: list[int], touched: list[int] | None = None) -> Fact:
         """Write a fact and apply it.
@@ -228,7 +228,7 @@ class Recording:
             await self._tell_and_mark(install_id)
 
     async def _tell_and_mark(self, install_id: InstallId) -> None:
-        standing = self._standing(install_id)
+        standing = self.standing(install_id)
         if standing is not self._stood[install_id]:
             await standing_changes.add_change(self.tx, install_id, standing.value, self.context.clock.now_ms())
         install = self.people.installs[install_id]
@@ -248,13 +248,10 @@ class Recording:
         closed = [span.to_ms for span in spans if span.from_ms == last.from_ms and span.to_ms is not None]
         return closed[0] if closed else last.from_ms
 
-    def _standing(self, install_id: InstallId) -> Standing:
-        install = self.people.installs[install_id]
-        return standing_of(install, self.people.resolve(install.user))
-
     def standing(self, install_id: InstallId) -> Standing:
         """How an install stands after the facts so far."""
-        return self._standing(install_id)
+        install = self.people.installs[install_id]
+        return standing_of(install, self.people.resolve(install.user))
 
 
 def entry_of(fact: Fact, actor: str, reason: str | None) -> Entry:
