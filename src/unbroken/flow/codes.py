@@ -32,7 +32,7 @@ from unbroken.flow.authenticate import still_admitted
 from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.repeat import anew, refuse_another_body
-from unbroken.flow.tokens import app_of, load_living, own_state_of
+from unbroken.flow.tokens import load_living, own_state_of
 from unbroken.store import auth_codes, identity, retention, traces
 from unbroken.store.auth_codes import Code
 
@@ -271,7 +271,7 @@ async def redeem(context: Context, caller: InstallCaller, text: str, same: Repea
     """POST /sdk/link: an install that registered without a code links with one (linking.md, rows 4 to 15).
 
     Raises:
-        AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired, InstallGone, LinkRefused, IdempotencyKeyReused.
+        AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired, InstallGone, LinkRefused, IdempotencyKeyReused, AppDisabled.
     """
     refused = Refused(caller.app_id, caller.install_id)
 
@@ -279,12 +279,10 @@ async def redeem(context: Context, caller: InstallCaller, text: str, same: Repea
         refused.begin()
         if same is not None:
             await refuse_another_body(context, tx, same)
-        app = await app_of(tx, caller)
-        recording = await Recording.of_app(context, tx, app.app_id, actor=f"install:{caller.install_id.hex()}")
+        recording = await Recording.of_app(context, tx, caller.app_id, f"install:{caller.install_id.hex()}")
         await load_living(recording, caller.install_id)
         await _redeem(recording, text, refused)
-        install = recording.people.install(caller.install_id)
-        return own_state_of(context, recording.app, install, recording.people)
+        return own_state_of(recording, caller.install_id)
 
     try:
         return await context.store.write(link)

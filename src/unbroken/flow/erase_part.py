@@ -77,7 +77,7 @@ async def erase_install(context: Context, caller: KeyCaller, install_id: str, *,
 
 async def _erase_install(erasing: Erasing, caller: KeyCaller, install: Install) -> wire.Receipt:
     context, tx = erasing.context, erasing.tx
-    recording = await Recording.of_app(context, tx, erasing.app_id, caller.actor, "erased")
+    recording = await Recording.of_key(context, tx, caller, "erased")
     await recording.load_install(install.install_id)
     if recording.standing(install.install_id) is not Standing.DELETED:
         await leave(recording, install.install_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unbroken import wire
-from unbroken.domain.errors import InvalidRequest, NotFound
+from unbroken.domain.errors import AppDisabled, InvalidRequest, NotFound
 from unbroken.domain.ids import parse_external_id
 from unbroken.domain.ledger.people import People, Span, activation_id
 from unbroken.domain.payload import Outcome
@@ -14,9 +14,8 @@ from unbroken.flow import audit
 from unbroken.flow.as_of import Believed, believed, ledger_as_of
 from unbroken.flow.audit import Event, What
 from unbroken.flow.pages import read_cursor, write_cursor
-from unbroken.flow.tokens import app_of
 from unbroken.flow.whose import Person, person, writer
-from unbroken.store import identity, ledger, traces, users
+from unbroken.store import apps, identity, ledger, traces, users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +81,9 @@ async def merge_metadata(context: Context, caller: InstallCaller, fields: Mappin
     """
 
     async def merge(tx: Transaction) -> dict[str, str]:
-        await app_of(tx, caller)
+        app = await apps.app_by_id(tx, caller.app_id)
+        if app is None or app.is_disabled:
+            raise AppDisabled
         user_id = (await writer(tx, caller)).user_id
         merged = {**await users.metadata(tx, user_id), **fields}
         if len(merged) > wire.METADATA_KEYS_MAX:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from unbroken.domain.errors import AppDisabled
 from unbroken.domain.ids import FactId, UserId
 from unbroken.domain.ledger.facts import KINDS, Fact, Registered, Said
 from unbroken.domain.ledger.fold import apply, instant
@@ -63,17 +64,20 @@ class Recording:
         self.people = People(self.app.policy)
 
     @classmethod
-    async def of_app(
-        cls, context: Context, tx: Transaction, app_id: AppId, actor: str, reason: str | None = None
-    ) -> Recording:
+    async def of_app(cls, context: Context, tx: Transaction, app_id: AppId, actor: str) -> Recording:
         """Begin, under the policies in force in this transaction.
 
         Whoever calls was let in by an earlier read. A policy that was changed since stands before his fact in the
         ledger, so the fact must be decided under it ("policies are those in force at that point").
+
+        Raises:
+            AppDisabled: the app was stopped since.
         """
         found = await apps.in_force(tx, app_id, NO_KEY)
-        assert found is not None
-        return cls(context, tx, found.app, actor, reason, found.policy_since)
+        assert found is not None, "apps are not deleted"
+        if found.app.is_disabled:
+            raise AppDisabled
+        return cls(context, tx, found.app, actor, policy_since=found.policy_since)
 
     @classmethod
     async def of_key(cls, context: Context, tx: Transaction, caller: KeyCaller, reason: str | None = None) -> Recording:

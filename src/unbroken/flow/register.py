@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken import wire
-from unbroken.domain.errors import AppDisabled, AuthCodeUsed
+from unbroken.domain.errors import AuthCodeUsed
 from unbroken.domain.ids import FactId, InstallId, UserId, parse_id
 from unbroken.domain.install import form_of
 from unbroken.domain.ledger.facts import Registered
-from unbroken.domain.standing import REASONS, STATES, Standing
+from unbroken.domain.standing import REASONS, STATES
 from unbroken.flow import audit, codes, install_keys, registration_key
 from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
 from unbroken.flow.tokens import new_credential, user_token
-from unbroken.store import apps, install_credentials, saving
+from unbroken.store import install_credentials, saving
 
 if TYPE_CHECKING:
     from unbroken.credentials import Digest, Vault
-    from unbroken.domain.app import App
     from unbroken.domain.ids import AppId
     from unbroken.flow.authenticate import AppCaller
     from unbroken.flow.context import Context
@@ -50,6 +49,7 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         InvalidRequest: the key is not a random UUID, or the install key is none.
         AuthCodeUnknown, AuthCodeUsed, AuthCodeExpired: the code registers nothing.
         LinkRefused: rows 4 and 11; nothing is created and the code is unused.
+        AppDisabled.
     """
     digest = None if key is None else registration_key.digest_of(context.vault, key)
     install_key = None if body.install_key is None else install_keys.read_public_key(body.install_key)
@@ -59,11 +59,8 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         if digest is not None and (earlier := await _earlier(tx, caller, digest)) is not None:
             return await _again(context, tx, *earlier, key)
         found = await codes.find(context, tx, body.authentication_code)
-        app = caller.app if caller is not None else await _app_of(tx, found)
-        actor = "app" if found is None else found.code.actor
-        recording = await Recording.of_app(context, tx, app.app_id, actor)
-        if recording.app.is_disabled:  # since its secret was looked at
-            raise AppDisabled
+        app_id = caller.app.app_id if caller is not None else _app_of(found)
+        recording = await Recording.of_app(context, tx, app_id, "app" if found is None else found.code.actor)
         return await _create(recording, _Asked(body, key, digest, install_key), found)
 
     try:
@@ -74,38 +71,29 @@ async def register(context: Context, caller: AppCaller | None, body: wire.Regist
         raise
 
 
-async def _earlier(tx: Transaction, caller: AppCaller | None, digest: Digest) -> tuple[App, InstallId] | None:
+async def _earlier(tx: Transaction, caller: AppCaller | None, digest: Digest) -> tuple[AppId, InstallId] | None:
     """What the key registered before, and in which app: it holds as long as that install lives, a code does not."""
     app_id = await install_credentials.registered_in(tx, digest) if caller is None else caller.app.app_id
     install_id = None if app_id is None else await install_credentials.registration(tx, app_id, digest)
-    if app_id is None or install_id is None:
-        return None
-    return await _running(tx, app_id), install_id
+    return None if app_id is None or install_id is None else (app_id, install_id)
 
 
-async def _app_of(tx: Transaction, found: codes.Found | None) -> App:
-    assert found is not None
-    return await _running(tx, found.code.app_id)
-
-
-async def _running(tx: Transaction, app_id: AppId) -> App:
-    app = await apps.app_by_id(tx, app_id)
-    if app is None or app.is_disabled:
-        raise AppDisabled
-    return app
+def _app_of(found: codes.Found | None) -> AppId:
+    assert found is not None, "without a secret, a code let the call in"
+    return found.code.app_id
 
 
 async def _again(
-    context: Context, tx: Transaction, app: App, install_id: InstallId, key: str | None
+    context: Context, tx: Transaction, app_id: AppId, install_id: InstallId, key: str | None
 ) -> wire.Registered:
     """The same install with a fresh credential; the one it had is spent."""
-    recording = await Recording.of_app(context, tx, app.app_id, actor="app")
+    recording = await Recording.of_app(context, tx, app_id, actor="app")
     await recording.load_install(install_id)
     current = await install_credentials.current_credential(tx, install_id)
     assert current is not None
     credential = new_credential(context, install_id)
     await install_credentials.replace_credential(tx, install_id, current.digest, context.vault.digest(credential), key)
-    renewed = Event(What.CREDENTIAL_RENEWED, f"install:{install_id.hex()}", app.app_id, install_id)
+    renewed = Event(What.CREDENTIAL_RENEWED, f"install:{install_id.hex()}", app_id, install_id)
     audit.note(context, tx, renewed)
     return _reply(recording, install_id, credential)
 
@@ -153,7 +141,7 @@ def _device(vault: Vault, body: wire.Register) -> str:
 
 def _reply(recording: Recording, install_id: InstallId, credential: str) -> wire.Registered:
     install = recording.people.install(install_id)
-    standing: Standing = recording.standing(install_id)
+    standing = recording.standing(install_id)
     return wire.Registered(
         install_id=install_id.hex(),
         user_id=install.user.hex(),

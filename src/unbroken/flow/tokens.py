@@ -19,18 +19,17 @@ from unbroken.credentials import (
     write_opaque,
 )
 from unbroken.domain.app import App, Linking, Takeover
-from unbroken.domain.errors import AppDisabled, InstallCloned, InstallGone, InstallKeyUnproven, Unauthenticated
+from unbroken.domain.errors import InstallCloned, InstallGone, InstallKeyUnproven, Unauthenticated
 from unbroken.domain.ids import FactId, InstallId
 from unbroken.domain.ledger.facts import Reset
-from unbroken.domain.standing import REASONS, STATES, Standing, standing_of
+from unbroken.domain.standing import REASONS, STATES, Standing
 from unbroken.flow import audit, install_keys
 from unbroken.flow.audit import Event, What
 from unbroken.flow.recording import Recording
-from unbroken.store import apps, install_credentials, tombstones
+from unbroken.store import install_credentials, tombstones
 
 if TYPE_CHECKING:
     from unbroken.domain.install import Install
-    from unbroken.domain.ledger.people import People
     from unbroken.flow.authenticate import CredentialCaller, InstallCaller
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
@@ -48,15 +47,16 @@ def user_token(context: Context, app: App, install_id: InstallId, standing: Stan
     return wire.UserToken(token, wire.iso(expires_at))
 
 
-def own_state_of(context: Context, app: App, install: Install, people: People) -> wire.OwnState:
+def own_state_of(recording: Recording, install_id: InstallId) -> wire.OwnState:
     """How the platform sees an install, with a link ticket as long as that can serve (linking.md, link ticket)."""
-    standing = standing_of(install, people.resolve(install.user))
+    context, app = recording.context, recording.app
+    install, standing = recording.people.install(install_id), recording.standing(install_id)
     ticket = None
     if not install.is_linked and app.policy.linking is not Linking.OFF:
         expires_at = context.clock.now_ms() + LINK_TICKET_LIFE_MS
-        ticket = context.vault.sign(Kind.LINK_TICKET, Signed(app.app_id, install.install_id, expires_at))
+        ticket = context.vault.sign(Kind.LINK_TICKET, Signed(app.app_id, install_id, expires_at))
     return wire.OwnState(
-        install_id=install.install_id.hex(),
+        install_id=install_id.hex(),
         user_id=install.user.hex(),
         state=STATES[standing].value,
         state_reason=REASONS[standing],
@@ -78,30 +78,17 @@ async def load_living(recording: Recording, install_id: InstallId) -> Install:
     return install
 
 
-async def app_of(tx: Transaction, caller: InstallCaller) -> App:
-    """The app of an install that called.
-
-    Raises:
-        AppDisabled.
-    """
-    app = await apps.app_by_id(tx, caller.app_id)
-    if app is None or app.is_disabled:
-        raise AppDisabled
-    return app
-
-
 async def own_state(context: Context, caller: InstallCaller) -> wire.OwnState:
     """GET /sdk/install.
 
     Raises:
-        InstallGone.
+        InstallGone, AppDisabled.
     """
 
     async def load(tx: Transaction) -> wire.OwnState:
-        app = await app_of(tx, caller)
-        recording = await Recording.of_app(context, tx, app.app_id, actor="")
-        install = await load_living(recording, caller.install_id)
-        return own_state_of(context, app, install, recording.people)
+        recording = await Recording.of_app(context, tx, caller.app_id, actor="")
+        await load_living(recording, caller.install_id)
+        return own_state_of(recording, caller.install_id)
 
     return await context.store.read(load)
 
@@ -197,15 +184,13 @@ async def _open(
             if await tombstones.is_gone(tx, context.vault.tombstone(digest), "credential"):
                 raise InstallGone
         raise Unauthenticated("This install credential is not known.")
-    app = await apps.app_by_id(tx, current.app_id)
-    if app is None or app.is_disabled:
-        raise AppDisabled
+    recording = await Recording.of_app(context, tx, current.app_id, actor=f"install:{install_id.hex()}")
     if not _is_current(context, caller, current):
         was_spent, _ = await install_credentials.spent_with(tx, context.vault.digest(caller.token), install_id)
         if not was_spent and current.digest != install_credentials.NO_CREDENTIAL:
             raise Unauthenticated("This install credential is not known.")
     _refuse_unproven(caller, current, call)
-    return await Recording.of_app(context, tx, app.app_id, actor=f"install:{install_id.hex()}"), current
+    return recording, current
 
 
 def _refuse_unproven(caller: CredentialCaller, current: install_credentials.Current, call: str) -> None:
