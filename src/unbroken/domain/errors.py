@@ -70,6 +70,11 @@ class InvalidRequest(BadRequest):
 
     code = "INVALID_REQUEST"
 
+    @classmethod
+    def at(cls, path: str, message: str) -> Self:
+        """The refusal for what is wrong at one place of the request."""
+        return cls(message, details=((path, message),))
+
 
 class InvalidExternalId(BadRequest):
     """The external id is missing, not valid, or a placeholder."""

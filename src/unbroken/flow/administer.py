@@ -103,12 +103,7 @@ def check_name(name: str) -> None:
         InvalidRequest: it is empty, too long, or holds what is not printable.
     """
     if not name.strip() or len(name) > NAME_MAX_CHARACTERS or not name.isprintable():
-        raise bad_value("name", f"A name has 1 to {NAME_MAX_CHARACTERS} printable characters.")
-
-
-def bad_value(name: str, message: str) -> InvalidRequest:
-    """What an operator is told of one value."""
-    return InvalidRequest(message, details=((name, message),))
+        raise InvalidRequest.at("name", f"A name has 1 to {NAME_MAX_CHARACTERS} printable characters.")
 
 
 async def id_counts(context: Context) -> dict[str, int]:

@@ -109,8 +109,7 @@ async def erase_items(
         NotFound, HistoryExpired.
     """
     if from_ms >= to_ms:
-        message = "The end must lie after the beginning."
-        raise InvalidRequest(message, details=(("to", message),))
+        raise InvalidRequest.at("to", "The end must lie after the beginning.")
 
     async def run(tx: Transaction) -> _Done:
         await still_admitted(tx, caller)

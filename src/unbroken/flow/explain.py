@@ -49,7 +49,7 @@ async def explain(context: Context, caller: KeyCaller, install_id: str, at: int 
         install = await install_of_app(tx, caller, install_id)
         if at is not None and at < install.registered_at:
             message = f"The install was registered at {wire.iso(install.registered_at)}, after that instant."
-            raise InvalidRequest(message, details=(("at", message),))
+            raise InvalidRequest.at("at", message)
         is_erased = await tombstones.find(tx, context.vault.tombstone(install.install_id), "install") is not None
         at_ms = await _latest(context, tx, install) if at is None else at
         return await _explain(tx, caller.app.app_id, install, at_ms, is_erased=is_erased)

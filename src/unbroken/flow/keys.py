@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.credentials import SECRET_BYTES, Kind, write_opaque
 from unbroken.domain.app import Scope
-from unbroken.domain.errors import Conflict, NotFound
+from unbroken.domain.errors import Conflict, InvalidRequest, NotFound
 from unbroken.domain.ids import AppId, KeyId
 from unbroken.domain.payload import DAY_MS
 from unbroken.flow import audit
-from unbroken.flow.administer import OPERATOR, bad_value, check_name, existing_app
+from unbroken.flow.administer import OPERATOR, check_name, existing_app
 from unbroken.flow.audit import Event, What
 from unbroken.store import api_keys, standing_changes
 from unbroken.store.api_keys import Key
@@ -51,9 +51,9 @@ async def create_key(
     """
     check_name(name)
     if not scopes:
-        raise bad_value("scope", f"A key needs at least one scope: {', '.join(Scope)}.")
+        raise InvalidRequest.at("scope", f"A key needs at least one scope: {', '.join(Scope)}.")
     if not 1 <= expires_days <= KEY_LIFE_MAX_DAYS:
-        raise bad_value("expires_days", f"A key lives 1 to {KEY_LIFE_MAX_DAYS} days.")
+        raise InvalidRequest.at("expires_days", f"A key lives 1 to {KEY_LIFE_MAX_DAYS} days.")
     now_ms = context.wall.now_ms()
     made = make_key(context, now_ms, expires_days)
 

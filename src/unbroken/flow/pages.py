@@ -29,10 +29,7 @@ def read_cursor(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
         after = json.loads(base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), b"-_", validate=True))
     except ValueError:
         after = None
-    if not isinstance(after, list) or [type(part) for part in after] != list(kinds):
-        message = "The cursor is not one of this list."
-        raise InvalidRequest(message, details=(("cursor", message),))
-    if any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in after):
-        message = "The cursor is not one of this list."
-        raise InvalidRequest(message, details=(("cursor", message),))
+    is_one = isinstance(after, list) and [type(part) for part in after] == list(kinds)
+    if not is_one or any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in after):
+        raise InvalidRequest.at("cursor", "The cursor is not one of this list.")
     return tuple(after)

@@ -7,10 +7,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.app import App, Linking, LinkTicket, Policy, Precedence, Takeover, UsedInstall, written
+from unbroken.domain.errors import InvalidRequest
 from unbroken.domain.ids import AppId, FactId
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.flow import audit
-from unbroken.flow.administer import OPERATOR, bad_value, existing_app
+from unbroken.flow.administer import OPERATOR, existing_app
 from unbroken.flow.retention import refuse_policy
 from unbroken.store import apps, ledger, standing_changes
 from unbroken.store.ledger import Entry
@@ -95,7 +96,9 @@ def _parse(name: str, value: str) -> Any:
         return _number(name, value)
     if name == _PLACEHOLDERS:
         return _words(name, value)
-    raise bad_value(name, f"There is no policy {name}; there are {', '.join([*_CHOICES, *NUMBERS, _PLACEHOLDERS])}.")
+    raise InvalidRequest.at(
+        name, f"There is no policy {name}; there are {', '.join([*_CHOICES, *NUMBERS, _PLACEHOLDERS])}."
+    )
 
 
 def _choice(name: str, value: str) -> StrEnum:
@@ -103,14 +106,14 @@ def _choice(name: str, value: str) -> StrEnum:
     try:
         return choices(value)
     except ValueError:
-        raise bad_value(name, f"{name} is one of {', '.join(choices)}.") from None
+        raise InvalidRequest.at(name, f"{name} is one of {', '.join(choices)}.") from None
 
 
 def _number(name: str, value: str) -> int:
     least, most = NUMBERS[name]
     number = int(value) if value.isascii() and value.isdigit() else -1
     if not least <= number <= most:
-        raise bad_value(name, f"{name} is a whole number from {least} to {most}.")
+        raise InvalidRequest.at(name, f"{name} is a whole number from {least} to {most}.")
     return number
 
 
@@ -118,5 +121,7 @@ def _words(name: str, value: str) -> str:
     """Each once, compared as external ids are: in NFC and lower case."""
     words = dict.fromkeys(unicodedata.normalize("NFC", word).strip().lower() for word in value.split(","))
     if len(value) > _WORDS_MAX_CHARACTERS or not value.isprintable():
-        raise bad_value(name, f"{name} are words with commas between, {_WORDS_MAX_CHARACTERS} characters at most.")
+        raise InvalidRequest.at(
+            name, f"{name} are words with commas between, {_WORDS_MAX_CHARACTERS} characters at most."
+        )
     return ",".join(word for word in words if word)

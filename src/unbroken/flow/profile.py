@@ -87,8 +87,7 @@ async def merge_metadata(context: Context, caller: InstallCaller, fields: Mappin
         user_id = (await writer(tx, caller)).user_id
         merged = {**await users.metadata(tx, user_id), **fields}
         if len(merged) > wire.METADATA_KEYS_MAX:
-            message = f"A user has at most {wire.METADATA_KEYS_MAX} metadata keys."
-            raise InvalidRequest(message, details=(("", message),))
+            raise InvalidRequest.at("", f"A user has at most {wire.METADATA_KEYS_MAX} metadata keys.")
         await users.set_metadata(tx, user_id, merged)
         actor = f"install:{caller.install_id.hex()}"
         audit.note(context, tx, Event(What.METADATA_WRITTEN, actor, caller.app_id, caller.install_id, user_id))

@@ -43,5 +43,5 @@ def _read(key: str) -> tuple[int, bytes]:
         read = None
     if read is None or str(read) != key.lower() or read.version not in _VERSIONS:
         message = "The key of a registration is a secret of the device and must be a random UUID."
-        raise InvalidRequest(message, details=(("Idempotency-Key", message),))
+        raise InvalidRequest.at("Idempotency-Key", message)
     return read.version, read.bytes[:_TIME_BYTES]

@@ -172,8 +172,7 @@ def _policy(in_force: Policy, wanted: Wanted) -> Policy:
     policy = in_force if wanted.changes is None else policy_with(in_force, wanted.changes)
     for name, why in _FOLLOWED_ONCE.items():
         if getattr(policy, name) != getattr(in_force, name):
-            message = f"{name} {why}; a replay cannot try another one."
-            raise InvalidRequest(message, details=((name, message),))
+            raise InvalidRequest.at(name, f"{name} {why}; a replay cannot try another one.")
     return policy
 
 

@@ -66,8 +66,7 @@ async def rotate_key(
 
 def _refuse_beyond(name: str, days: int, least: int, most: int) -> None:
     if not least <= days <= most:
-        message = f"{name} is a whole number from {least} to {most}."
-        raise InvalidRequest(message, details=((name, message),))
+        raise InvalidRequest.at(name, f"{name} is a whole number from {least} to {most}.")
 
 
 def _refuse_ended(key: Key, now_ms: int) -> None:
