@@ -316,9 +316,8 @@ async def _found(recording: Recording, text: str) -> Found:
 async def _link(recording: Recording, found: Found, refused: Refused) -> None:
     install_id = refused.install_id
     await recording.load_carrier(found.code.external_id)
-    use = await identity.app_and_use_of(recording.tx, install_id)
-    assert use is not None
-    said = Linked(install_id, found.code.external_id, recording.app.policy.used_install, pristine=not use[1])
+    is_pristine = not await identity.is_used(recording.tx, install_id)
+    said = Linked(install_id, found.code.external_id, recording.app.policy.used_install, is_pristine)
     looked_at = await situation(recording, said, Ticket.VALID)
     row = decide_link(looked_at)
     await refused.note(recording, row, looked_at)
@@ -327,7 +326,7 @@ async def _link(recording: Recording, found: Found, refused: Refused) -> None:
     if recording.people.install(install_id).is_linked:  # row 9: the code is spent all the same
         await _spend(recording, found, install_id)
         return
-    await link_with(recording, found, install_id, is_pristine=not use[1])
+    await link_with(recording, found, install_id, is_pristine=is_pristine)
     await recording.save()
 
 

@@ -65,13 +65,9 @@ def user_line(user: User) -> archive.User:
 
 
 async def _install(tx: Transaction, install: Install) -> archive.Install:
-    known, device = (
-        await identity.app_and_use_of(tx, install.install_id),
-        await identity.device_of(tx, install.install_id),
-    )
-    assert known is not None
+    used, device = await identity.is_used(tx, install.install_id), await identity.device_of(tx, install.install_id)
     assert device is not None
-    return install_line(install, known[1], await retention.kept_from(tx, install.install_id), Raw(device))
+    return install_line(install, used, await retention.kept_from(tx, install.install_id), Raw(device))
 
 
 def install_line(install: Install, used: bool, kept_from: int, device: Raw) -> archive.Install:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ids import AppId, FactId, InstallId, UserId
@@ -34,7 +33,7 @@ _CARRIER: Final = "SELECT user_id FROM carriers WHERE app_id = $1 AND sealed_id 
 _CARRIED: Final = "SELECT sealed_id FROM carriers WHERE app_id = $1 AND user_id = $2"
 _OPEN_SPAN: Final = f"SELECT {SPAN} FROM spans WHERE install_id = $1 AND to_ms IS NULL"
 _SPANS: Final = f"SELECT {SPAN} FROM spans WHERE install_id = $1 ORDER BY from_ms"
-_FOUND: Final = f"SELECT app_id, used, {INSTALL} FROM installs WHERE install_id = $1"
+_USED: Final = "SELECT used FROM installs WHERE install_id = $1"
 _SPANS_OF_USER: Final = (
     "SELECT s.install_id, s.user_id, s.state, s.outcome, s.from_ms, s.to_ms, s.cause, s.rival"
     " FROM installs i JOIN spans s ON s.install_id = i.install_id WHERE i.user_id = $1 ORDER BY s.install_id, s.from_ms"
@@ -42,15 +41,6 @@ _SPANS_OF_USER: Final = (
 _APP_OF_LIVING: Final = "SELECT app_id FROM users WHERE user_id = $1 AND redirect IS NULL"
 _DEVICE: Final = "SELECT device FROM installs WHERE install_id = $1"
 _DEVICES: Final = "SELECT install_id, device FROM installs WHERE user_id = $1"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An install, the app that it is of, and whether it ever uploaded."""
-
-    app_id: AppId
-    is_used: bool
-    install: Install
 
 
 # Loading
@@ -158,20 +148,12 @@ async def external_ids_of(tx: Transaction, app_id: AppId, user_id: UserId) -> li
     return sorted(sealed.unseal(tx, app_id, row[0]) for row in await tx.all(_CARRIED, app_id, user_id))
 
 
-async def app_and_use_of(tx: Transaction, install_id: InstallId) -> tuple[AppId, bool] | None:
-    """The app of an install of any app, and whether it ever uploaded."""
-    found = await find_install(tx, install_id)
-    return None if found is None else (found.app_id, found.is_used)
-
-
-async def find_install(tx: Transaction, install_id: InstallId) -> Found | None:
-    """An install of any app."""
+async def is_used(tx: Transaction, install_id: InstallId) -> bool:
+    """Whether an install that is there ever uploaded."""
     await tx.hold(install_id)
-    row = await tx.one(_FOUND, install_id)
-    if row is None:
-        return None
-    app_id = AppId(row[0])
-    return Found(app_id, bool(row[1]), install_of(tx, app_id, row[2:]))
+    row = await tx.one(_USED, install_id)
+    assert row is not None
+    return bool(row[0])
 
 
 async def read_spans(tx: Transaction, install_id: InstallId) -> list[Span]:
