@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from unbroken import wire
 from unbroken.domain.errors import HistoryExpired, NotFound
 from unbroken.domain.ids import InstallId, UserId, parse_id
 from unbroken.domain.ledger.belief import counting, holds
@@ -16,7 +17,6 @@ from unbroken.domain.payload import DAY_MS
 from unbroken.flow import encoding
 from unbroken.flow.authenticate import InstallCaller
 from unbroken.flow.fold_start import begin
-from unbroken.flow.items import LATEST_MS
 from unbroken.flow.late_windows import windows_of
 from unbroken.flow.person_facts import facts_of_user
 from unbroken.flow.timeline import Loaded, told_anew
@@ -129,7 +129,7 @@ def _is_own(seen: Believed, known: Iterable[Span], as_of: int) -> bool:
 
     A link that was wrong, and undone, gives nobody a right to what it once showed.
     """
-    return holds(counting(known, seen.now.user_id, LATEST_MS), counting(seen.spans, seen.user.user_id, as_of))
+    return holds(counting(known, seen.now.user_id, wire.LATEST_MS), counting(seen.spans, seen.user.user_id, as_of))
 
 
 async def _load(tx: Transaction, seen: Believed, known: Iterable[Span], as_of: int) -> Loaded:

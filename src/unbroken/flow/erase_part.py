@@ -22,7 +22,7 @@ from unbroken.domain.standing import Standing
 from unbroken.flow.authenticate import still_admitted
 from unbroken.flow.dry_run import DryRun
 from unbroken.flow.erase import Erasing, given_again, kept_receipt
-from unbroken.flow.items import LATEST_MS, corrected, judge_uploads
+from unbroken.flow.items import corrected, judge_uploads
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.recording import Recording
 from unbroken.flow.retention import is_kept_since
@@ -84,7 +84,7 @@ async def _erase_install(erasing: Erasing, caller: KeyCaller, install: Install) 
     waiting = await context.log.take(tx, install.install_id)
     deleted = await erasure.empty_install(tx, install.install_id, _NOTHING_REPORTED)
     deleted["waiting uploads"] = len(waiting)
-    await _tell_anew(tx, install.user, deleted, (install.registered_at, LATEST_MS))
+    await _tell_anew(tx, install.user, deleted, (install.registered_at, wire.LATEST_MS))
     receipt_id = context.randomness.secret(12)
     digest = context.vault.tombstone(install.install_id)
     await tombstones.add(tx, erasing.app_id, "install", [digest], receipt_id)

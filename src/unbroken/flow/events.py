@@ -15,13 +15,12 @@ from unbroken.domain.timeline.trajectory import polyline, waypoints
 from unbroken.flow import encoding
 from unbroken.flow.as_of import timeline_as_of
 from unbroken.flow.authenticate import KeyCaller
-from unbroken.flow.items import LATEST_MS, judge_uploads
-from unbroken.flow.late_windows import windows_of
+from unbroken.flow.items import judged_between
 from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.timeline import item_of_fold
 from unbroken.flow.whose import person
 from unbroken.flow.zones import day_start_ms, zone_of
-from unbroken.store import days, identity, payloads, timelines
+from unbroken.store import days, identity, timelines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -221,10 +220,7 @@ async def trajectory(context: Context, caller: Reader, user_id: str, event_id: s
 
 
 async def _fixes_within(tx: Transaction, of: Person, event: Encoded) -> list[Fix]:
-    end_ms = LATEST_MS if event.end_ms is None else event.end_ms
-    uploads = await payloads.of_user_between(tx, of.user_id, event.start_ms, end_ms)
-    spans = await identity.read_spans_of_user(tx, of.user_id)
-    judged = judge_uploads(uploads, spans, await windows_of(tx, of.app_id, spans))
+    judged = await judged_between(tx, of, event.start_ms, wire.LATEST_MS if event.end_ms is None else event.end_ms)
     accepted = [item_of_fold(one) for one in judged if one.outcome is Outcome.ACCEPTED]
     fixes = sorted((item for item in accepted if isinstance(item, Fix)), key=order_key)
     return waypoints(fixes, event.start_ms, event.end_ms)

@@ -17,13 +17,12 @@ from unbroken.domain.ledger.deciding import decision
 from unbroken.domain.ledger.facts import PolicyChanged
 from unbroken.domain.payload import Outcome
 from unbroken.flow import encoding
-from unbroken.flow.items import LATEST_MS, Judged, judge_uploads
-from unbroken.flow.late_windows import windows_of
+from unbroken.flow.items import Judged, judged_between
 from unbroken.flow.pages import read_cursor, write_cursor
 from unbroken.flow.person_facts import facts_of_person
 from unbroken.flow.refusals import refused_links
 from unbroken.flow.whose import install_of_app, person
-from unbroken.store import identity, payloads, timelines, tombstones, traces
+from unbroken.store import identity, timelines, tombstones, traces
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
-    from unbroken.flow.whose import Person
     from unbroken.store.contract import Transaction
     from unbroken.store.timelines import EventRow
 
@@ -115,18 +113,11 @@ async def explain_event(context: Context, caller: KeyCaller, user_id: str, event
         row = await timelines.event(tx, of.user_id, event_id)
         if row is None:
             raise NotFound("There is no such event.")
-        judged = await _judged_between(tx, of, row.start_ms, LATEST_MS if row.end_ms is None else row.end_ms)
+        judged = await judged_between(tx, of, row.start_ms, wire.LATEST_MS if row.end_ms is None else row.end_ms)
         inside = [one for one in judged if _is_inside(one, row)]
         return _event_explanation(row, inside)
 
     return await context.store.read_long(load)
-
-
-async def _judged_between(tx: Transaction, of: Person, from_ms: int, to_ms: int) -> list[Judged]:
-    """All items that may have been captured in some time, and others that came in the same uploads."""
-    uploads = await payloads.of_user_between(tx, of.user_id, from_ms, to_ms)
-    spans = await identity.read_spans_of_user(tx, of.user_id)
-    return judge_uploads(uploads, spans, await windows_of(tx, of.app_id, spans))
 
 
 def _is_inside(judged: Judged, row: EventRow) -> bool:
@@ -171,7 +162,7 @@ async def items(
     from_ms, to_ms = window
 
     async def load(tx: Transaction) -> list[Judged]:
-        return await _judged_between(tx, await person(tx, caller, user_id), from_ms, to_ms)
+        return await judged_between(tx, await person(tx, caller, user_id), from_ms, to_ms)
 
     judged = await context.store.read_long(load)
     inside = sorted((one for one in judged if from_ms <= one.captured_at < to_ms), key=_place)
@@ -189,7 +180,7 @@ async def outcomes(context: Context, caller: KeyCaller, install_id: str, from_ms
 
     async def load(tx: Transaction) -> Counter[str]:
         install = await install_of_app(tx, caller, install_id)
-        judged = await _judged_between(tx, await person(tx, caller, install.user.hex()), from_ms, LATEST_MS)
+        judged = await judged_between(tx, await person(tx, caller, install.user.hex()), from_ms, wire.LATEST_MS)
         mine = [one for one in judged if one.install_id == install.install_id and one.captured_at >= from_ms]
         return Counter(one.outcome.value for one in mine)
 
@@ -212,5 +203,5 @@ def _view(judged: Judged) -> wire.ItemView:
     )
 
 
-ALL_TIME = (0, LATEST_MS + 1)
+ALL_TIME = (0, wire.LATEST_MS + 1)
 """The window of a call that names none."""

@@ -13,7 +13,6 @@ from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.ledger.people import Span, activation_id
 from unbroken.domain.payload import Outcome
 from unbroken.flow import archive
-from unbroken.flow.items import LATEST_MS
 from unbroken.store import answers, erasure, holdings, identity, ledger, refusals, retention, traces, users
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ async def _beside(tx: Transaction, of: Person, names: Names) -> list[archive.Lin
     pairs = [(one.hex(), await users.metadata(tx, one)) for one in ids]
     lines: list[archive.Line] = [archive.Metadata(one, pairs_of) for one, pairs_of in pairs if pairs_of]
     for install in names.installs:
-        kept_refusals = reversed(await refusals.of_install(tx, install.install_id, LATEST_MS))
+        kept_refusals = reversed(await refusals.of_install(tx, install.install_id, wire.LATEST_MS))
         lines += [_refused(install.install_id, body) for body in kept_refusals]
     for external_id in names.external_ids:
         codes = await holdings.codes_for(tx, of.app_id, external_id)

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from unbroken import wire
 from unbroken.domain.payload import Copy, Outcome, copy_that_counts, judge
+from unbroken.flow.late_windows import windows_of
 from unbroken.flow.uploads import KeptItem, items_of
+from unbroken.store import identity, payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from unbroken import wire
     from unbroken.domain.ids import InstallId
     from unbroken.domain.late_windows import LateWindows
     from unbroken.domain.ledger.people import Span
+    from unbroken.flow.whose import Person
+    from unbroken.store.contract import Transaction
     from unbroken.store.payloads import Upload
-
-LATEST_MS = 253_402_300_799_999
-"""The end of the year 9999: a corrected time beyond it cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,15 @@ class Judged:
 
 
 def corrected(t: int, offset_ms: int) -> int:
-    """A device's time on the server's clock."""
-    return min(max(t + offset_ms, 0), LATEST_MS)
+    """A device's time on the server's clock, as far as that can be written."""
+    return min(max(t + offset_ms, 0), wire.LATEST_MS)
+
+
+async def judged_between(tx: Transaction, of: Person, from_ms: int, to_ms: int) -> list[Judged]:
+    """All items of a person that may have been captured in some time, and others that came in the same uploads."""
+    uploads = await payloads.of_user_between(tx, of.user_id, from_ms, to_ms)
+    spans = await identity.read_spans_of_user(tx, of.user_id)
+    return judge_uploads(uploads, spans, await windows_of(tx, of.app_id, spans))
 
 
 def judge_uploads(

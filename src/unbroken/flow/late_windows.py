@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from unbroken import wire
 from unbroken.domain.late_windows import JudgedAnew, LateWindows
-from unbroken.flow.items import LATEST_MS
 from unbroken.store import ledger
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def windows_of(
-    tx: Transaction, app_id: AppId, installs: Iterable[InstallId] = (), until_ms: int = LATEST_MS
+    tx: Transaction, app_id: AppId, installs: Iterable[InstallId] = (), until_ms: int = wire.LATEST_MS
 ) -> LateWindows:
     """The late windows of an app, and what replays said of some installs.
 

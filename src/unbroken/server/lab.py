@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from unbroken import wire
 from unbroken.domain.errors import InvalidRequest
 from unbroken.server.route import Answer, Credential, Route
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from unbroken.flow.process import Worker
     from unbroken.server.route import Call
 
-LATEST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 CLOCK_FILE: Final = "lab-clock"
 _DIGITS: Final = 16
 
@@ -59,7 +59,7 @@ def read_lab_time(header: bytes) -> int:
     Raises:
         InvalidRequest: not a whole number up to the year 9999.
     """
-    if not header.isdigit() or len(header) > _DIGITS or int(header) > LATEST_MS:
+    if not header.isdigit() or len(header) > _DIGITS or int(header) > wire.LATEST_MS:
         raise InvalidRequest(
             "Lab-Time must be epoch milliseconds.", details=(("Lab-Time", "must be a whole number of milliseconds"),)
         )

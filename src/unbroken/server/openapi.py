@@ -167,7 +167,7 @@ def _parameters(route: Route, *, lab: bool) -> list[Json]:
         meaning = "A signature by the install's key, where it registered with one."
         headers.append(_header(PROOF_HEADER, {"type": "string"}, "c2lnbmF0dXJl", meaning))
     if lab:
-        schema = {"type": "integer", "minimum": 0, "maximum": 253_402_300_799_999}
+        schema = {"type": "integer", "minimum": 0, "maximum": wire.LATEST_MS}
         headers.append(_header("Lab-Time", schema, 1795468374000, "Moves the lab's clock forward, epoch ms."))
     return [*path, *map(_query, parameters.rows(route)), *headers]
 

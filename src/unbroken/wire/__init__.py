@@ -43,7 +43,7 @@ from unbroken.wire.explanation import (
     ItemView,
     RefusedLink,
 )
-from unbroken.wire.instant import EPOCH, Instant, iso, parse_iso
+from unbroken.wire.instant import EPOCH, LATEST_MS, Instant, iso, parse_iso
 from unbroken.wire.leak import LeakedTokens
 from unbroken.wire.limits import (
     BODY_MAX_ANONYMOUS_BYTES,
@@ -81,6 +81,7 @@ __all__ = [
     "DEPTH_MAX",
     "EPOCH",
     "ITEMS_MAX",
+    "LATEST_MS",
     "METADATA_KEYS_MAX",
     "METADATA_MAX_CHARACTERS",
     "PAGE_DEFAULT",

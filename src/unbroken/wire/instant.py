@@ -8,9 +8,9 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS: Final = 253_402_300_799_999  # the end of the year 9999, the last that ISO 8601 can say
+LATEST_MS: Final = 253_402_300_799_999  # the end of the year 9999, the last that ISO 8601 can say
 
-Instant = Annotated[int, Meta(ge=0, le=_LATEST_MS)]
+Instant = Annotated[int, Meta(ge=0, le=LATEST_MS)]
 """Epoch milliseconds."""
 
 
@@ -19,7 +19,7 @@ def iso(at_ms: int, zone: tzinfo = UTC) -> str:
 
     What no calendar can say, after the year 9999 of its zone, is written as the last instant of that year.
     """
-    when = EPOCH + timedelta(milliseconds=min(at_ms, _LATEST_MS))
+    when = EPOCH + timedelta(milliseconds=min(at_ms, LATEST_MS))
     try:
         local = when.astimezone(zone)
     except OverflowError:
@@ -36,4 +36,4 @@ def parse_iso(text: str) -> int | None:
     if when.tzinfo is None:
         return None
     at_ms = (when - EPOCH) // timedelta(milliseconds=1)
-    return at_ms if 0 <= at_ms <= _LATEST_MS else None
+    return at_ms if 0 <= at_ms <= LATEST_MS else None
