@@ -17,13 +17,13 @@ from unbroken.flow.as_of import timeline_as_of
 from unbroken.flow.authenticate import KeyCaller
 from unbroken.flow.items import judged_between
 from unbroken.flow.pages import read_cursor, write_cursor
-from unbroken.flow.timeline import item_of_fold
+from unbroken.flow.timeline import item_of_fold, waypoint
 from unbroken.flow.whose import person
 from unbroken.flow.zones import day_start_ms, zone_of
 from unbroken.store import days, identity, timelines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from unbroken.flow.context import Context
     from unbroken.flow.encoding import Encoded
@@ -75,20 +75,21 @@ async def events(context: Context, caller: Reader, user_id: str, wanted: Wanted)
 
     async def load(tx: Transaction) -> EventPage:
         told = await _told_at_once(tx, caller, user_id, first_day, last_day)
-        return _served(told or await _told(tx, caller, user_id, first_day, last_day), wanted, after)
+        return _page(told or await _told(tx, caller, user_id, first_day, last_day), wanted, after)
 
-    if wanted.as_of is not None:
-        return await context.store.read_long(lambda tx: _as_of(tx, caller, user_id, wanted, wanted.as_of or 0))
-    return await context.store.read(load)
+    async def load_as_of(tx: Transaction) -> EventPage:
+        return _page(await _told_as_of(tx, caller, user_id, first_day, last_day, wanted.as_of or 0), wanted, after)
+
+    return await (context.store.read(load) if wanted.as_of is None else context.store.read_long(load_as_of))
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """The chunks of a window and around it, and what is needed to serve them."""
+    """The events of a window and around it, newest first, and what is needed to serve them."""
 
     from_ms: int
     to_ms: int
-    chunks: Sequence[bytes]
+    events: list[Encoded]
     labels: dict[str, str]
 
 
@@ -96,7 +97,7 @@ async def _told(tx: Transaction, caller: Reader, user_id: str, first_day: date, 
     of = await person(tx, caller, user_id)
     from_ms, to_ms = _window(first_day, last_day, await _zone_of(tx, of))
     chunks = await timelines.chunks(tx, of.user_id, from_ms // DAY_MS, (to_ms - 1) // DAY_MS)
-    return _Told(from_ms, to_ms, chunks, await _labels(tx, of))
+    return _Told(from_ms, to_ms, _in(chunks), await _labels(tx, of))
 
 
 async def _told_at_once(tx: Transaction, caller: Reader, user_id: str, first_day: date, last_day: date) -> _Told | None:
@@ -110,20 +111,21 @@ async def _told_at_once(tx: Transaction, caller: Reader, user_id: str, first_day
     if found is None:
         return None
     from_ms, to_ms = _window(first_day, last_day, zone_of(found.device))
-    return _Told(from_ms, to_ms, found.chunks, {} if found.labels is None else encoding.unpack_labels(found.labels))
+    labels = {} if found.labels is None else encoding.unpack_labels(found.labels)
+    return _Told(from_ms, to_ms, _in(found.chunks), labels)
 
 
-def _served(told: _Told, wanted: Wanted, after: tuple[int, str] | tuple[()] | None) -> EventPage:
-    found = [event for chunk in told.chunks for event in encoding.unpack_chunk(chunk)]
-    return _page(_wanted(found, told.from_ms, told.to_ms, wanted), after, wanted.limit, told.labels)
-
-
-async def _as_of(tx: Transaction, caller: Reader, user_id: str, wanted: Wanted, as_of: int) -> EventPage:
-    found, labels = await timeline_as_of(tx, caller, user_id, as_of)
+async def _told_as_of(
+    tx: Transaction, caller: Reader, user_id: str, first_day: date, last_day: date, as_of: int
+) -> _Told:
+    """The same as it was believed to be at an instant."""
+    events, labels = await timeline_as_of(tx, caller, user_id, as_of)
     zone = await _zone_of(tx, await person(tx, caller, user_id))
-    from_ms, to_ms = _window(wanted.first_day or _FIRST_DAY, wanted.last_day or _LAST_DAY, zone)
-    touching = _wanted(found, from_ms, to_ms, wanted)
-    return _page(touching, read_cursor(wanted.cursor, int, str), wanted.limit, labels)
+    return _Told(*_window(first_day, last_day, zone), events, labels)
+
+
+def _in(chunks: Iterable[bytes]) -> list[Encoded]:
+    return [event for chunk in chunks for event in encoding.unpack_chunk(chunk)]
 
 
 def _window(first_day: date, last_day: date, zone: tzinfo) -> tuple[int, int]:
@@ -135,22 +137,17 @@ def _window(first_day: date, last_day: date, zone: tzinfo) -> tuple[int, int]:
     return from_ms, max(day_start_ms(end), from_ms + 1)
 
 
-def _wanted(found: Iterable[Encoded], from_ms: int, to_ms: int, wanted: Wanted) -> list[Encoded]:
-    return [e for e in found if _touches(e, from_ms, to_ms) and (wanted.all_types or not e.is_hidden)]
-
-
-def _touches(event: Encoded, from_ms: int, to_ms: int) -> bool:
-    return event.start_ms < to_ms and (event.end_ms is None or event.end_ms > from_ms)
-
-
-def _page(
-    found: list[Encoded], after: tuple[int, str] | tuple[()] | None, limit: int | None, labels: dict[str, str]
-) -> EventPage:
+def _page(told: _Told, wanted: Wanted, after: tuple[int, str] | None) -> EventPage:
+    found = [event for event in told.events if _touches(event, told) and (wanted.all_types or not event.is_hidden)]
     later = [event for event in found if not after or (-event.start_ms, event.event_id) > (-after[0], after[1])]
-    page = later if limit is None else later[:limit]
-    body = b"[" + b",".join(encoding.served(event, labels) for event in page) + b"]"
+    page = later if wanted.limit is None else later[: wanted.limit]
+    body = b"[" + b",".join(encoding.served(event, told.labels) for event in page) + b"]"
     is_more = len(later) > len(page)
     return EventPage(body, write_cursor(page[-1].start_ms, page[-1].event_id) if is_more else None)
+
+
+def _touches(event: Encoded, told: _Told) -> bool:
+    return event.start_ms < told.to_ms and (event.end_ms is None or event.end_ms > told.from_ms)
 
 
 async def _labels(tx: Transaction, of: Person) -> dict[str, str]:
@@ -213,7 +210,8 @@ async def trajectory(context: Context, caller: Reader, user_id: str, event_id: s
         device = await identity.device_of(tx, InstallId(found.install))
         zone = zone_of(device) if device is not None else UTC
         points = [(fix.lat, fix.lon) for fix in fixes]
-        told = [_waypoint(fix, zone) for fix in fixes]
+        speeds = (-1.0 if fix.speed_mps is None else fix.speed_mps for fix in fixes)  # as the reference says unknown
+        told = [waypoint(fix, zone) | {"speed": speed} for fix, speed in zip(fixes, speeds, strict=True)]
         return wire.encode({"type": "Trajectory", "waypoints": told, "encoded": polyline(points)})
 
     return await context.store.read_long(load)
@@ -224,18 +222,6 @@ async def _fixes_within(tx: Transaction, of: Person, event: Encoded) -> list[Fix
     accepted = [item_of_fold(one) for one in judged if one.outcome is Outcome.ACCEPTED]
     fixes = sorted((item for item in accepted if isinstance(item, Fix)), key=order_key)
     return waypoints(fixes, event.start_ms, event.end_ms)
-
-
-def _waypoint(fix: Fix, zone: tzinfo) -> dict[str, object]:
-    """As the reference sends it: whole metres of accuracy, a negative speed where none is known."""
-    return {
-        "type": "Waypoint",
-        "latitude": fix.lat,
-        "longitude": fix.lon,
-        "timestamp": wire.iso(fix.at_ms, zone),
-        "accuracy": None if fix.acc_m is None else round(fix.acc_m),
-        "speed": -1.0 if fix.speed_mps is None else fix.speed_mps,
-    }
 
 
 async def last_location(context: Context, caller: Reader, user_id: str) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from unbroken import wire
 from unbroken.domain.ids import InstallId, UserId
@@ -215,17 +215,18 @@ def last_fix(items: Sequence[Item], zones: dict[InstallId, tzinfo]) -> str | Non
     fix = next((item for item in reversed(items) if isinstance(item, Fix)), None)
     if fix is None:
         return None
-    zone = zones.get(InstallId(fix.install), UTC)
-    accuracy = None if fix.acc_m is None else round(fix.acc_m)
-    return wire.encode(
-        {
-            "type": "Waypoint",
-            "latitude": fix.lat,
-            "longitude": fix.lon,
-            "timestamp": wire.iso(fix.at_ms, zone),
-            "accuracy": accuracy,
-        }
-    ).decode()
+    return wire.encode(waypoint(fix, zones.get(InstallId(fix.install), UTC))).decode()
+
+
+def waypoint(fix: Fix, zone: tzinfo) -> dict[str, Any]:
+    """A fix as the reference sends it, in whole metres of accuracy."""
+    return {
+        "type": "Waypoint",
+        "latitude": fix.lat,
+        "longitude": fix.lon,
+        "timestamp": wire.iso(fix.at_ms, zone),
+        "accuracy": None if fix.acc_m is None else round(fix.acc_m),
+    }
 
 
 # Writing
@@ -260,12 +261,10 @@ async def _places_before(tx: Transaction, user_id: UserId, loaded: Loaded, from_
         if known is not None:
             return known, loaded.head.places_until
     places, until = Places(), NOTHING_YET
-    devices = loaded.zones
-    rows = await timelines.events_between(tx, user_id, 0, from_ms)
-    for row in reversed(rows):
+    for row in reversed(await timelines.events_between(tx, user_id, 0, from_ms)):
         event = encoding.unpack(row.body)
         if event.is_closed and event.type == EventType.STATIONARY and event.lat is not None:
-            places, _ = add(places, _stay_of(event, devices))
+            places, _ = add(places, _stay_of(event, loaded.zones))
             until = event.start_ms
     return places, until
 
