@@ -19,8 +19,8 @@ from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.summary import look, summary_of
-from unbroken.flow.timeline import compute_within
-from unbroken.store import due_timelines, reach, tombstones, used_proofs
+from unbroken.flow.timeline import compute_due
+from unbroken.store import reach, tombstones, used_proofs
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
@@ -96,13 +96,12 @@ class _Asked:
     async def _try(self, recording: Recording, install_id: InstallId, looked_at: Situation) -> wire.Summary:
         """Do it all and look before and after."""
         tx, people = recording.tx, recording.people
-        users = {user_id for user_id, user in people.users.items() if user.redirect is None}
-        for user_id in sorted(users):
+        users = sorted(user_id for user_id, user in people.users.items() if user.redirect is None)
+        for user_id in users:
             await recording.load_installs_of(user_id)  # both looks are at the same installs
-        before, rewritten = await look(tx, recording.app_id, people.installs), {}
+        before = await look(tx, recording.app_id, people.installs)
         await self._record(recording, install_id, looked_at)
-        for due in await due_timelines.due_of(tx, sorted(users)):
-            rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)
+        rewritten = await compute_due(tx, users)
         return summary_of(before, await look(tx, recording.app_id, people.installs), rewritten)
 
     async def _decide(self, recording: Recording) -> tuple[Row, Situation]:

@@ -16,9 +16,8 @@ from unbroken.domain.standing import REASONS, STATES, Standing
 from unbroken.flow.dry_run import once_or_tried
 from unbroken.flow.recording import Recording
 from unbroken.flow.summary import look, summary_of
-from unbroken.flow.timeline import compute_within
+from unbroken.flow.timeline import compute_due
 from unbroken.flow.whose import person
-from unbroken.store import due_timelines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
     from unbroken.flow.repeat import Repeatable
+    from unbroken.flow.timeline_rows import Rewritten
     from unbroken.store.contract import Transaction
 
 Wanted = Literal["enabled", "disabled"]
@@ -132,13 +132,12 @@ async def _record(
     people, tx = recording.people, recording.tx
     user_id = people.resolve(people.install(install).user if install is not None else user or UserId(b"")).user_id
     before = await look(tx, recording.app_id, people.installs)
-    rewritten = {}
+    rewritten: dict[UserId, Rewritten] = {}
     if said is not None:
         named = people.install(install).named_at if install is not None else people.users[user_id].named_at
         await recording.record_if_allowed(said, named=[named], touched=[people.users[user_id].touched_at])
         await recording.save()
-        for due in await due_timelines.due_of(tx, [user_id]):
-            rewritten[due.user_id] = await compute_within(tx, due.user_id, due.from_ms)
+        rewritten = await compute_due(tx, [user_id])
     after = await look(tx, recording.app_id, people.installs)
     return _answer(recording, install, user_id, summary_of(before, after, rewritten))
 

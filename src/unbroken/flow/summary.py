@@ -52,9 +52,9 @@ async def look(tx: Transaction, app_id: AppId, installs: Iterable[InstallId]) ->
     return view
 
 
-def summary_of(before: View, after: View, rewritten: Mapping[UserId, Rewritten] | None = None) -> wire.Summary:
+def summary_of(before: View, after: View, rewritten: Mapping[UserId, Rewritten]) -> wire.Summary:
     """What differs between two looks, and what was rewritten of each user's timeline."""
-    for user_id, one in (rewritten or {}).items():
+    for user_id, one in rewritten.items():
         before.events |= _keys(user_id, one.before)
         after.events |= _keys(user_id, one.after)
     return wire.Summary(_installs(before, after), _activations(before, after), _days(before, after))

@@ -110,6 +110,12 @@ async def compute_within(tx: Transaction, user_id: UserId, from_ms: int) -> Rewr
     return await _write(tx, due, loaded, _compute(loaded))
 
 
+async def compute_due(tx: Transaction, users: Sequence[UserId]) -> dict[UserId, Rewritten]:
+    """Likewise those of some users that are due."""
+    marked = await due_timelines.due_of(tx, users)
+    return {due.user_id: await compute_within(tx, due.user_id, due.from_ms) for due in marked}
+
+
 async def _forget(tx: Transaction, due: Due) -> None:
     """The user was retired or erased: it has no timeline."""
     if await due_timelines.is_still(tx, due):

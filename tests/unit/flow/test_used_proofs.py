@@ -192,7 +192,7 @@ def test_whether_a_link_is_there_is_answered_without_computing_anything(story, m
                 platform.context, platform.key, install.install_id, question, dry_run=dry_run, same=None
             )
 
-        monkeypatch.setattr("unbroken.flow.link.compute_within", None)
+        monkeypatch.setattr("unbroken.flow.link.compute_due", None)
         monkeypatch.setattr("unbroken.flow.link.look", None)
         before = await everything(platform)
         told = await ask(phone)
