@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from unbroken.flow.administer import app_by_id
 from unbroken.flow.difference import difference_of
 from unbroken.flow.pace import Pace
 from unbroken.flow.policies import policy_with
-from unbroken.flow.replay import SHARE, Report
+from unbroken.flow.replay import SHARE, Report, users_of_app
 from unbroken.flow.replay_user import look
 from unbroken.flow.retention import refuse_policy, would_delete
-from unbroken.store import replay as rows
 from unbroken.store.contract import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from unbroken.domain.app import App, Policy
     from unbroken.domain.ids import AppId, UserId
     from unbroken.flow.context import Context
     from unbroken.flow.difference import Difference
     from unbroken.flow.retention import Retained
-
-_USERS_AT_ONCE: Final = 200
 
 ACTS: Final = {
     "linking": "Acts on link calls and authentication codes from now on; what is linked stays linked.",
@@ -95,7 +92,7 @@ async def _replayed(context: Context, app: App, policy: Policy, share: float) ->
     report = Report(app.app_id, policy, is_tried=True)
     pace = Pace(share)
     pace.begin()
-    async for user_id in _users(context, app.app_id):
+    async for user_id in users_of_app(context, app.app_id):
         try:
             difference = await _difference(context, user_id, policy)
         except StoreError:
@@ -106,18 +103,6 @@ async def _replayed(context: Context, app: App, policy: Policy, share: float) ->
             _note(report, user_id, difference)
         await pace.rest()
     return report
-
-
-async def _users(context: Context, app_id: AppId) -> AsyncIterator[UserId]:
-    after = b""
-    while page := await context.store.read_long(_page(app_id, after)):
-        for user_id in page:
-            yield user_id
-        after = page[-1]
-
-
-def _page(app_id: AppId, after: bytes) -> Any:
-    return lambda tx: rows.users(tx, app_id, after, _USERS_AT_ONCE)
 
 
 async def _difference(context: Context, user_id: UserId, policy: Policy) -> Difference | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -125,6 +125,15 @@ async def replay(context: Context, wanted: Wanted, progress: Progress | None = N
     return runner.report
 
 
+async def users_of_app(context: Context, app_id: AppId) -> AsyncIterator[UserId]:
+    """The users of an app that have a timeline of their own, in order of their ids."""
+    after = b""
+    while page := await context.store.read_long(lambda tx: rows.users(tx, app_id, after, _USERS_AT_ONCE)):  # noqa: B023
+        for user_id in page:
+            yield user_id
+        after = page[-1]
+
+
 # Runs
 
 
@@ -198,14 +207,8 @@ class _Runner:
         if self._user_id is not None:
             yield self._user_id
             return
-        after = b""
-        while page := await self._context.store.read_long(self._page_after(after)):
-            for user_id in page:
-                yield user_id
-            after = page[-1]
-
-    def _page_after(self, after: bytes) -> Any:
-        return lambda tx: rows.users(tx, self.report.app_id, after, _USERS_AT_ONCE)
+        async for user_id in users_of_app(self._context, self.report.app_id):
+            yield user_id
 
     async def user(self, user_id: UserId) -> None:
         """Replay one user, and switch to it where that is wanted; what was done before is not done again."""
