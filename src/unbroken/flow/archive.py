@@ -269,8 +269,6 @@ ORDER: Final[tuple[tuple[type[Line], ...], ...]] = (
 )  # fmt: skip
 """The kinds as they follow each other."""
 
-NOT_IMPORTED: Final[tuple[type[Line], ...]] = (Undone, Code, Answer, DeadLetter)
-
 NULL: Final = Raw(b"null")
 
 _ENCODER: Final = msgspec.json.Encoder()

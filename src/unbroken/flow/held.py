@@ -38,8 +38,13 @@ async def names_of(tx: Transaction, of: Person) -> Names:
     found = await erasure.find(tx, of.app_id, of.user_id)  # what there is to erase of a person is what there is
     named = [user for one in found.users if (user := await identity.read_user(tx, of.app_id, one)) is not None]
     installs = [one for id_ in found.installs if (one := await identity.read_install(tx, of.app_id, id_)) is not None]
-    current_first = sorted(named, key=lambda user: (user.redirect is not None, user.user_id))
-    return Names(current_first, sorted(found.external_ids), sorted(installs, key=lambda install: install.place))
+    in_order = sorted(installs, key=lambda install: install.place)
+    return Names(sorted(named, key=current_first), sorted(found.external_ids), in_order)
+
+
+def current_first(user: User) -> tuple[bool, bytes]:
+    """How the ids of a person are ordered: the one that does not redirect is the first."""
+    return (user.redirect is not None, user.user_id)
 
 
 async def lines_of(tx: Transaction, of: Person, names: Names) -> list[bytes]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from unbroken.domain.ids import InstallId
     from unbroken.domain.ledger.facts import Fact
     from unbroken.domain.ledger.people import People
-    from unbroken.domain.user import User
     from unbroken.flow.arrival import Arrival, Derived, Told
 
 _HINT: Final = (
@@ -101,7 +100,7 @@ def _expected(arrival: Arrival, people: People) -> list[archive.Line]:
     ]
     installs.sort(key=lambda install: install.place)
     carried = sorted(one for one, by in people.carriers.items() if people.resolve(by).user_id == arrival.user_id)
-    lines: list[archive.Line] = [held.user_line(user) for user in sorted(users, key=_current_first)]
+    lines: list[archive.Line] = [held.user_line(user) for user in sorted(users, key=held.current_first)]
     lines += [archive.ExternalId(one, arrival.header.user_id) for one in carried]
     for install in installs:
         told = arrival.installs.get(install.install_id)
@@ -109,10 +108,6 @@ def _expected(arrival: Arrival, people: People) -> list[archive.Line]:
             lines.append(held.install_line(install, told.used, told.kept_from, told.device))
     lines += [held.span_line(span) for install in installs for span in people.spans[install.install_id]]
     return lines
-
-
-def _current_first(user: User) -> tuple[bool, bytes]:
-    return (user.redirect is not None, user.user_id)
 
 
 def _number_after(lines: Sequence[Derived], count: int) -> int:
