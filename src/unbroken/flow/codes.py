@@ -6,11 +6,11 @@ Who redeems a code needs no link ticket: the code is the proof. A spent code giv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unbroken import wire
 from unbroken.credentials import AUTH_CODE_LIFE_MS, SECRET_BYTES, Kind, read_opaque, write_opaque
-from unbroken.domain.app import Linking, UsedInstall
+from unbroken.domain.app import Linking
 from unbroken.domain.errors import (
     AuthCodeExpired,
     AuthCodeUnknown,
@@ -21,25 +21,23 @@ from unbroken.domain.errors import (
     UserDisabled,
     UserlinkingNotConfigured,
 )
-from unbroken.domain.ids import FactId
 from unbroken.domain.install import State
 from unbroken.domain.ledger.facts import Linked
-from unbroken.domain.ledger.fold import situation_of
 from unbroken.domain.link import Situation, Ticket, Whose, decide_link
 from unbroken.flow import audit
 from unbroken.flow.audit import Event, What
 from unbroken.flow.authenticate import still_admitted
+from unbroken.flow.link_facts import record_link, refuse, situation
 from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.repeat import anew, refuse_another_body
 from unbroken.flow.tokens import load_living, own_state_of
-from unbroken.store import auth_codes, identity, retention, traces
+from unbroken.store import auth_codes, identity
 from unbroken.store.auth_codes import Code
 
 if TYPE_CHECKING:
     from unbroken.domain.app import App
     from unbroken.domain.ids import ExternalId, InstallId
-    from unbroken.domain.link import Row
     from unbroken.flow.authenticate import InstallCaller, KeyCaller
     from unbroken.flow.context import Context
     from unbroken.flow.repeat import Repeatable
@@ -166,29 +164,10 @@ def _refuse_ended(recording: Recording, found: Found) -> None:
         raise AuthCodeExpired
 
 
-def refuse(row: Row) -> None:
-    """Raise the refusal of a row, if it is one."""
-    if isinstance(row.answer, type):
-        refusal: Refusal = row.answer(hint=_HINTS.get(row.number))
-        raise refusal
-
-
-_HINTS = {
-    "3": "The install was registered with another app id: compare the environments of app and server.",
-    "4": "Switch linking on with `unbroken app policy APP_ID linking=on`.",
-    "7": "Reset the SDK on the device: it registers anew and can be linked to this person.",
-    "8": "A newer install of this person is the active one. Nothing needs to be done.",
-    "13": "Reset the SDK on the device before the login, so that a new install is linked.",
-    "attestation": "Ask for a new challenge, and let the device answer that one.",
-    "burst": "Wait, or raise the policy `link_burst` of the app.",
-}
-
-
 async def link_with(recording: Recording, found: Found, install_id: InstallId, *, is_pristine: bool) -> None:
     """Spend the code and record the link; the caller has seen that nothing refuses it."""
     await _spend(recording, found, install_id)
-    link_id = FactId(recording.new_id("link"))
-    await record_link(recording, install_id, found.code.external_id, is_pristine=is_pristine, link_id=link_id)
+    await record_link(recording, install_id, found.code.external_id, is_pristine=is_pristine)
 
 
 async def _spend(recording: Recording, found: Found, install_id: InstallId) -> None:
@@ -215,56 +194,6 @@ async def note_reuse(context: Context, text: str, install_id: InstallId | None =
         audit.note(context, tx, reused)
 
     await context.store.write(note)
-
-
-async def record_link(
-    recording: Recording,
-    install_id: InstallId,
-    external_id: ExternalId,
-    *,
-    is_pristine: bool,
-    link_id: FactId,
-    ticket: Ticket | None = None,
-    attested: wire.Attested | None = None,
-) -> None:
-    """Record the fact that an install belongs to a person, and what it was decided on; a code knows no ticket."""
-    people, floor = recording.people, None
-    if recording.app.policy.used_install is UsedInstall.CLAIM and external_id in people.carriers:
-        person = people.resolve(people.carriers[external_id]).user_id
-        await recording.load_spans_of(people.install(install_id).user)
-        await recording.load_spans_of(person)
-        floor = await retention.floor(recording.tx, person)
-    install = people.install(install_id)
-    users = [people.users[install.own_user], people.resolve(install.user)]
-    if external_id in people.carriers:
-        users.append(people.resolve(people.carriers[external_id]))
-    floor_ms = None if floor is None else floor.at_ms
-    said = Linked(install_id, external_id, recording.app.policy.used_install, is_pristine, floor_ms)
-    named = [install.named_at, *(user.named_at for user in users)]
-    touched = [*(user.touched_at for user in users), *await recording.touched_before(external_id)]
-    looked_at = situation_of(people, said)
-    await recording.record(said, link_id, named=named, touched=touched)
-    await traces.keep_trace(recording.tx, link_id, _trace(looked_at, ticket, attested))
-
-
-def _trace(looked_at: Situation, ticket: Ticket | None, attested: wire.Attested | None) -> dict[str, Any]:
-    """The row of the decision table and what it looked at, in the table's words; and what the device proved."""
-    shown = {} if ticket is None else {traces.TICKET: ticket.value}
-    inputs = {
-        "state": looked_at.state.value,
-        "whose": looked_at.whose.value,
-        "person_exists": looked_at.person_exists,
-        "is_pristine": looked_at.is_pristine,
-        "used_install": looked_at.used_install.value,
-        **shown,
-    }
-    proved = {} if attested is None else {"attestation": _told(attested)}
-    return {"row": decide_link(looked_at, start="5").number, "inputs": inputs, **proved}
-
-
-def _told(attested: wire.Attested) -> dict[str, str]:
-    told = {"level": attested.level, "kind": attested.kind, "reason": attested.reason}
-    return {name: value for name, value in told.items() if value is not None}
 
 
 async def redeem(context: Context, caller: InstallCaller, text: str, same: Repeatable | None) -> wire.OwnState:
@@ -318,7 +247,7 @@ async def _link(recording: Recording, found: Found, refused: Refused) -> None:
     await recording.load_carrier(found.code.external_id)
     is_pristine = not await identity.is_used(recording.tx, install_id)
     said = Linked(install_id, found.code.external_id, recording.app.policy.used_install, is_pristine)
-    looked_at = await situation(recording, said, Ticket.VALID)
+    looked_at = situation(recording, said, Ticket.VALID)
     row = decide_link(looked_at)
     await refused.note(recording, row, looked_at)
     refuse(row)
@@ -328,15 +257,3 @@ async def _link(recording: Recording, found: Found, refused: Refused) -> None:
         return
     await link_with(recording, found, install_id, is_pristine=is_pristine)
     await recording.save()
-
-
-async def situation(recording: Recording, said: Linked, ticket: Ticket) -> Situation:
-    """What the decision table asks, from the ledger, the policy and the call."""
-    policy = recording.app.policy
-    return situation_of(recording.people, said)._replace(
-        linking=policy.linking,
-        ticket=ticket,
-        link_ticket=policy.link_ticket,
-        links_within_a_day=recording.links_within_a_day.get(said.external_id, 0),
-        link_burst=policy.link_burst,
-    )

@@ -9,13 +9,13 @@ import msgspec
 from unbroken import wire
 from unbroken.credentials import Kind
 from unbroken.domain.errors import NotFound, Refusal
-from unbroken.domain.ids import FactId, InstallId, UserId, parse_id
+from unbroken.domain.ids import InstallId, UserId, parse_id
 from unbroken.domain.install import State
 from unbroken.domain.ledger.facts import Linked
 from unbroken.domain.link import Effect, Situation, Ticket, Whose, decide_link
 from unbroken.domain.standing import REASONS, STATES
-from unbroken.flow.codes import record_link, refuse, situation
 from unbroken.flow.dry_run import once_or_tried
+from unbroken.flow.link_facts import record_link, refuse, situation
 from unbroken.flow.recording import Recording
 from unbroken.flow.refusals import Refused
 from unbroken.flow.summary import look, summary_of
@@ -114,7 +114,7 @@ class _Asked:
         await recording.load_carrier(self.external_id)
         install_id, is_used = found.itself.install.install_id, found.itself.is_used
         said = Linked(install_id, self.external_id, recording.app.policy.used_install, pristine=not is_used)
-        looked_at = await situation(recording, said, self._ticket())
+        looked_at = situation(recording, said, self._ticket())
         if self.proofs:
             is_replayed = await used_proofs.is_any_used(recording.tx, self.app_id, self.proofs)
             looked_at = looked_at._replace(is_replayed=is_replayed)
@@ -153,7 +153,6 @@ class _Asked:
             install_id,
             self.external_id,
             is_pristine=looked_at.is_pristine,
-            link_id=FactId(recording.new_id("link")),
             ticket=looked_at.ticket,
             attested=self.body.attestation,
         )
