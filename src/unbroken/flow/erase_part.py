@@ -11,7 +11,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
-from msgspec import Raw, Struct
 
 from unbroken import wire
 from unbroken.domain.errors import HistoryExpired, InvalidRequest
@@ -29,13 +28,15 @@ from unbroken.flow.retention import is_kept_since
 from unbroken.flow.take import keep_or_set_aside, opened
 from unbroken.flow.timeline import compute_within
 from unbroken.flow.tokens import leave
-from unbroken.flow.uploads import compress, decompress, identity_of, item_of, times_of
+from unbroken.flow.uploads import compress, identity_of, item_of, reopen, times_of
 from unbroken.flow.whose import install_of_app, person
 from unbroken.store import erasure, identity, payloads, tombstones
 from unbroken.store.ledger import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+
+    from msgspec import Raw
 
     from unbroken.domain.install import Install
     from unbroken.flow.authenticate import KeyCaller
@@ -172,23 +173,13 @@ def _captured_within(uploads: Collection[tuple[InstallId, Upload]], window: tupl
     return {(one.install_id, one.identity) for one in judged if window[0] <= one.captured_at < window[1]}
 
 
-class _Payload(Struct):
-    payload_id: str
-    items: list[Raw]
-
-
-class _Body(Struct):
-    sent_at: int
-    payloads: list[_Payload]
-
-
 def _without(kept: bytes, install_id: InstallId, gone: _Gone) -> tuple[bytes, bool] | None:
     """An upload without some items, and without what was never valid; None where nothing is left of it.
 
     Returns:
         The body, and whether it is another one.
     """
-    body = wire.decode(decompress(kept), _Body)
+    body = reopen(kept)
     before = sum(len(payload.items) for payload in body.payloads)
     for payload in body.payloads:
         payload.items = [raw for raw in payload.items if _stays(raw, install_id, gone)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import zstandard
@@ -22,18 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class _LoosePayload(Struct):
+class LoosePayload(Struct):
+    """A payload of which each item is looked at alone."""
+
     payload_id: str
     items: list[Raw]
 
 
-class _LooseUpload(Struct):
+class LooseUpload(Struct):
+    """An upload with such payloads."""
+
     sent_at: wire.Instant
-    payloads: list[_LoosePayload]
+    payloads: list[LoosePayload]
 
 
 _STRICT: Final = msgspec.json.Decoder(wire.Upload)
-_LOOSE: Final = msgspec.json.Decoder(_LooseUpload)
+_LOOSE: Final = msgspec.json.Decoder(LooseUpload)
 _ITEM: Final = msgspec.json.Decoder(wire.Item)
 _HEX: Final = "[0-9a-fA-F]"
 _UUID: Final = re.compile(rf"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}")
@@ -124,7 +128,7 @@ def _take_loosely(body: bytes) -> Taken:
     return Taken(upload.sent_at, results)
 
 
-def _decode_loosely(body: bytes) -> _LooseUpload:
+def _decode_loosely(body: bytes) -> LooseUpload:
     try:
         return _LOOSE.decode(body)
     except RecursionError:
@@ -246,9 +250,14 @@ def times_of(kept: bytes) -> tuple[int, int, int]:
     return sent_at, min(times, default=sent_at), max(times, default=sent_at)
 
 
+def reopen(kept: bytes) -> LooseUpload:
+    """A kept upload, which was taken once."""
+    return _LOOSE.decode(decompress(kept))
+
+
 def items_of(kept: bytes) -> Iterator[KeptItem]:
     """The valid items of a kept upload, in the order they came in."""
-    for payload in _LOOSE.decode(decompress(kept)).payloads:
+    for payload in reopen(kept).payloads:
         for raw in payload.items:
             item = item_of(raw)
             if not isinstance(item, str):
@@ -257,8 +266,5 @@ def items_of(kept: bytes) -> Iterator[KeptItem]:
 
 def identity_of(item: wire.Item) -> bytes:
     """Equal for items that are equal in every field, whatever the order of their members."""
-    return msgspec.json.encode(_canonical(item) if isinstance(item, wire.Custom) else item, order="sorted")
-
-
-def _canonical(item: wire.Custom) -> Any:
-    return msgspec.to_builtins(item)
+    content = msgspec.to_builtins(item) if isinstance(item, wire.Custom) else item
+    return msgspec.json.encode(content, order="sorted")
