@@ -76,7 +76,7 @@ async def _explain(
         inputs=told.inputs | ({} if is_erased else await _form_because(tx, decided)),
         sentence=told.sentence,
         policy_version=max(versions, default=0),
-        link=await _trace_of_link(tx, install) if told.linked else None,
+        link=await traces.trace_of(tx, install.link) if told.linked else None,
         counterfactuals=[
             wire.Counterfactual(one.change, one.then.value, one.sentence) for one in counterfactuals(decided)
         ],
@@ -93,12 +93,6 @@ async def _form_because(tx: Transaction, decided: Decision) -> dict[str, str]:
     assert reported is not None
     device = wire.convert(wire.decode(reported, dict[str, Any])["device"], wire.Device)
     return {"form_because": why_form(device.platform, device.screen_inches, device.idiom, device.model)}
-
-
-async def _trace_of_link(tx: Transaction, install: Install) -> dict[str, Any] | None:
-    """What the link was decided on, kept when it was."""
-    trace = await traces.trace_of(tx, install.link) if install.link is not None else None
-    return dict(trace) if trace is not None else None
 
 
 async def explain_event(context: Context, caller: KeyCaller, user_id: str, event_id: str) -> wire.EventExplanation:

@@ -179,7 +179,7 @@ async def _fact(tx: Transaction, entry: Entry) -> archive.Fact | archive.Policy:
         fields=fields,
         actor=entry.actor,
         reason=entry.reason,
-        trace=None if trace is None else dict(trace),
+        trace=trace,
         undo_answer=archive.NULL if answer is None else Raw(answer),
     )
 

@@ -36,17 +36,16 @@ async def keep_trace(tx: Transaction, fact_id: FactId, trace: Mapping[str, Any])
     await tx.run(_KEEP, fact_id, wire.encode(trace).decode())
 
 
-async def trace_of(tx: Transaction, fact_id: FactId) -> Mapping[str, Any] | None:
-    """What a fact was decided on."""
-    row = await tx.one(_TRACE, fact_id)
-    trace: Mapping[str, Any] | None = json.loads(row[0]) if row else None
+async def trace_of(tx: Transaction, fact_id: FactId | None) -> dict[str, Any] | None:
+    """What a fact was decided on, kept when it was; None for none."""
+    row = None if fact_id is None else await tx.one(_TRACE, fact_id)
+    trace: dict[str, Any] | None = json.loads(row[0]) if row else None
     return trace
 
 
 async def attestation_of(tx: Transaction, link_id: FactId | None) -> str | None:
     """The level of what the device proved when it was linked, where the link call told one."""
-    trace = await trace_of(tx, link_id) if link_id is not None else None
-    attested = None if trace is None else trace.get("attestation")
+    attested = (await trace_of(tx, link_id) or {}).get("attestation")
     return str(attested.get("level")) if isinstance(attested, dict) else None
 
 
