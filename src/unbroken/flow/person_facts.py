@@ -36,8 +36,10 @@ class _Reached:
             self._installs.add(install_id)
             await self._follow(await ledger.naming_install(self._tx, self._app_id, install_id))
 
-    async def policies(self) -> list[Entry]:
-        return await ledger.policies(self._tx, self._app_id)
+    async def in_order(self) -> list[Fact]:
+        entries = [*self.entries.values(), *await ledger.policies(self._tx, self._app_id)]
+        facts = [fact for entry in entries if (fact := fact_of(entry)) is not None]
+        return sorted(facts, key=lambda fact: fact.position)
 
     async def user(self, user_id: UserId) -> None:
         if user_id not in self._users:
@@ -71,13 +73,6 @@ class _Reached:
             await self._follow([entry])
 
 
-async def facts_of_user(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Fact]:
-    """The same from a user's id, whatever it stands for; empty where it was never given out, or was erased."""
-    reached = _Reached(tx, app_id)
-    await reached.user(user_id)
-    return await _in_order(reached) if reached.entries else []
-
-
 async def facts_of_person(tx: Transaction, app_id: AppId, install_id: InstallId) -> list[Fact]:
     """All facts, live or not, that an undo about an install can reach, with the app's changes of policy; in order."""
     return await facts_of_installs(tx, app_id, [install_id])
@@ -88,10 +83,11 @@ async def facts_of_installs(tx: Transaction, app_id: AppId, installs: Iterable[I
     reached = _Reached(tx, app_id)
     for install_id in installs:
         await reached.install(install_id)
-    return await _in_order(reached)
+    return await reached.in_order()
 
 
-async def _in_order(reached: _Reached) -> list[Fact]:
-    entries = [*reached.entries.values(), *await reached.policies()]
-    facts = [fact for entry in entries if (fact := fact_of(entry)) is not None]
-    return sorted(facts, key=lambda fact: fact.position)
+async def facts_of_user(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Fact]:
+    """The same from a user's id, whatever it stands for; empty where it was never given out, or was erased."""
+    reached = _Reached(tx, app_id)
+    await reached.user(user_id)
+    return await reached.in_order() if reached.entries else []
