@@ -110,13 +110,13 @@ async def id_counts(context: Context) -> dict[str, int]:
     """How many ids of each kind were given out, so that a seeded lab that is started again goes on counting."""
     counts = await context.store.read(ledger.count_by_kind)
     registered, linked = counts.get(FactKind.REGISTERED, 0), counts.get(FactKind.LINKED, 0)
-    apps = len(await list_apps(context))
+    made = len(await list_apps(context))
     return {
         "install": registered,
         "user": registered,
         "link": linked,
         "undo user": counts.get(FactKind.UNLINKED, 0),
         "fact": sum(counts.values()) - linked,
-        "app": apps,
-        "key": 1000 * apps,
+        "app": made,
+        "key": 1000 * made,
     }

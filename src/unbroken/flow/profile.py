@@ -61,12 +61,12 @@ async def profile_by_external_id(context: Context, caller: KeyCaller, external_i
 
 async def _profile(tx: Transaction, of: Person) -> wire.Profile:
     user = of.user
-    is_told = user.holder is not None and not user.is_disabled
+    holder = None if user.is_disabled else user.holder
     return wire.Profile(
         id=user.user_id.hex(),
         created_at=wire.iso(user.created_at),
         application_id=of.app_id.hex(),
-        install_id=user.holder.hex() if is_told and user.holder is not None else None,
+        install_id=None if holder is None else holder.hex(),
         external_id=user.external_id,
         metadata=await users.metadata(tx, user.user_id),
     )
