@@ -15,6 +15,7 @@ from tests.faults.place import told
 
 from unbroken import wire
 from unbroken.flow import link, undo
+from unbroken.flow.operate import Order
 from unbroken.randomness import SeededRandomness
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Fixed(SeededRandomness):
 
 def doing(what: str, *ids: str) -> Doing:
     async def undone(context: Context, caller: KeyCaller) -> Any:
-        return await undo.undo(context, caller, ids[0])
+        return await undo.undo(context, caller, ids[0], Order())
 
     async def linked(context: Context, caller: KeyCaller) -> Any:
         return await link.link(context, caller, ids[0], wire.Link(ids[1]), dry_run=False, same=None)

@@ -39,9 +39,9 @@ def undo_link(
     """Take a link back exactly, as if it had never been made."""
 
     async def step(context: Context, caller: KeyCaller) -> wire.Undone:
-        from unbroken.flow import undo  # noqa: PLC0415 - each command starts as fast as it can
+        from unbroken.flow import operate, undo  # noqa: PLC0415 - each command starts as fast as it can
 
-        return await undo.undo(context, caller, link_id, reason=reason, dry_run=dry_run)
+        return await undo.undo(context, caller, link_id, operate.Order(reason, dry_run))
 
     _do(data, step, link_id, "a link", json=json)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from unbroken.domain.user import User
     from unbroken.flow.authenticate import KeyCaller
     from unbroken.flow.context import Context
-    from unbroken.flow.repeat import Repeatable
+    from unbroken.flow.operate import Order
     from unbroken.flow.timeline_rows import Rewritten
     from unbroken.store.contract import Transaction
 
@@ -44,15 +44,7 @@ _NO_ID: Final = b""
 """In the place of ids while it is not decided whether there is anything to give them to."""
 
 
-async def undo(
-    context: Context,
-    caller: KeyCaller,
-    link_id: str,
-    *,
-    reason: str | None = None,
-    dry_run: bool = False,
-    same: Repeatable | None = None,
-) -> wire.Undone:
+async def undo(context: Context, caller: KeyCaller, link_id: str, order: Order) -> wire.Undone:
     """POST /v3/links/{link_id}/undo: take back a link, or an undo.
 
     Raises:
@@ -67,10 +59,10 @@ async def undo(
         if answered is not None and await _is_cancelled(tx, caller.app.app_id, subject.fact_id):
             first = wire.decode(answered, wire.Undone)
             return first, UserId(bytes.fromhex(first.user_id))
-        answer = await _Undo(context.tried(dry_run), tx, caller, subject).run(reason)
+        answer = await _Undo(context.tried(order.dry_run), tx, caller, subject).run(order.reason)
         return answer, UserId(bytes.fromhex(answer.user_id))
 
-    return await once_or_tried(context, same, wire.Undone, write, dry_run=dry_run)
+    return await once_or_tried(context, order.same, wire.Undone, write, dry_run=order.dry_run)
 
 
 async def _subject(tx: Transaction, app_id: AppId, link_id: str) -> Fact:

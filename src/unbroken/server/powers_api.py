@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 
 async def _undo(context: Context, call: Call) -> wire.Undone:
-    order = _order(call)
-    return await undo.undo(
-        context, key_of(call), call.path["link_id"], reason=order.reason, dry_run=order.dry_run, same=order.same
-    )
+    return await undo.undo(context, key_of(call), call.path["link_id"], _order(call))
 
 
 async def _activate(context: Context, call: Call) -> wire.Changed:

@@ -16,6 +16,7 @@ from unbroken.domain.app import Scope
 from unbroken.flow import administer, authenticate, events, explain, ingest, keys, link, policies, register, undo
 from unbroken.flow.authenticate import AppCaller, InstallCaller, KeyCaller
 from unbroken.flow.context import Context
+from unbroken.flow.operate import Order
 from unbroken.flow.process import Worker
 from unbroken.flow.standings import Standings
 from unbroken.log.embedded import EmbeddedLog
@@ -126,7 +127,7 @@ class InProcess:
 
     async def undo(self, link_id: str, *, dry_run: bool = False) -> wire.Undone:
         """Take a link, or an undo, back."""
-        return await undo.undo(self.context, self.key, link_id, dry_run=dry_run)
+        return await undo.undo(self.context, self.key, link_id, Order(dry_run=dry_run))
 
     async def upload(self, phone: Phone, items: Sequence[Any], *, sent_at: int | None = None) -> wire.UploadResults:
         """One upload of one payload, sent now by a device whose clock is right, unless `sent_at` says otherwise."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.flow.test_archive import exported, imported, two
 
-from unbroken.domain.late_windows import LateWindows, JudgedAnew
+from unbroken.domain.late_windows import JudgedAnew, LateWindows
 from unbroken.flow import explain
 from unbroken.flow.replay import Wanted, replay
 from unbroken.flow.retention import retain
