@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -73,30 +74,15 @@ def _chosen(
 
     if user is not None and install is None:
         id_of(user, "a user")
+        what, searched = f"the user {user}", None if dry_run else user
         if window is None:
-            return f"the user {user}", partial(_whole, whole.erase, user, dry_run), None if dry_run else user
-        return f"the user {user}", partial(_items, part.erase_items, user, window, dry_run), None
+            return what, lambda context, caller: whole.erase(context, caller, user, dry_run=dry_run), searched
+        return what, lambda context, caller: part.erase_items(context, caller, user, *window, dry_run=dry_run), None
     if install is not None and user is None and window is None:
         id_of(install, "an install")
-        return f"the install {install}", partial(_whole, part.erase_install, install, dry_run), None
+        what = f"the install {install}"
+        return what, lambda context, caller: part.erase_install(context, caller, install, dry_run=dry_run), None
     raise InvalidRequest("Name whom: --user USER_ID, perhaps with --from and --to, or --install INSTALL_ID.")
-
-
-async def _whole(
-    step: Callable[..., Awaitable[wire.Receipt]], id_: str, dry_run: bool, context: Context, caller: KeyCaller
-) -> wire.Receipt:
-    return await step(context, caller, id_, dry_run=dry_run)
-
-
-async def _items(
-    step: Callable[..., Awaitable[wire.Receipt]],
-    id_: str,
-    window: tuple[int, int],
-    dry_run: bool,
-    context: Context,
-    caller: KeyCaller,
-) -> wire.Receipt:
-    return await step(context, caller, id_, *window, dry_run=dry_run)
 
 
 async def _erase(
@@ -108,10 +94,8 @@ async def _erase(
 
     found = None
     if searched is not None:
-        try:
+        with suppress(NotFound):  # erased before: what it was called is not known any more
             found = await ask_every_app(context, what, lambda caller: names(context, caller, searched))
-        except NotFound:
-            found = None  # erased before: what it was called is not known any more
     receipt = await ask_every_app(context, what, partial(step, context))
     if not receipt.dry_run:
         await purge(context, rewrite_up_to_bytes=BY_ITSELF_BYTES)
