@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from unbroken import wire
-from unbroken.cli.options import DATA_DEFAULT, POSITION_MAX, Data, Json, id_of
+from unbroken.cli.options import DATA_DEFAULT, POSITION_MAX, Data, Json, content_of, id_of
 from unbroken.cli.output import errors_as_sentences, print_bytes, print_facts, print_json, print_table
 from unbroken.cli.run import run
 from unbroken.domain.errors import InvalidRequest
@@ -119,7 +119,7 @@ def verify(
     That the end is missing shows only against a head that was published before, and kept elsewhere.
     """
     with errors_as_sentences(json=json):
-        files = [(path, _read(path)) for path in against or []]
+        files = [(path, content_of(path)) for path in against or []]
         told = run(data, partial(_verify, files))
         if json:
             bad = None if told.bad is None else {"position": told.bad.position, "why": told.bad.why}
@@ -159,10 +159,3 @@ def head(data: Data = DATA_DEFAULT) -> None:
 
     with errors_as_sentences(json=False):
         print_bytes(wire.encode(run(data, audit_log.head)) + b"\n")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidRequest(f"{path} cannot be read: {error.strerror}.") from error

@@ -29,3 +29,15 @@ def id_of(text: str, what: str) -> bytes:
     if found is None:
         raise InvalidRequest(f"{text!r} is not the id of {what}: 24 hex characters.")
     return found
+
+
+def content_of(path: Path) -> bytes:
+    """What is in the file that a command was given.
+
+    Raises:
+        InvalidRequest: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unbroken import wire
-from unbroken.cli.options import DATA_DEFAULT, Data, Json
+from unbroken.cli.options import DATA_DEFAULT, Data, Json, content_of
 from unbroken.cli.output import errors_as_sentences, print_facts, print_json
 from unbroken.cli.run import run
 from unbroken.domain.errors import InvalidRequest
@@ -34,9 +34,9 @@ def verify(
     from unbroken.flow import receipts  # noqa: PLC0415 - each command starts as fast as it can
 
     with errors_as_sentences(json=json):
-        public = _own(data) if public_key is None else receipts.read_pem(_read(public_key))
+        public = _own(data) if public_key is None else receipts.read_pem(content_of(public_key))
         try:
-            receipt = receipts.verify(_read(file), public)
+            receipt = receipts.verify(content_of(file), public)
         except receipts.NotGenuine as reason:
             raise InvalidRequest(f"{file} is not genuine. {reason}") from None
         if json:
@@ -65,10 +65,3 @@ def _own(data: Path) -> Ed25519PublicKey:
         return receipts.public_key(context.vault)
 
     return run(data, key)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidRequest(f"{path} cannot be read: {error.strerror}.") from error

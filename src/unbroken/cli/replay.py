@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from unbroken import wire
-from unbroken.cli.options import DATA_DEFAULT, Data, Json, id_of
+from unbroken.cli.options import DATA_DEFAULT, Data, Json, content_of, id_of
 from unbroken.cli.output import errors_as_sentences, print_json, print_table
 from unbroken.cli.run import run
 from unbroken.domain.errors import InvalidRequest
@@ -59,9 +59,7 @@ def _changes(policy: Path | None, *, resume: bool) -> dict[str, str] | None:
     if resume:
         raise InvalidRequest("A replay that is taken up goes on under its own policy: leave --policy out.")
     try:
-        values = wire.decode(policy.read_bytes(), dict[str, Any])
-    except OSError as error:
-        raise InvalidRequest(f"{policy} cannot be read: {error.strerror or error}.") from error
+        values = wire.decode(content_of(policy), dict[str, Any])
     except msgspec.MsgspecError as error:
         raise InvalidRequest(f"{policy} is not a JSON object of policies: {error}.") from error
     return {name: str(value) for name, value in values.items()}
