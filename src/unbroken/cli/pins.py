@@ -14,6 +14,7 @@ from unbroken.cli.options import Json  # noqa: TC001 - typer reads the annotatio
 from unbroken.cli.output import errors_as_sentences, print_facts, print_json, print_table
 from unbroken.clock import SystemClock
 from unbroken.domain.errors import InvalidRequest
+from unbroken.domain.payload import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 program = typer.Typer(help="Pins: which keys the SDK talks to.", no_args_is_help=True)
 
 _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
-_DAY_MS: Final = 86_400_000
 _CONNECT_TIMEOUT_S: Final = 10.0
 
 
@@ -94,7 +94,7 @@ def sign(
         except InvalidConfig as refused:
             raise InvalidRequest(f"{refused}.") from None
         now_ms = SystemClock().now_ms()
-        update = PinUpdate(number, host, tuple(pin), now_ms - _DAY_MS, now_ms + days * _DAY_MS)
+        update = PinUpdate(number, host, tuple(pin), now_ms - DAY_MS, now_ms + days * DAY_MS)
         text = sign_update(update, _private_key(key_file))
         if json:
             print_json({"update": text, "expires_at": wire.iso(update.not_after_ms)})

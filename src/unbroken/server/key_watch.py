@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from unbroken import wire
+from unbroken.domain.payload import DAY_MS
 from unbroken.flow.rotate import keys_ending
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from unbroken.server.metrics import Metrics
     from unbroken.store.api_keys import Key
 
-DAY_MS: Final = 86_400_000
 WARNED_DAYS: Final = (14, 7)
 EVERY_S: Final = 3_600.0
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
 from unbroken.cli.doctor.tickets import links_without_ticket
+from unbroken.domain.payload import DAY_MS
 from unbroken.flow import administer, keys, policies
 from unbroken.server.safety.finding import Finding, problem, warning, well
-from unbroken.store import dead_letters, ledger, set_aside, tombstones
+from unbroken.store import dead_letters, ledger, resealing, set_aside, tombstones
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from unbroken.flow.context import Context
     from unbroken.store.api_keys import Key
 
-_DAY_MS: Final = 86_400_000
-_EXPIRES_SOON_MS: Final = 14 * _DAY_MS
+_EXPIRES_SOON_MS: Final = 14 * DAY_MS
 _NAMED: Final = 5
 
 
@@ -35,8 +35,6 @@ async def ask_database(context: Context) -> list[Finding]:
 
 
 async def _erasures(context: Context) -> list[Finding]:
-    from unbroken.store import resealing  # noqa: PLC0415
-
     advice = "Up to 256 MiB a server writes it anew within the hour; a larger one in a quiet hour: unbroken purge"
     waiting = await context.store.read(tombstones.unpurged)
     findings = []
@@ -105,6 +103,6 @@ def _of_app(app: App, in_force: Sequence[Key], now_ms: int) -> Iterator[Finding]
         yield warning("keys of apps", f"The app {app.name} has no key in force, so nothing can link: {hint}")
     for key in in_force:
         if key.successor is None and key.expires_at < now_ms + _EXPIRES_SOON_MS:
-            days = (key.expires_at - now_ms) // _DAY_MS
+            days = (key.expires_at - now_ms) // DAY_MS
             hint = f"unbroken key rotate {key.key_id.hex()}"
             yield warning("keys of apps", f"The key {key.name} of {app.name} expires in {days} days: {hint}")
