@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unbroken.store import sealed
-from unbroken.store.timelines import EventRow
+from unbroken.store.timelines import EVENT, event_of
 
 if TYPE_CHECKING:
     from unbroken.domain.ids import AppId, ExternalId, InstallId, UserId
     from unbroken.store.contract import Transaction
+    from unbroken.store.timelines import EventRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ _UPLOADS: Final = (
     " ORDER BY seq LIMIT $4"
 )
 _EVENTS: Final = (
-    "SELECT event_id, start_ms, end_ms, revision, body, place_id, successor, is_removed FROM events"
+    f"SELECT {EVENT} FROM events"
     " WHERE user_id = $1 AND start_ms >= $2 AND (start_ms > $2 OR event_id > $3) ORDER BY start_ms, event_id LIMIT $4"
 )
 _ERASURES: Final = "SELECT count(*) FROM facts WHERE app_id = $1 AND user_id = $2 AND kind = 'erased'"
@@ -80,10 +81,7 @@ async def uploads_after(tx: Transaction, install_id: InstallId, after: int, unti
 
 async def events_after(tx: Transaction, user_id: UserId, start_ms: int, event_id: str, limit: int) -> list[EventRow]:
     """A page of a user's events, in order of start and id, removed ones too."""
-    return [
-        EventRow(row[0], row[1], row[2], row[3], row[4], row[5], row[6], bool(row[7]))
-        for row in await tx.all(_EVENTS, user_id, start_ms, event_id, limit)
-    ]
+    return [event_of(row) for row in await tx.all(_EVENTS, user_id, start_ms, event_id, limit)]
 
 
 async def count_erasures(tx: Transaction, app_id: AppId, user_id: UserId) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import AppId, InstallId, UserId
+from unbroken.store import timelines
 from unbroken.store.sealed import Damaged, as_found, seal
 
 if TYPE_CHECKING:
@@ -212,11 +213,8 @@ _UPLOAD_BODIES: Final = (
 _HAS_UPLOADS: Final = "SELECT 1 FROM payloads WHERE install_id = $1 LIMIT 1"
 _CHECKPOINTS: Final = "SELECT at_ms, state FROM checkpoints WHERE user_id = $1 ORDER BY at_ms"
 _CHUNKS: Final = "SELECT day, body FROM chunks WHERE user_id = $1 ORDER BY day"
-_EVENTS: Final = (
-    "SELECT event_id, start_ms, end_ms, revision, body, place_id, successor, is_removed FROM events"
-    " WHERE user_id = $1 ORDER BY start_ms, event_id"
-)
-_HEAD: Final = "SELECT at_ms, state, places, labels, places_until, last_fix FROM timelines WHERE user_id = $1"
+_EVENTS: Final = f"SELECT {timelines.EVENT} FROM events WHERE user_id = $1 ORDER BY start_ms, event_id"
+_HEAD: Final = f"SELECT {timelines.HEAD} FROM timelines WHERE user_id = $1"
 _ANY_FLOOR: Final = "SELECT 1 FROM floors LIMIT 1"
 _HAS_TIMELINE: Final = "SELECT 1 WHERE " + " OR ".join(
     f"EXISTS (SELECT 1 FROM {table} WHERE user_id = $1)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.store.inspection import EXTERNAL_ID, INSTALL, SPAN, USER, columns
+from unbroken.store.saving import CARRY, RELEASE
 from unbroken.store.sealed import Damaged, seal, seal_if_any
 
 if TYPE_CHECKING:
@@ -20,11 +21,6 @@ def _assignments(names: Sequence[str]) -> str:
 
 _SET_INSTALL: Final = f"UPDATE installs SET {_assignments(INSTALL)} WHERE install_id = $1"
 _SET_USER: Final = f"UPDATE users SET {_assignments(USER)} WHERE user_id = $1"
-_CARRY: Final = (
-    "INSERT INTO carriers (app_id, sealed_id, user_id) VALUES ($1, $2, $3)"
-    " ON CONFLICT (app_id, sealed_id) DO UPDATE SET user_id = excluded.user_id"
-)
-_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND sealed_id = $2"
 _DROP_SPANS: Final = "DELETE FROM spans WHERE install_id = $1"
 _ADD_SPAN: Final = (
     f"INSERT INTO spans (install_id, from_ms, {', '.join(SPAN)})"
@@ -53,9 +49,9 @@ async def set_carrier(tx: Transaction, app_id: AppId, external_id: str, user_id:
     """Let a user carry an external id, or nobody."""
     sealed_id = external_id.raw if isinstance(external_id, Damaged) else await seal(tx, app_id, external_id)
     if user_id is None:
-        await tx.run(_RELEASE, app_id, sealed_id)
+        await tx.run(RELEASE, app_id, sealed_id)
     else:
-        await tx.run(_CARRY, app_id, sealed_id, user_id)
+        await tx.run(CARRY, app_id, sealed_id, user_id)
 
 
 async def set_spans(tx: Transaction, install_id: InstallId, spans: Mapping[int, Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import AppId, UserId
-from unbroken.store.timelines import Head
+from unbroken.store.timelines import HEAD, Head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,7 +155,7 @@ class Side:
     events: Sequence[tuple[str, int, bytes]]
 
 
-_HEAD: Final = "from_ms, checkpoints_from, at_ms, state, places, labels, places_until, last_fix"
+_HEAD: Final = f"from_ms, checkpoints_from, {HEAD}"
 _SIDE: Final = f"SELECT {_HEAD} FROM replay_timelines WHERE scope = $1 AND user_id = $2"
 _ADD_SIDE: Final = (
     f"INSERT INTO replay_timelines (scope, user_id, {_HEAD}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"

@@ -32,11 +32,11 @@ _UPSERT_USER: Final = (
     " sealed_id = excluded.sealed_id, holder = excluded.holder, is_disabled = excluded.is_disabled,"
     " redirect = excluded.redirect"
 )
-_CARRY: Final = (
+CARRY: Final = (
     "INSERT INTO carriers (app_id, sealed_id, user_id) VALUES ($1, $2, $3)"
     " ON CONFLICT (app_id, sealed_id) DO UPDATE SET user_id = excluded.user_id"
 )
-_RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND sealed_id = $2"
+RELEASE: Final = "DELETE FROM carriers WHERE app_id = $1 AND sealed_id = $2"
 _CUT_SPANS: Final = "DELETE FROM spans WHERE install_id = $1 AND from_ms >= $2"
 _ADD_SPAN: Final = (
     "INSERT INTO spans (install_id, user_id, state, outcome, from_ms, to_ms, cause, rival)"
@@ -145,8 +145,8 @@ async def _save_users(tx: Transaction, app_id: AppId, users: Sequence[User]) -> 
 async def _save_carriers(
     tx: Transaction, app_id: AppId, released: Iterable[ExternalId], carried: Mapping[ExternalId, UserId]
 ) -> None:
-    await tx.many(_RELEASE, [(app_id, await seal(tx, app_id, one)) for one in sorted(released)])
-    await tx.many(_CARRY, [(app_id, await seal(tx, app_id, one), carried[one]) for one in sorted(carried)])
+    await tx.many(RELEASE, [(app_id, await seal(tx, app_id, one)) for one in sorted(released)])
+    await tx.many(CARRY, [(app_id, await seal(tx, app_id, one), carried[one]) for one in sorted(carried)])
 
 
 async def _save_installs(tx: Transaction, app_id: AppId, installs: Sequence[Install]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from unbroken.domain.ids import UserId
-    from unbroken.store.contract import Transaction
+    from unbroken.store.contract import Row, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,13 @@ class EventRow:
     is_removed: bool = False
 
 
-_HEAD: Final = "SELECT at_ms, state, places, labels, places_until, last_fix FROM timelines WHERE user_id = $1"
+HEAD: Final = "at_ms, state, places, labels, places_until, last_fix"
+EVENT: Final = "event_id, start_ms, end_ms, revision, body, place_id, successor, is_removed"
+
+_HEAD: Final = f"SELECT {HEAD} FROM timelines WHERE user_id = $1"
 _LABELS: Final = "SELECT labels FROM timelines WHERE user_id = $1"
 _SET_HEAD: Final = (
-    "INSERT INTO timelines (user_id, at_ms, state, places, labels, places_until, last_fix)"
+    f"INSERT INTO timelines (user_id, {HEAD})"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)"
     " ON CONFLICT (user_id) DO UPDATE SET at_ms = excluded.at_ms, state = excluded.state, places = excluded.places,"
     " labels = excluded.labels, places_until = excluded.places_until, last_fix = excluded.last_fix"
@@ -71,16 +74,15 @@ _THIN_CHECKPOINTS: Final = (
     " (SELECT max(at_ms) FROM checkpoints WHERE user_id = $1 AND at_ms >= $2 AND at_ms < $3 GROUP BY at_ms / $4)"
 )
 _CUT_CHECKPOINTS: Final = "DELETE FROM checkpoints WHERE user_id = $1 AND at_ms >= $2"
-_EVENT: Final = "event_id, start_ms, end_ms, revision, body, place_id, successor, is_removed"
-_EVENTS_FROM: Final = f"SELECT {_EVENT} FROM events WHERE user_id = $1 AND start_ms >= $2 ORDER BY start_ms, event_id"
+_EVENTS_FROM: Final = f"SELECT {EVENT} FROM events WHERE user_id = $1 AND start_ms >= $2 ORDER BY start_ms, event_id"
 _EVENTS_OF_DAYS: Final = (
-    f"SELECT {_EVENT} FROM events WHERE user_id = $1 AND start_ms >= $2 AND start_ms < $3 AND NOT is_removed"
+    f"SELECT {EVENT} FROM events WHERE user_id = $1 AND start_ms >= $2 AND start_ms < $3 AND NOT is_removed"
     " ORDER BY start_ms DESC, event_id"
 )
 _HAS_EVENTS: Final = "SELECT 1 FROM events WHERE user_id = $1 LIMIT 1"
-_EVENT_BY_ID: Final = f"SELECT {_EVENT} FROM events WHERE user_id = $1 AND event_id = $2"
+_EVENT_BY_ID: Final = f"SELECT {EVENT} FROM events WHERE user_id = $1 AND event_id = $2"
 _SET_EVENT: Final = (
-    f"INSERT INTO events (user_id, {_EVENT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    f"INSERT INTO events (user_id, {EVENT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
     " ON CONFLICT (user_id, event_id) DO UPDATE SET start_ms = excluded.start_ms, end_ms = excluded.end_ms,"
     " revision = excluded.revision, body = excluded.body, place_id = excluded.place_id,"
     " successor = excluded.successor, is_removed = excluded.is_removed"
@@ -137,7 +139,7 @@ async def thin_checkpoints(tx: Transaction, user_id: UserId, from_ms: int, to_ms
 
 async def events_from(tx: Transaction, user_id: UserId, from_ms: int) -> list[EventRow]:
     """The events that begin at an instant or later, removed ones too."""
-    return [_event(row) for row in await tx.all(_EVENTS_FROM, user_id, from_ms)]
+    return [event_of(row) for row in await tx.all(_EVENTS_FROM, user_id, from_ms)]
 
 
 async def has_events(tx: Transaction, user_id: UserId) -> bool:
@@ -147,13 +149,13 @@ async def has_events(tx: Transaction, user_id: UserId) -> bool:
 
 async def events_between(tx: Transaction, user_id: UserId, from_ms: int, to_ms: int) -> list[EventRow]:
     """The events that begin in `[from_ms, to_ms)`, newest first, without removed ones."""
-    return [_event(row) for row in await tx.all(_EVENTS_OF_DAYS, user_id, from_ms, to_ms)]
+    return [event_of(row) for row in await tx.all(_EVENTS_OF_DAYS, user_id, from_ms, to_ms)]
 
 
 async def event(tx: Transaction, user_id: UserId, event_id: str) -> EventRow | None:
     """One event, removed or not."""
     row = await tx.one(_EVENT_BY_ID, user_id, event_id)
-    return _event(row) if row else None
+    return event_of(row) if row else None
 
 
 async def set_events(tx: Transaction, user_id: UserId, events: Sequence[EventRow]) -> None:
@@ -186,6 +188,7 @@ async def drop(tx: Transaction, user_id: UserId) -> None:
         await tx.run(statement, user_id)
 
 
-def _event(row: tuple[object, ...]) -> EventRow:
+def event_of(row: Row) -> EventRow:
+    """From `EVENT`."""
     event_id, start_ms, end_ms, revision, body, place_id, successor, is_removed = row
-    return EventRow(event_id, start_ms, end_ms, revision, body, place_id, successor, bool(is_removed))  # type: ignore[arg-type]
+    return EventRow(event_id, start_ms, end_ms, revision, body, place_id, successor, bool(is_removed))
