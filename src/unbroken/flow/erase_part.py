@@ -209,7 +209,7 @@ async def _rewrite(tx: Transaction, install_id: InstallId, upload: Upload, gone:
 
 async def _set_reach(tx: Transaction, install_id: InstallId, before: Upload) -> None:
     """How far the upload reaches now, as `take.keep_uploads` has it: as far as any copy of an item in it."""
-    now = await erasure.upload(tx, install_id, before.seq)
+    now = await payloads.one(tx, install_id, before.seq)
     if now is None:
         return
     (rivals,) = await payloads.rivals(tx, [(install_id, now)])

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.domain.ids import AppId, FactId, InstallId, UserId
-from unbroken.store import sealed
-from unbroken.store.payloads import Upload
+from unbroken.store import answers, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -190,10 +189,6 @@ async def empty_install(tx: Transaction, install_id: InstallId, device: str) -> 
 
 
 _REWRITE_UPLOAD: Final = "UPDATE payloads SET first_t = $3, last_t = $4, body = $5 WHERE install_id = $1 AND seq = $2"
-_UPLOAD: Final = (
-    "SELECT seq, received_at, offset_ms, first_t, last_t, reach_ms, body FROM payloads"
-    " WHERE install_id = $1 AND seq = $2"
-)
 _SET_REACH: Final = "UPDATE payloads SET reach_ms = $3 WHERE install_id = $1 AND seq = $2"
 _DROP_UPLOAD: Final = "DELETE FROM payloads WHERE install_id = $1 AND seq = $2"
 _DROP_REMOVED: Final = (
@@ -211,12 +206,6 @@ async def rewrite_upload(
 ) -> None:
     """Give an upload another body, of which nothing is captured outside `first_t` to `last_t`."""
     await tx.run(_REWRITE_UPLOAD, install_id, seq, first_t, last_t, body)
-
-
-async def upload(tx: Transaction, install_id: InstallId, seq: int) -> Upload | None:
-    """One upload, if it is there."""
-    row = await tx.one(_UPLOAD, install_id, seq)
-    return Upload(*row) if row else None
 
 
 async def set_reach(tx: Transaction, install_id: InstallId, seq: int, reach_ms: int) -> None:
@@ -279,7 +268,6 @@ async def rename_users(tx: Transaction, renamed: Iterable[tuple[int, UserId]]) -
 
 # Answers that were given to others
 
-_UNDO_ANSWER: Final = "SELECT body FROM undo_answers WHERE subject = $1"
 _FORGET_UNDO_ANSWER: Final = "DELETE FROM undo_answers WHERE subject = $1"
 _KEPT: Final = "SELECT caller, idempotency_key, reply FROM idempotency WHERE user_id = $1"
 _FORGET_KEPT: Final = "DELETE FROM idempotency WHERE caller = $1 AND idempotency_key = $2"
@@ -302,8 +290,8 @@ async def forget_answers(
     names += [json.dumps(one, ensure_ascii=False).encode() for one in found.external_ids]
     deleted = 0
     for fact_id in facts:
-        row = await tx.one(_UNDO_ANSWER, fact_id)
-        if row is not None and (fact_id in gone or _names_any(row[0], names)):
+        answer = await answers.answer_to(tx, fact_id)
+        if answer is not None and (fact_id in gone or _names_any(answer, names)):
             deleted += await tx.run(_FORGET_UNDO_ANSWER, fact_id)
     for user_id in others:
         for caller, key, reply in await tx.all(_KEPT, user_id):
@@ -313,4 +301,4 @@ async def forget_answers(
 
 
 def _names_any(body: bytes, names: Iterable[bytes]) -> bool:
-    return any(name in bytes(body) for name in names)
+    return any(name in body for name in names)

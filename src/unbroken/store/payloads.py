@@ -40,6 +40,7 @@ _ADD: Final = (
     f"INSERT INTO payloads (install_id, {_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
     " ON CONFLICT (install_id, seq) DO NOTHING"
 )
+_ONE: Final = f"SELECT {_COLUMNS} FROM payloads WHERE install_id = $1 AND seq = $2"
 _OF_INSTALL: Final = f"SELECT {_COLUMNS} FROM payloads WHERE install_id = $1 AND received_at <= $2 ORDER BY seq"
 _OF_USER: Final = (
     "SELECT p.install_id, p.seq, p.received_at, p.offset_ms, p.first_t, p.last_t, p.reach_ms, p.body"
@@ -76,12 +77,18 @@ async def add(tx: Transaction, uploads: Sequence[Kept]) -> None:
     )
 
 
-async def of_user(tx: Transaction, user_id: UserId, from_ms: int) -> list[tuple[InstallId, Upload]]:
+async def one(tx: Transaction, install_id: InstallId, seq: int) -> Upload | None:
+    """One upload, if it is there."""
+    row = await tx.one(_ONE, install_id, seq)
+    return Upload(*row) if row else None
+
+
+async def of_user(tx: Transaction, user_id: UserId, from_ms: int) -> list[Kept]:
     """The uploads of a user's installs that may hold items captured at `from_ms` or later."""
     return [(InstallId(row[0]), Upload(*row[1:])) for row in await tx.all(_OF_USER, user_id, from_ms)]
 
 
-async def of_user_between(tx: Transaction, user_id: UserId, from_ms: int, to_ms: int) -> list[tuple[InstallId, Upload]]:
+async def of_user_between(tx: Transaction, user_id: UserId, from_ms: int, to_ms: int) -> list[Kept]:
     """The uploads that may hold items captured in `[from_ms, to_ms]`, or copies of such items."""
     offset = await tx.one(_MIN_OFFSET, user_id)
     latest_t = to_ms - (offset[0] if offset is not None and offset[0] is not None else 0)
@@ -89,7 +96,7 @@ async def of_user_between(tx: Transaction, user_id: UserId, from_ms: int, to_ms:
     return [(InstallId(row[0]), Upload(*row[1:])) for row in rows]
 
 
-async def of_install(tx: Transaction, install_id: InstallId, received_by: int) -> list[tuple[InstallId, Upload]]:
+async def of_install(tx: Transaction, install_id: InstallId, received_by: int) -> list[Kept]:
     """The uploads of an install that were received by an instant."""
     return [(install_id, Upload(*row)) for row in await tx.all(_OF_INSTALL, install_id, received_by)]
 
