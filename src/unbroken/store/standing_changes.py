@@ -50,7 +50,7 @@ async def add_erased(tx: Transaction, digest: bytes, at: int) -> None:
 
 async def changes_after(tx: Transaction, seq: int, since_ms: int) -> list[Change]:
     """The changes after `seq`: those of apps, and of installs those not older than the tokens they are to correct."""
-    return [Change(row[0], row[1], row[2], row[3]) for row in await tx.all(_CHANGES, seq, since_ms)]
+    return [Change(*row) for row in await tx.all(_CHANGES, seq, since_ms)]
 
 
 async def forget_changes(tx: Transaction, before_ms: int) -> None:

@@ -30,7 +30,7 @@ async def between(
     end = "" if limit is None else f" LIMIT ${len(values) + 1}"
     values += [] if limit is None else [limit]
     statement = f'SELECT {_named(table.all)} FROM "{table.name}"{where} ORDER BY {_named(table.key)}{end}'
-    return _comparable(table, await tx.all(statement, *values))
+    return _with_truths(table, await tx.all(statement, *values), int)
 
 
 async def take_away(tx: Transaction, table: Shape, keys: Sequence[Key]) -> None:
@@ -43,7 +43,7 @@ async def add(tx: Transaction, table: Shape, overriding: str, rows: Sequence[Row
     """Insert rows; `overriding` as `Movable` says it."""
     places = _places(0, len(table.all))
     statement = f'INSERT INTO "{table.name}" ({_named(table.all)}) {overriding} VALUES ({places})'
-    await tx.many(statement, _storable(table, rows))
+    await tx.many(statement, _with_truths(table, rows, bool))
 
 
 async def is_any(tx: Transaction, table: Shape) -> bool:
@@ -65,15 +65,8 @@ def _places(after: int, count: int) -> str:
     return ", ".join(f"${place}" for place in range(after + 1, after + count + 1))
 
 
-def _comparable(table: Shape, rows: list[Row]) -> list[Row]:
-    return _mapped(table, rows, int)
-
-
-def _storable(table: Shape, rows: Sequence[Row]) -> Sequence[Row]:
-    return _mapped(table, rows, bool)
-
-
-def _mapped(table: Shape, rows: Sequence[Row], kind: type[int]) -> list[Row]:
+def _with_truths(table: Shape, rows: Sequence[Row], kind: type[int]) -> list[Row]:
+    """Rows with their BOOLEANs as numbers, to be compared, or as what every engine stores."""
     places = [place for place, column in enumerate(table.all) if column in table.truths]
     if not places:
         return list(rows)
