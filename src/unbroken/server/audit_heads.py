@@ -35,35 +35,14 @@ class AuditHeads:
     def __init__(self, context: Context, metrics: Metrics, settings: Settings) -> None:
         self._context = context
         self._file = Path(settings.audit_file) if settings.audit_file else settings.data / HEADS_FILE
-        self._every_s = settings.audit_publish_every_s
         self._last: Published | None = None
         self._cuts = 0
-        self._telling: asyncio.Task[None] | None = None
         metrics.gauge("unbroken_audit_entries", "Entries of the audit log that were published.", self._many)
         cuts = "Times that the audit log lacked what was published."
         metrics.counter("unbroken_audit_cuts", cuts, lambda: self._cuts)
 
     def _many(self) -> int:
         return 0 if self._last is None else self._last.entries
-
-    def start(self) -> None:
-        """Say it now, and then again and again."""
-        if self._every_s:
-            self._telling = asyncio.create_task(self._tell())
-
-    async def stop(self) -> None:
-        """Stop where it is: there is nothing to finish."""
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
-
-    async def _tell(self) -> None:
-        while True:
-            try:
-                await self.publish()
-            except Exception:  # a database that is busy, or a disk that is full; the next time may go well
-                log.exception("audit head not published")
-            await asyncio.sleep(self._every_s)
 
     async def publish(self) -> None:
         """Say where the log ends, unless it ends where it did.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -30,31 +29,12 @@ class KeyWatch:
         self._context = context
         self._left_ms: list[int] = []
         self._told: set[tuple[KeyId, int]] = set()
-        self._watching: asyncio.Task[None] | None = None
         for days in WARNED_DAYS:
             meaning = f"API keys without a successor that end within {days} days."
             metrics.gauge(f"unbroken_keys_ending_in_{days}_days", meaning, lambda days=days: self._within(days))  # type: ignore[misc]
 
     def _within(self, days: int) -> int:
         return sum(left_ms <= days * DAY_MS for left_ms in self._left_ms)
-
-    def start(self) -> None:
-        """Look now, and then again and again."""
-        self._watching = asyncio.create_task(self._watch())
-
-    async def stop(self) -> None:
-        """Stop where it is: there is nothing to finish."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except Exception:  # a database that is busy; the next look may go well
-                log.exception("keys not looked at")
-            await asyncio.sleep(EVERY_S)
 
     async def look(self) -> None:
         """Look once, and tell of each key when it comes to be so near to its end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,38 +17,17 @@ log = structlog.get_logger()
 
 
 class Patrol:
-    """See the module. It only reads; `unbroken verify` says more and repairs.
+    """See the module. It only reads; `unbroken verify` says more and repairs."""
 
-    Args:
-        every_s: how long to rest between two looks; 0 never looks.
-    """
-
-    def __init__(self, context: Context, metrics: Metrics, every_s: float) -> None:
+    def __init__(self, context: Context, metrics: Metrics) -> None:
         self._sampler = Sampler(context)
-        self._every_s = every_s
-        self._walking: asyncio.Task[None] | None = None
         metrics.counter("unbroken_verify_checked", "People verified.", lambda: self._sampler.checked)
         metrics.gauge("unbroken_verify_findings", "Findings that stand.", lambda: len(self._sampler.findings))
 
-    def start(self) -> None:
-        """Look after the first rest, and then again and again."""
-        if self._every_s:
-            self._walking = asyncio.create_task(self._walk())
-
-    async def stop(self) -> None:
-        """Stop where it is: there is nothing to finish."""
-        if self._walking is not None:
-            self._walking.cancel()
-            await asyncio.gather(self._walking, return_exceptions=True)
-
-    async def _walk(self) -> None:
-        while True:
-            await asyncio.sleep(self._every_s)
-            try:
-                for finding in await self._sampler.look():
-                    _tell(finding)
-            except Exception:  # a database that is busy, or damaged beyond reading; the next look may go well
-                log.exception("verify failed")
+    async def look(self) -> None:
+        """Verify the next people, and tell of each finding."""
+        for finding in await self._sampler.look():
+            _tell(finding)
 
 
 def _tell(finding: Finding) -> None:

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from unbroken.flow.process import Worker
-from unbroken.flow.shared_limits import SharedLimits
+from unbroken.flow.shared_limits import MEET_EVERY_S, SharedLimits
 from unbroken.randomness import SystemRandomness
 from unbroken.server import data_directory, health, lab, safety, table
 from unbroken.server.app import Application
 from unbroken.server.audit_heads import AuditHeads
 from unbroken.server.counting import Counting, limits_of, quotas_of
 from unbroken.server.held_links import HeldLinks
-from unbroken.server.key_watch import KeyWatch
+from unbroken.server.key_watch import EVERY_S, KeyWatch
 from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
 from unbroken.server.patrol import Patrol
 from unbroken.server.platform import open_data
 from unbroken.server.request_ids import RequestIds
-from unbroken.server.sharing import Shared, Sharing
+from unbroken.server.rounds import Rounds
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
@@ -46,25 +46,24 @@ class Service:
     """Everything one server process runs."""
 
     def __init__(self, opened: Opened, settings: Settings, lock: int) -> None:
+        is_alone = not opened.is_shared
         self.context = opened.context
         self.metrics = Metrics()
         self.worker = Worker(
             opened.context,
-            is_alone=not opened.is_shared,
+            is_alone=is_alone,
             answers_calls=settings.role != "worker",
             tell=_tell_failure,
             tell_dead=_tell_dead_letter,
         )
-        self.patrol = Patrol(opened.context, self.metrics, settings.verify_every_s)
-        self.key_watch = KeyWatch(opened.context, self.metrics)
-        self.audit_heads = AuditHeads(opened.context, self.metrics, settings)
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
         told = HeldLinks(opened.context.wall, self.metrics).refused
         limits = None if opened.mode.lab else limits_of(settings, told)
-        is_alone = not opened.is_shared
         self._quotas = None if opened.mode.lab else quotas_of(settings, opened.context, told, is_alone=is_alone)
-        self._sharing = Sharing(_shared_of(settings, opened, limits, self._quotas))
+        self._shared = _shared_of(settings, opened, limits, self._quotas)
+        self._rounds = [Rounds(each.meet, MEET_EVERY_S, "limits not shared", rests_first=True) for each in self._shared]
+        self._rounds += self._watches(settings)
         self.warnings: Sequence[Finding] = ()
         self._opened = opened
         self._lock = lock
@@ -110,22 +109,20 @@ class Service:
         if self._quotas is not None:
             await self._quotas.load()
         self.request_log.start(asyncio.get_running_loop())
-        self._sharing.start()
+        for each in self._rounds:
+            each.start()
         if self._role != "api":
             self._working = asyncio.create_task(self._work())
-            self.patrol.start()
-            self.audit_heads.start()
-            self.key_watch.start()
 
     async def stop(self) -> None:
         """Finish what is begun, then let go of everything."""
-        await self.key_watch.stop()
-        await self.audit_heads.stop()
-        await self.patrol.stop()
+        for each in self._rounds:
+            await each.stop()
         self.worker.stop()
         if self._working is not None:
             await self._working
-        await self._sharing.stop()
+        for shared in self._shared:
+            await shared.leave()
         await self._opened.close()
         self.request_log.flush()
         os.close(self._lock)
@@ -143,6 +140,19 @@ class Service:
             else:
                 self._worker_trouble = "stopped"
                 return
+
+    def _watches(self, settings: Settings) -> list[Rounds]:
+        """What looks after the data, beside a worker only; its metrics are everywhere."""
+        patrol = Patrol(self.context, self.metrics)
+        keys = KeyWatch(self.context, self.metrics)
+        heads = AuditHeads(self.context, self.metrics, settings)
+        if settings.role == "api":
+            return []
+        return [
+            Rounds(patrol.look, settings.verify_every_s, "verify failed", rests_first=True),
+            Rounds(heads.publish, settings.audit_publish_every_s, "audit head not published"),
+            Rounds(keys.look, EVERY_S, "keys not looked at"),
+        ]
 
     def _show_work(self) -> None:
         """What the metrics read of the worker, of the payload log and of the store."""
@@ -182,11 +192,13 @@ def _refuse_before_all(settings: Settings, mode: Mode) -> None:
     safety.refuse(settings, is_lab=mode.lab, has_data=False)
 
 
-def _shared_of(settings: Settings, opened: Opened, limits: Limits | None, quotas: Quotas | None) -> list[Shared]:
+def _shared_of(
+    settings: Settings, opened: Opened, limits: Limits | None, quotas: Quotas | None
+) -> list[Quotas | SharedLimits]:
     """What a process that answers calls says of them to others, and to itself for when it comes again."""
     if settings.role == "worker":
         return []
-    shared: list[Shared] = [] if quotas is None else [quotas]
+    shared: list[Quotas | SharedLimits] = [] if quotas is None else [quotas]
     if limits is not None and opened.is_shared:
         context = opened.context
         shared.append(SharedLimits(context, limits, context.randomness.uuid(context.wall.now_ms())))
