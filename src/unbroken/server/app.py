@@ -167,7 +167,6 @@ class Application:
             scope["query_string"],
             headers,
             receive=receive,
-            request_id=exchange.request_id,
             address=exchange.address,
             told=exchange.headers,
         )

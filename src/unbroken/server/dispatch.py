@@ -67,7 +67,6 @@ class Dispatch:
         headers: Mapping[bytes, bytes],
         *,
         receive: Receive,
-        request_id: str,
         address: bytes | None,
         told: dict[str, str],
     ) -> Reply:
@@ -92,7 +91,7 @@ class Dispatch:
         if route.credential is Credential.APP_SECRET_OR_CODE:
             _check_code(caller, body)
         digest = _digest(route, path, query, body) if key is not None else b""
-        answer = await self._handle(route, Call(caller, path, query, body, digest, key, request_id))
+        answer = await self._handle(route, Call(caller, path, query, body, digest, key))
         return _reply(route, answer)
 
     async def _counted(self, route: Route, headers: Mapping[bytes, bytes], address: bytes | None) -> Caller:

@@ -137,7 +137,6 @@ class Call:
         body: the decoded `request` type, or None.
         body_hash: SHA-256 of method, path, dry run and the decoded body: what an `Idempotency-Key` is held against. The
             same request written with other white space or in another order of members has the same.
-        request_id: `ref` of errors and `X-Request-Id`.
     """
 
     caller: Caller
@@ -146,7 +145,6 @@ class Call:
     body: Any
     body_hash: bytes
     idempotency_key: str | None
-    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
