@@ -41,8 +41,7 @@ async def read_body(receive: Receive, length: bytes) -> bytes:
         TooLarge: over 1 MiB, said by Content-Length or counted; the rest is not read.
         Disconnected: the caller went away.
     """
-    if length and declared_bytes(length) > BODY_MAX_BYTES:
-        raise TooLarge(_TOO_LARGE)
+    check_length(length)
     message = await receive()
     if message["type"] != "http.request":
         raise Disconnected
@@ -68,6 +67,17 @@ async def _read_rest(receive: Receive, body: bytearray) -> bytes:
 
 def _check_size(body: bytes | bytearray) -> None:
     if len(body) > BODY_MAX_BYTES:
+        raise TooLarge(_TOO_LARGE)
+
+
+def check_length(length: bytes) -> None:
+    """Refuse a body that is too large by its Content-Length, which is empty where it is absent.
+
+    Raises:
+        TooLarge: over 1 MiB.
+        InvalidRequest: it is not a number.
+    """
+    if length and declared_bytes(length) > BODY_MAX_BYTES:
         raise TooLarge(_TOO_LARGE)
 
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from unbroken import credentials, install_key
-from unbroken.domain.errors import InvalidRequest, Refusal, TooLarge, Unauthenticated
+from unbroken.domain.errors import InvalidRequest, Refusal, Unauthenticated
 from unbroken.flow.authenticate import CredentialCaller, KeyCaller
 from unbroken.server import body as bodies
 from unbroken.server import document, parameters
 from unbroken.server.authenticate import authenticate
 from unbroken.server.callers import app_of
 from unbroken.server.route import Answer, Call, Credential
-from unbroken.wire import BODY_MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -107,8 +106,7 @@ class Dispatch:
     async def _body(self, route: Route, caller: Caller, headers: Mapping[bytes, bytes], receive: Receive) -> Any:
         length = headers.get(b"content-length", b"")
         if route.request is None:
-            if length and bodies.declared_bytes(length) > BODY_MAX_BYTES:
-                raise TooLarge("The body is larger than 1 MiB.")
+            bodies.check_length(length)
             return None
         encoding = headers.get(b"content-encoding", b"")
         bodies.check_media_type(headers.get(b"content-type", b""))
