@@ -132,8 +132,8 @@ class Application:
         if len(headers) != len(pairs):
             _refuse_repeated(pairs)
         check_host(headers.get(b"host"), scope.get("http_version", ""))
-        if b"lab-time" in headers or self._lab_clock is not None:
-            self._move_clock(headers.get(b"lab-time"))
+        if b"lab-time" in headers:
+            self._move_clock(headers[b"lab-time"])
         if self._counting is not None:
             exchange.address = self._counting.address_of(scope)
         if scope["path"] == ingest.PATH and scope["method"] == "POST" and self._takes_uploads:
@@ -176,7 +176,7 @@ class Application:
         if isinstance(reply.body, bytes) and not reply.headers:
             await send_usual(scope, send, reply.status, reply.body, exchange.request_id)
         else:
-            await _send(send, receive, reply, exchange.request_id, match.route.reply_type.encode())
+            await _send(send, receive, reply, exchange.request_id, match.route.reply_type)
 
     async def _refuse_tokens(self, target: bytes, exchange: Exchange) -> None:
         """Refuse a credential in the URL; one of ours is void from now on, where that is possible (`flow/leaks.py`)."""
@@ -204,9 +204,7 @@ class Application:
         body = problems.body_of(refusal, exchange.request_id)
         await send_reply(send, exchange.status, body, exchange.request_id, headers=headers)
 
-    def _move_clock(self, lab_time: bytes | None) -> None:
-        if lab_time is None:
-            return
+    def _move_clock(self, lab_time: bytes) -> None:
         if self._lab_clock is None:
             raise InvalidRequest(
                 "Lab-Time is for a lab only, and this platform is none.",
@@ -225,16 +223,14 @@ def _refuse_repeated(pairs: Headers) -> None:
         seen.add(name)
 
 
-async def _send(send: Send, receive: Receive, reply: Reply, request_id: str, parts_type: bytes) -> None:
-    headers = _encoded(reply.headers)
-    types = [value for name, value in headers if name == b"content-type"]
-    others = [(name, value) for name, value in headers if name != b"content-type"]
+async def _send(send: Send, receive: Receive, reply: Reply, request_id: str, usual_type: str) -> None:
+    others = dict(reply.headers)
+    kind = others.pop("content-type", usual_type).encode()
+    headers = _encoded(others)
     if isinstance(reply.body, AsyncGenerator):
-        await send_parts(send, receive, reply.status, reply.body, request_id, content_type=parts_type, headers=others)
-    elif types:
-        await send_reply(send, reply.status, reply.body, request_id, content_type=types[0], headers=others)
+        await send_parts(send, receive, reply.status, reply.body, request_id, content_type=kind, headers=headers)
     else:
-        await send_reply(send, reply.status, reply.body, request_id, headers=others)
+        await send_reply(send, reply.status, reply.body, request_id, content_type=kind, headers=headers)
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -69,7 +69,7 @@ async def send_parts(
     request_id: str,
     *,
     content_type: bytes,
-    headers: Headers = (),
+    headers: Headers,
 ) -> None:
     """Send a reply part by part, each once the caller has taken those before it.
 
