@@ -135,7 +135,7 @@ async def _open_postgres(url: str) -> PostgresStore:
 
 
 @asynccontextmanager
-async def open_for_command(data: Path, *, create: bool = False) -> AsyncIterator[Context]:
+async def open_for_command(data: Path, *, create: bool) -> AsyncIterator[Context]:
     """The context of one command on the data, also while a server runs on it.
 
     `create` makes the directory if it is not there (as one that is no lab).

@@ -199,11 +199,10 @@ def load(environment: Mapping[str, str] | None = None, **given: Any) -> Settings
     return Settings(**values)
 
 
-def misspelt(environment: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+def misspelt() -> Iterator[tuple[str, str]]:
     """Variables that name no setting, each with the one that it nearly names."""
     known = [row.variable for row in table()]
-    given = os.environ if environment is None else environment
-    for name in sorted(name for name in given if name.startswith(PREFIX) and name not in known):
+    for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
         for meant in get_close_matches(name, known, 1, _ALIKE):
             yield name, meant
 
