@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from unbroken import wire
-from unbroken.server.keys import create_once
+from unbroken.server import whole_files
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def prepare(data: Path, wanted: Mode) -> Mode:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (data / MODE_FILE).exists():
             _refuse_unmarked(data)
-            create_once(data / MODE_FILE, msgspec.json.encode(wanted))
+            whole_files.create_once(data / MODE_FILE, msgspec.json.encode(wanted))
     except OSError as error:
         raise CannotStart(_why_not_writable(data, error)) from error
     return _agreed(data, read_mode(data), wanted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hmac
 import os
@@ -16,6 +15,7 @@ from unbroken import wire
 from unbroken.credentials import Peppers, Vault
 from unbroken.sealing import KEY_BYTES as SEALING_KEY_BYTES
 from unbroken.sealing import KeyRing
+from unbroken.server import whole_files
 from unbroken.server.trouble import CannotStart
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def open_vault(data: Path, randomness: Randomness, *, is_new: bool = False) -> V
             )
         pepper, signing_key, receipt_key = (randomness.secret(_KEY_BYTES) for _ in range(3))
         made = Keys(pepper, signing_key, receipt_key, {1: randomness.secret(SEALING_KEY_BYTES)})
-        create_once(path, msgspec.json.encode(made))
+        whole_files.create_once(path, msgspec.json.encode(made))
     keys = _read_for_owner_only(path)
     _refuse_short(path, keys)
     if not keys.receipt_key:
@@ -215,8 +215,7 @@ def _change(path: Path, change: Callable[[Keys], Keys]) -> Keys:
             keys = _read(path)
             changed = change(keys)
             if changed != keys:
-                _draft(path, msgspec.json.encode(changed)).replace(path)
-                _sync_directory(path.parent)
+                whole_files.put(path, msgspec.json.encode(changed))
             return changed
 
 
@@ -259,7 +258,7 @@ def carry(source: Path, target: Path) -> None:
     """
     refuse_others(source, target)
     if not (target / KEYS_FILE).exists():
-        create_once(target / KEYS_FILE, (source / KEYS_FILE).read_bytes())
+        whole_files.create_once(target / KEYS_FILE, (source / KEYS_FILE).read_bytes())
         refuse_others(source, target)  # another process may have been faster with others
     keys = _read(source / KEYS_FILE)
     _change(target / KEYS_FILE, lambda _: keys)
@@ -287,43 +286,3 @@ def _refuse_short(path: Path, keys: Keys) -> None:
 def is_readable_by_others(path: Path) -> bool:
     """Whether the mode lets anyone but the owner in."""
     return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
-
-
-def create_once(path: Path, content: bytes) -> None:
-    """Write a new file whole and durable, mode 0600; where another process was faster, its file stands."""
-    draft = _draft(path, content)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-    _sync_directory(path.parent)
-
-
-def _draft(path: Path, content: bytes) -> Path:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(file, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        _refuse_other_than(content, draft)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return draft
-
-
-def _refuse_other_than(content: bytes, draft: Path) -> None:
-    if draft.read_bytes() != content:
-        raise OSError(errno.EIO, "It does not hold what was written to it", str(draft))
-
-
-def _sync_directory(directory: Path) -> None:
-    file = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -12,8 +12,9 @@ import pytest
 from unbroken.randomness import SystemRandomness
 from unbroken.sealing import KEY_BYTES, KeyMissing
 from unbroken.server import keys
-from unbroken.server.keys import KEYS_FILE, create_once
+from unbroken.server.keys import KEYS_FILE
 from unbroken.server.trouble import CannotStart
+from unbroken.server.whole_files import create_once
 
 
 def open_vault(data, randomness):
