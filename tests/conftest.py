@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from unbroken.testing.nats import SERVER_VARIABLE as NATS_VARIABLE
 from unbroken.testing.nats import NatsCluster
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 
 os.environ.setdefault("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # not the developer's own keyring
+settings.register_profile("without a clock", deadline=None)  # a machine that is busy with something else is no failure
+settings.load_profile("without a clock")
 
 
 def pytest_configure(config: pytest.Config) -> None:
