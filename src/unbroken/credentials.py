@@ -20,12 +20,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unbroken.domain.ids import AppId, InstallId
+from unbroken.domain.payload import DAY_MS
 from unbroken.domain.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-USER_TOKEN_LIFE_MS: Final = 3 * 86_400_000
+USER_TOKEN_LIFE_MS: Final = 3 * DAY_MS
 LINK_TICKET_LIFE_MS: Final = 10 * 60_000
 AUTH_CODE_LIFE_MS: Final = 5 * 60_000
 SECRET_BYTES: Final = 32

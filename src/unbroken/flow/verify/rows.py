@@ -11,9 +11,11 @@ from unbroken import wire
 from unbroken.domain.app import Policy, Scope, policy_of
 from unbroken.domain.ids import ID_BYTES, FactId, parse_external_id
 from unbroken.domain.ledger.facts import FactKind
+from unbroken.domain.payload import DAY_MS
 from unbroken.domain.standing import Standing
 from unbroken.flow.facts import fact_of, fields_of
 from unbroken.flow.install_keys import is_public_key
+from unbroken.flow.keys import KEY_LIFE_MAX_DAYS
 from unbroken.store.ledger import Entry
 from unbroken.store.sealed import Damaged
 from unbroken.store.standing_changes import ERASED
@@ -93,7 +95,7 @@ def _api_key(row: dict[str, Any]) -> list[Wrong]:
     scopes = row["scopes"].split() if isinstance(row["scopes"], str) else []
     created, expires, revoked = row["created_at"], row["expires_at"], row["revoked_at"]
     are_known = bool(scopes) and set(scopes) <= set(Scope) and " ".join(sorted(set(scopes))) == row["scopes"]
-    lives = _is_instant(created) and _is_instant(expires) and 0 < expires - created <= 365 * 86_400_000
+    lives = _is_instant(created) and _is_instant(expires) and 0 < expires - created <= KEY_LIFE_MAX_DAYS * DAY_MS
     is_revoked_after = revoked is None or (_is_instant(revoked) and _is_instant(created) and revoked >= created)
     return [
         *_when("name", "a name", isinstance(row["name"], str) and bool(row["name"].strip())),

@@ -15,7 +15,7 @@ from unbroken.flow import encoding
 from unbroken.flow.timeline import load_all, told_anew
 from unbroken.flow.verify.finding import Finding, Mend, Rule, key_of, shown
 from unbroken.flow.verify.past import check_kept, check_removed, is_as_its_body_says, kind_of, revision_of
-from unbroken.store import due_timelines, inspection, replay, retention
+from unbroken.store import due_timelines, inspection, replay, retention, timelines
 from unbroken.store.contract import StoreError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from unbroken.flow.timeline_rows import Told
     from unbroken.store.contract import Transaction
 
-_HEAD: Final = ("at_ms", "state", "places", "labels", "places_until", "last_fix")
+_HEAD: Final = timelines.HEAD.split(", ")
 
 
 class Event(NamedTuple):
@@ -157,7 +157,7 @@ async def _is_past_retention(tx: Transaction, loaded: Loaded) -> bool:
 
 def _compare_head(looked: Looked, told: Told, row: Sequence[Any] | None) -> None:
     if row is None:
-        looked.wrong_columns = list(_HEAD)
+        looked.wrong_columns = _HEAD.copy()
         looked.add("timelines", "", "no row", "one")
         return
     for column, found in zip(_HEAD, row, strict=True):
