@@ -34,17 +34,15 @@ class Crew:
     Args:
         holder: the name of one run of one worker.
         is_alone: no other process may work on the same log.
-        seconds: counts them, from anywhere; the event loop's if left out.
+        seconds: counts them, from anywhere.
     """
 
-    def __init__(
-        self, context: Context, holder: str, *, is_alone: bool, seconds: Callable[[], float] | None = None
-    ) -> None:
+    def __init__(self, context: Context, holder: str, *, is_alone: bool, seconds: Callable[[], float]) -> None:
         self.members: Sequence[str] = [holder]
         self._context = context
         self._holder = holder
         self._is_alone = is_alone
-        self._seconds = seconds or loop_s
+        self._seconds = seconds
         self._heard: dict[str, tuple[int, float]] = {}
         self._met_s = float("-inf")
 

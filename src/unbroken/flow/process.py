@@ -68,7 +68,7 @@ class Worker:
         answers_calls: bool = True,
         tell: Callable[[UserId, Exception], None] | None = None,
         tell_dead: Callable[[DeadLetter], None] | None = None,
-        seconds: Callable[[], float] | None = None,
+        seconds: Callable[[], float] = loop_s,
     ) -> None:
         self.failures = 0
         self.dead = 0
@@ -80,7 +80,7 @@ class Worker:
         self._crew = Crew(context, self.holder, is_alone=is_alone, seconds=seconds)
         self._taker = Taker(self._context, self._crew, self.holder, tell=self._count_dead)
         self._at_once = _AT_ONCE
-        self._seconds = seconds or loop_s
+        self._seconds = seconds
         self._tidied_s = float("-inf")
         self._looked_until = b""
         self._retaining: asyncio.Task[object] | None = None

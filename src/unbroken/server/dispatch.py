@@ -47,9 +47,7 @@ class Reply(NamedTuple):
 class Dispatch:
     """Calls handlers for matched rows."""
 
-    def __init__(
-        self, context: Context, routes: Iterable[Route], metrics: Metrics, counting: Counting | None = None
-    ) -> None:
+    def __init__(self, context: Context, routes: Iterable[Route], metrics: Metrics, counting: Counting | None) -> None:
         self._context = context
         self._counting = counting
         self._of_apps: dict[AppId, Context] = {}
