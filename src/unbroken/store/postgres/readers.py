@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, StoreUnavailable
+from unbroken.store.long_reads import CLOSED
 from unbroken.store.postgres.reader import EVERY_APP, Reader
 from unbroken.store.postgres.trouble import READ_ONLY, is_lost, sqlstate
 from unbroken.store.postgres.writer import close, is_idle_again
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from unbroken.store.postgres.transaction import Outcome
 
 T = TypeVar("T")
-
-_LONG_READS: Final = 4
-_CLOSED: Final = "The store is closed."
 
 
 class Readers:
@@ -41,7 +38,7 @@ class Readers:
         async with self._room:
             while True:
                 if self._is_closed:
-                    raise StoreUnavailable(_CLOSED)
+                    raise StoreUnavailable(CLOSED)
                 is_new = not self._idle
                 reader = Reader(await self._connect()) if is_new else self._take(app_id)
                 outcome, error = await self._on(reader, call, app_id)
@@ -82,55 +79,12 @@ class Readers:
             await close(self._idle.pop().connection)
 
 
-class LongReaders:
-    """Threads, each with a connection and an event loop of its own, so that what a read decodes holds up nobody.
+class LongReader:
+    """One connection and its loop, used by one thread at a time: what a read decodes holds up no other loop.
 
     Args:
         connect: opens a connection, in whichever event loop runs; raises StoreUnavailable.
     """
-
-    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
-        self._connect = connect
-        self._threads = ThreadPoolExecutor(_LONG_READS, "unbroken-long-read")
-        self._idle: list[_LongReader] = []
-        self._all: set[_LongReader] = set()
-        self._is_closed = False
-
-    async def run(self, call: Call[T], app_id: bytes = EVERY_APP) -> T:
-        """See `Readers.run`."""
-        if self._is_closed:
-            raise StoreUnavailable(_CLOSED)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call, app_id)
-
-    def _run(self, call: Call[T], app_id: bytes) -> T:
-        if self._is_closed:  # it may have waited for a thread
-            raise StoreUnavailable(_CLOSED)
-        try:
-            reader = self._idle.pop()
-        except IndexError:
-            reader = _LongReader(self._connect)
-            self._all.add(reader)
-        try:
-            return reader.run(call, app_id)
-        finally:
-            self._idle.append(reader)
-
-    async def close(self) -> None:
-        """Break off what still runs, then let go of every connection."""
-        self._is_closed = True
-        if not self._all:
-            return
-        ending = asyncio.create_task(asyncio.to_thread(self._threads.shutdown))
-        while not ending.done():
-            for reader in list(self._all):
-                reader.interrupt()  # is lost on one that is between two reads, so say it again
-            await asyncio.wait([ending], timeout=0.02)
-        while self._all:
-            await asyncio.to_thread(self._all.pop().close)
-
-
-class _LongReader:
-    """One connection and its loop, used by one thread at a time."""
 
     def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
         self._readers = Readers(connect, room=1)
@@ -138,6 +92,7 @@ class _LongReader:
         self._running: asyncio.Task[Any] | None = None
 
     def run(self, call: Call[T], app_id: bytes) -> T:
+        """See `Readers.run`."""
         return self._loop.run_until_complete(self._read(call, app_id))
 
     async def _read(self, call: Call[T], app_id: bytes) -> T:
@@ -145,7 +100,7 @@ class _LongReader:
         try:
             return await self._readers.run(call, app_id)
         except asyncio.CancelledError:
-            raise StoreUnavailable(_CLOSED) from None
+            raise StoreUnavailable(CLOSED) from None
         finally:
             self._running = None
 
@@ -155,6 +110,7 @@ class _LongReader:
             self._loop.call_soon_threadsafe(lambda: self._running and self._running.cancel())
 
     def close(self) -> None:
+        """Let go of the connection."""
         self._loop.run_until_complete(self._readers.close())
         self._loop.close()
 

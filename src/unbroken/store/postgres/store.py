@@ -12,11 +12,12 @@ import asyncpg
 
 from unbroken.store import migrate, resealing
 from unbroken.store.contract import Call, StoreRefused, StoreUnavailable
+from unbroken.store.long_reads import CLOSED, LongReads
 from unbroken.store.postgres import opening, purging
 from unbroken.store.postgres.bell import Bell
 from unbroken.store.postgres.connection import Limits, Url
 from unbroken.store.postgres.reader import EVERY_APP, only_read
-from unbroken.store.postgres.readers import LongReaders, Readers
+from unbroken.store.postgres.readers import LongReader, Readers
 from unbroken.store.postgres.trouble import refusal, trouble
 from unbroken.store.postgres.writer import Writer, close
 from unbroken.store.sealed import Keyed
@@ -58,7 +59,7 @@ class PostgresStore:
         self._readers = Readers(self._connect_for_reading, _READERS)
         self._app_id = EVERY_APP
         self._is_behind = False
-        self._long = LongReaders(self._connect_for_long)
+        self._long = LongReads(lambda: LongReader(self._connect_for_long))
         self._watch: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -135,8 +136,9 @@ class PostgresStore:
 
     async def read_long(self, call: Call[T]) -> T:
         """See `Store.read_long`."""
+        keyed = Keyed(call, self._keys)
         try:
-            return await self._long.run(Keyed(call, self._keys), self._app_id)
+            return await self._long.run(lambda reader: reader.run(keyed, self._app_id))
         except asyncpg.UndefinedTableError as error:
             raise await self._named(error) from error
 
@@ -168,7 +170,7 @@ class PostgresStore:
     async def purge(self, *, rewrite_up_to_bytes: int | None) -> bool:
         """See `Store.purge`. Every table is written anew with its indexes; the server's own log is the server's."""
         if self._is_closed:
-            raise StoreUnavailable("The store is closed.")
+            raise StoreUnavailable(CLOSED)
         connection = await self._connect(is_long=True)
         try:
             return await purging.purge(connection, rewrite_up_to_bytes)

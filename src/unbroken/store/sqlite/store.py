@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from unbroken.store import migrate, resealing
 from unbroken.store.contract import Call, CallRefused, StoreRefused, StoreUnavailable
+from unbroken.store.long_reads import CLOSED, LongReads
 from unbroken.store.sealed import Keyed
 from unbroken.store.sql import positional
 from unbroken.store.sqlite.connection import OLDEST, connect, make_file, refusal, trouble
@@ -29,7 +29,6 @@ T = TypeVar("T")
 
 _BUSY_TIMEOUT_S: Final = 5.0
 _READ_BUSY_TIMEOUT_S: Final = 0.25  # a read waits on the event loop, and only while another process recovers the log
-_LONG_READS: Final = 4
 _LOG_TRIES: Final = 100
 _LOG_PAUSE_S: Final = 0.05
 _LOOK_EVERY_S: Final = 0.2
@@ -47,9 +46,7 @@ class SqliteStore:
         self._keys: KeyRing | None = None
         self._writer = writer
         self._reader: _Reader | None = None
-        self._threads = ThreadPoolExecutor(_LONG_READS, "unbroken-long-read")
-        self._idle: list[_Reader] = []
-        self._long: set[_Reader] = set()
+        self._long = LongReads(partial(_Reader, path))
         self._closed = False
 
     @classmethod
@@ -115,11 +112,9 @@ class SqliteStore:
 
     async def read_long(self, call: Call[T]) -> T:
         """See `Store.read_long`."""
-        self._refuse_if_closed()
+        keyed = Keyed(call, self._keys)
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._run_long, Keyed(call, self._keys)
-            )
+            return await self._long.run(lambda reader: reader.run(keyed))
         except sqlite3.OperationalError as error:
             raise await self._named(error) from error
 
@@ -182,38 +177,15 @@ class SqliteStore:
     async def close(self) -> None:
         """See `Store.close`. A long read that still runs is broken off."""
         self._closed = True
-        await self._end_long_reads()
+        await self._long.close()
         if self._reader is not None:
             self._reader.close()
             self._reader = None
         await self._writer.stop()  # the last to close, so that it is the writer who empties the log into the file
 
-    async def _end_long_reads(self) -> None:
-        if not self._long:
-            return
-        ending = asyncio.create_task(asyncio.to_thread(self._threads.shutdown))
-        while not ending.done():
-            for reader in list(self._long):
-                reader.interrupt()  # is lost on one that is between two statements, so say it again
-            await asyncio.wait([ending], timeout=0.02)
-        while self._long:
-            self._long.pop().close()
-
-    def _run_long(self, call: Call[T]) -> T:
-        self._refuse_if_closed()  # it may have waited for a thread
-        try:
-            reader = self._idle.pop()
-        except IndexError:
-            reader = _Reader(self._path)
-            self._long.add(reader)
-        try:
-            return reader.run(call)
-        finally:
-            self._idle.append(reader)
-
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise StoreUnavailable("The store is closed.")
+            raise StoreUnavailable(CLOSED)
 
 
 class _Reader:
