@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unbroken.store.contract import Call, CallRefused, StoreUnavailable
 from unbroken.store.long_reads import CLOSED
-from unbroken.store.postgres.reader import EVERY_APP, Reader
+from unbroken.store.postgres.reader import Reader
 from unbroken.store.postgres.trouble import READ_ONLY, is_lost, sqlstate
 from unbroken.store.postgres.writer import close, is_idle_again
 
@@ -33,8 +33,8 @@ class Readers:
         self._idle: list[Reader] = []
         self._is_closed = False
 
-    async def run(self, call: Call[T], app_id: bytes = EVERY_APP) -> T:
-        """Run `call` on one snapshot, which shows the rows of an app, or of every app."""
+    async def run(self, call: Call[T], app_id: bytes) -> T:
+        """Run `call` on one snapshot, which shows the rows of an app, or of `EVERY_APP`."""
         async with self._room:
             while True:
                 if self._is_closed:
