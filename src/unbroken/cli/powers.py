@@ -73,7 +73,7 @@ def disable_install(
     json: Json = False,
 ) -> None:
     """Stop an install."""
-    _do(data, _install_state(install_id, "disabled", reason, dry_run=dry_run), install_id, "an install", json=json)
+    _set_state(data, "an install", install_id, "disabled", reason, dry_run=dry_run, json=json)
 
 
 @installs.command("enable")
@@ -85,7 +85,7 @@ def enable_install(
     json: Json = False,
 ) -> None:
     """Let an install go on."""
-    _do(data, _install_state(install_id, "enabled", reason, dry_run=dry_run), install_id, "an install", json=json)
+    _set_state(data, "an install", install_id, "enabled", reason, dry_run=dry_run, json=json)
 
 
 @users.command("disable")
@@ -97,7 +97,7 @@ def disable_user(
     json: Json = False,
 ) -> None:
     """Stop all installs of a person."""
-    _do(data, _user_state(user_id, "disabled", reason, dry_run=dry_run), user_id, "a user", json=json)
+    _set_state(data, "a user", user_id, "disabled", reason, dry_run=dry_run, json=json)
 
 
 @users.command("enable")
@@ -109,7 +109,7 @@ def enable_user(
     json: Json = False,
 ) -> None:
     """Let the installs of a person go on."""
-    _do(data, _user_state(user_id, "enabled", reason, dry_run=dry_run), user_id, "a user", json=json)
+    _set_state(data, "a user", user_id, "enabled", reason, dry_run=dry_run, json=json)
 
 
 @users.command("rename")
@@ -133,26 +133,23 @@ def rename_user(
     _do(data, step, user_id, "a user", json=json)
 
 
-def _install_state(
-    install_id: str, wanted: Literal["enabled", "disabled"], reason: str | None, *, dry_run: bool
-) -> Callable[[Context, KeyCaller], Awaitable[Any]]:
+def _set_state(
+    data: Path,
+    what: Literal["an install", "a user"],
+    id_text: str,
+    wanted: Literal["enabled", "disabled"],
+    reason: str | None,
+    *,
+    dry_run: bool,
+    json: bool,
+) -> None:
     async def step(context: Context, caller: KeyCaller) -> wire.Changed:
         from unbroken.flow import operate  # noqa: PLC0415
 
-        return await operate.set_install_state(context, caller, install_id, wanted, operate.Order(reason, dry_run))
+        change = operate.set_install_state if what == "an install" else operate.set_user_state
+        return await change(context, caller, id_text, wanted, operate.Order(reason, dry_run))
 
-    return step
-
-
-def _user_state(
-    user_id: str, wanted: Literal["enabled", "disabled"], reason: str | None, *, dry_run: bool
-) -> Callable[[Context, KeyCaller], Awaitable[Any]]:
-    async def step(context: Context, caller: KeyCaller) -> wire.Changed:
-        from unbroken.flow import operate  # noqa: PLC0415
-
-        return await operate.set_user_state(context, caller, user_id, wanted, operate.Order(reason, dry_run))
-
-    return step
+    _do(data, step, id_text, what, json=json)
 
 
 def _do(
