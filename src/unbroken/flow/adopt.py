@@ -25,7 +25,7 @@ from unbroken.flow.administer import OPERATOR
 from unbroken.flow.arrival import Arrival, read_arrival
 from unbroken.flow.authenticate import NO_KEY, KeyCaller
 from unbroken.flow.export import export
-from unbroken.flow.proof import in_order, prove
+from unbroken.flow.proof import in_order, prove, refuse_parted
 from unbroken.flow.settling import Settling, policies_there, refuse_taken
 from unbroken.flow.take import keep_with_rivals, upload_of
 from unbroken.flow.unseal import Numbered, read, refused
@@ -232,6 +232,7 @@ class _Run:
     # Letting it be seen
 
     async def _settle(self, app: App, arrivals: Sequence[Arrival]) -> None:
+        refuse_parted(arrivals)
         there = await self.context.store.read_long(lambda tx: policies_there(tx, app, arrivals))
         told = [one for one in in_order(arrivals) if there.takes(one)]
         people = prove(arrivals, told, there.facts)

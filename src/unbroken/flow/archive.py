@@ -137,6 +137,18 @@ class Undone(Line, frozen=True, tag="undone"):
     reason: str | None
 
 
+class Tied(Line, frozen=True, tag="tied"):
+    """Facts of other persons whose histories are tied to this one's; they come in one command. Not imported itself.
+
+    Args:
+        facts: their ids, in the ledger's order.
+        before: the person's fact (or the policy) that comes next after them in the ledger; null after the last.
+    """
+
+    facts: list[str]
+    before: str | None
+
+
 class Metadata(Line, frozen=True, tag="metadata"):
     """The key-value pairs of one of the person's ids."""
 
@@ -253,6 +265,7 @@ AnyLine = (
     | Policy
     | Fact
     | Undone
+    | Tied
     | Metadata
     | RefusedLink
     | Code
@@ -264,8 +277,8 @@ AnyLine = (
     | End
 )
 ORDER: Final[tuple[tuple[type[Line], ...], ...]] = (
-    (Header,), (User,), (ExternalId,), (Install,), (Span,), (Policy, Fact), (Undone,), (Metadata,),
-    (RefusedLink,), (Code,), (Answer,), (Floor,), (Event,), (DeadLetter,), (Payload,), (End,),
+    (Header,), (User,), (ExternalId,), (Install,), (Span,), (Policy, Fact), (Undone,), (Tied,),
+    (Metadata,), (RefusedLink,), (Code,), (Answer,), (Floor,), (Event,), (DeadLetter,), (Payload,), (End,),
 )  # fmt: skip
 """The kinds as they follow each other."""
 

@@ -51,6 +51,7 @@ class Arrival:
 
     Args:
         first: the first line after all this, of an event or a payload, if there is one.
+        tied: by the fact of this person that comes next in the ledger, those of others before it; None: none does.
         kept_before: events that begin before this instant cannot be computed any more, and come as they are.
     """
 
@@ -60,9 +61,9 @@ class Arrival:
     users: dict[UserId, archive.User] = field(default_factory=dict)
     external_ids: list[ExternalId] = field(default_factory=list)
     facts: list[Told] = field(default_factory=list)
+    tied: dict[FactId | None, list[FactId]] = field(default_factory=dict)
     metadata: dict[UserId, dict[str, str]] = field(default_factory=dict)
     refused_links: list[tuple[InstallId, archive.RefusedLink]] = field(default_factory=list)
-    has_undone: bool = False
     floor: Floor | None = None
     kept_before: int = 0
     first: Numbered | None = None
@@ -105,8 +106,9 @@ def _add(arrival: Arrival, number: int, line: archive.AnyLine) -> None:
             _add_metadata(arrival, number, line)
         case archive.RefusedLink():
             _add_refused(arrival, number, line)
-        case archive.Undone():
-            arrival.has_undone = True
+        case archive.Tied(facts=facts, before=before):
+            place = FactId(_id(number, before)) if before is not None else None
+            arrival.tied[place] = [FactId(_id(number, one)) for one in facts]
         case archive.Floor():
             _add_floor(arrival, number, line)
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from bisect import bisect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,15 @@ from unbroken.domain.ledger.facts import FactKind
 from unbroken.domain.ledger.people import Span, activation_id
 from unbroken.domain.payload import Outcome
 from unbroken.flow import archive
+from unbroken.flow.person_facts import facts_of_installs
 from unbroken.store import answers, erasure, holdings, identity, ledger, refusals, retention, traces, users
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId
     from unbroken.domain.install import Install
+    from unbroken.domain.ledger.facts import Fact
     from unbroken.domain.user import User
     from unbroken.flow.whose import Person
     from unbroken.store.contract import Transaction
@@ -57,6 +62,7 @@ async def lines_of(tx: Transaction, of: Person, names: Names) -> list[bytes]:
     facts = await _facts_of(tx, of.app_id, names)
     lines += [await _fact(tx, entry) for entry in facts.own]
     lines += map(_undone, facts.undone)
+    lines += _tied(facts.own, await facts_of_installs(tx, of.app_id, [one.install_id for one in names.installs]))
     lines += await _beside(tx, of, names)
     return [archive.write(line) for line in lines]
 
@@ -186,6 +192,18 @@ async def _fact(tx: Transaction, entry: Entry) -> archive.Fact | archive.Policy:
 
 def _undone(entry: Entry) -> archive.Undone:
     return archive.Undone(entry.fact_id.hex(), entry.at, entry.kind.value, entry.external_id, entry.actor, entry.reason)
+
+
+def _tied(own: Sequence[Entry], reached: Sequence[Fact]) -> list[archive.Tied]:
+    """What the undo of a link of this person can reach, and is not its own, between the facts that are."""
+    mine, positions = {entry.fact_id for entry in own}, [entry.position for entry in own]
+    others: dict[str | None, list[str]] = {}
+    for fact in reached:
+        if fact.fact_id not in mine:
+            place = bisect(positions, fact.position)
+            before = own[place].fact_id.hex() if place < len(own) else None
+            others.setdefault(before, []).append(fact.fact_id.hex())
+    return [archive.Tied(facts, before) for before, facts in others.items()]
 
 
 def _refused(install_id: InstallId, body: bytes) -> archive.RefusedLink:

@@ -6,7 +6,8 @@ to what it was, and both archives must come together.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.errors import InvalidRequest
@@ -16,35 +17,76 @@ from unbroken.flow import archive, held
 from unbroken.flow.arrival import at_position
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from unbroken.domain.ids import InstallId
+    from unbroken.domain.ids import FactId, InstallId
     from unbroken.domain.ledger.facts import Fact
     from unbroken.domain.ledger.people import People
     from unbroken.flow.arrival import Arrival, Derived, Told
 
 _HINT: Final = (
-    "A link that was undone can tie the histories of two persons together: then import the archives of both in one"
-    " command. Or the policy of the app was another when this was decided: import into an app that holds nobody yet."
+    "Persons whose histories are tied are imported in one command, from archives that were exported together. Or the"
+    " policy of the app was another when this was decided: import into an app that holds nobody yet."
+)
+_TIED_HINT: Final = (
+    "Persons who carried the same external id, be it by a link that was undone, are imported in one command, from"
+    " archives that were exported together. Was the other erased meanwhile? Then export again: it stands alone by now."
 )
 
 
+def refuse_parted(arrivals: Sequence[Arrival]) -> None:
+    """Persons whose histories are tied come together, or they could never be joined again.
+
+    Raises:
+        InvalidRequest: somebody is missing.
+    """
+    brought = {one.entry.fact_id for arrival in arrivals for one in arrival.facts}
+    for arrival in arrivals:
+        if not brought.issuperset(chain(*arrival.tied.values())):
+            user_id = arrival.user_id.hex()
+            why = f"The history of the user {user_id} is tied to that of another person, who does not come along."
+            raise InvalidRequest(why, hint=_TIED_HINT)
+
+
 def in_order(arrivals: Sequence[Arrival]) -> list[Told]:
-    """The facts of all archives as one ledger: each keeps its order, across them time decides; a policy comes once."""
+    """The facts of all archives as one ledger; a fact that several hold, as a policy, comes once.
+
+    Tied persons come in the order of the ledger that they had, which the times alone do not tell: two facts may be of
+    one instant. Between others the time decides.
+    """
     waiting = [deque(arrival.facts) for arrival in arrivals]
-    holders = Counter(one.entry.fact_id for facts in waiting for one in facts)
+    left = Counter(one.entry.fact_id for facts in waiting for one in facts)
+    before = _before(arrivals)
     merged: list[Told] = []
-    while any(waiting):
-        heads = Counter(facts[0].entry.fact_id for facts in waiting if facts)
-        reached = [
-            facts[0] for facts in waiting if facts and heads[facts[0].entry.fact_id] == holders[facts[0].entry.fact_id]
-        ]
-        first = min(reached or [facts[0] for facts in waiting if facts], key=lambda one: one.entry.at)
+    while heads := [facts[0] for facts in waiting if facts]:
+        first = min(_ready(heads, left, before) or heads, key=lambda one: one.entry.at)
         merged.append(first)
+        del left[first.entry.fact_id]
         for facts in waiting:
             if facts and facts[0].entry.fact_id == first.entry.fact_id:
                 facts.popleft()
     return merged
+
+
+def _ready(heads: Sequence[Told], left: Counter[FactId], before: Mapping[FactId, Sequence[FactId]]) -> list[Told]:
+    """Those before which nothing is left in any archive."""
+    reached = Counter(one.entry.fact_id for one in heads)
+    return [
+        one
+        for one in heads
+        if reached[one.entry.fact_id] == left[one.entry.fact_id]
+        and not any(left[other] for other in before.get(one.entry.fact_id, ()))
+    ]
+
+
+def _before(arrivals: Sequence[Arrival]) -> Mapping[FactId, list[FactId]]:
+    """Of each fact the facts of others that come before it, as far as they come after the one before in its archive."""
+    before: defaultdict[FactId, list[FactId]] = defaultdict(list)
+    for arrival in arrivals:
+        for fact_id, others in arrival.tied.items():
+            if fact_id is not None:
+                before[fact_id] += others
+    return before
 
 
 def prove(arrivals: Sequence[Arrival], told: Sequence[Told], policies: Sequence[Fact]) -> People:
