@@ -20,7 +20,7 @@ from unbroken.store import answers, erasure, holdings, identity, ledger, refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId
+    from unbroken.domain.ids import AppId, ExternalId, FactId, InstallId, UserId
     from unbroken.domain.install import Install
     from unbroken.domain.ledger.facts import Fact
     from unbroken.domain.user import User
@@ -54,7 +54,7 @@ def current_first(user: User) -> tuple[bool, bytes]:
 
 async def lines_of(tx: Transaction, of: Person, names: Names) -> list[bytes]:
     """Every line between the header and the events."""
-    lines: list[archive.Line] = [*map(user_line, names.users)]
+    lines: list[archive.Line] = [user_line(user, of.user_id) for user in names.users]
     lines += [archive.ExternalId(one, of.user_id.hex()) for one in names.external_ids]
     lines += [await _install(tx, install) for install in names.installs]
     for install in names.installs:
@@ -67,10 +67,11 @@ async def lines_of(tx: Transaction, of: Person, names: Names) -> list[bytes]:
     return [archive.write(line) for line in lines]
 
 
-def user_line(user: User) -> archive.User:
-    """One of the person's ids."""
+def user_line(user: User, current: UserId) -> archive.User:
+    """One of the person's ids; one that redirects may do so by way of others, which is nobody's concern."""
+    redirect = None if user.redirect is None else current.hex()
     return archive.User(
-        user.user_id.hex(), user.created_at, user.external_id, user.is_disabled, _hex(user.holder), _hex(user.redirect)
+        user.user_id.hex(), user.created_at, user.external_id, user.is_disabled, _hex(user.holder), redirect
     )
 
 
