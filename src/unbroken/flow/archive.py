@@ -38,7 +38,7 @@ class Header(Line, frozen=True, tag="header"):
 class User(Line, frozen=True, tag="user"):
     """An id of the person: the current one has no `redirect`, the retired ones and aliases redirect to it.
 
-    Derived, but for `created_at`: when the id was given out.
+    Derived, but for `created_at`: when the id was given out; and for a redirect whose facts an erasure took away.
     """
 
     user_id: str

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from unbroken.domain.errors import InvalidRequest
 from unbroken.domain.ledger.facts import Registered
 from unbroken.domain.ledger.refold import labelled, refold
+from unbroken.domain.user import User
 from unbroken.flow import archive, held
 from unbroken.flow.arrival import at_position
 
@@ -107,6 +108,7 @@ def prove(arrivals: Sequence[Arrival], told: Sequence[Told], policies: Sequence[
         raise InvalidRequest("The facts name an install or a user that no archive brings.", hint=_HINT) from None
     for arrival in arrivals:
         _take_ages(arrival, people)
+        _take_aliases(arrival, people)
         _compare(arrival, people)
     brought = {user_id for arrival in arrivals for user_id in arrival.users}
     if people.users.keys() != brought:
@@ -123,6 +125,15 @@ def _take_ages(arrival: Arrival, people: People) -> None:
     """When an id was given out is history: an undo may have moved it to a person whose install is older or younger."""
     for user_id in people.users.keys() & arrival.users.keys():
         people.users[user_id] = people.users[user_id]._replace(created_at=arrival.users[user_id].created_at)
+
+
+def _take_aliases(arrival: Arrival, people: People) -> None:
+    """An id that redirects may be all that is left of an undo: an erasure of somebody else took its facts away."""
+    of = people.users.get(arrival.user_id)
+    for user_id in arrival.users.keys() - people.users.keys():
+        line = arrival.users[user_id]
+        if of is not None and line.redirect is not None:
+            people.users[user_id] = User(user_id, line.created_at, of.named_at, of.touched_at, redirect=arrival.user_id)
 
 
 def _compare(arrival: Arrival, people: People) -> None:

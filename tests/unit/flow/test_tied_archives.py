@@ -24,7 +24,7 @@ from tests.unit.flow.test_archive import (
 
 from unbroken import wire
 from unbroken.domain.errors import InvalidRequest
-from unbroken.flow import rename
+from unbroken.flow import erase, profile, rename
 from unbroken.testing.in_process import START_MS, InProcess
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def ties(archives: Any) -> list[str]:
     return sorted(json.dumps(line) for one in archives for line in lines(one, "tied"))
 
 
-@pytest.mark.parametrize("tell", TIES[:4])
+@pytest.mark.parametrize("tell", TIES)
 def test_none_of_tied_persons_comes_alone(tmp_path, tell: Tell):
     async def story() -> None:
         here, there = two(tmp_path)
@@ -163,6 +163,59 @@ def test_an_archive_from_before_ties_were_told_comes_by_the_times_of_its_facts(t
 
 def without_ties(archive_: bytes) -> bytes:
     return sealed(*[line for line in archive_.splitlines()[:-1] if not line.startswith(b'{"kind":"tied"')])
+
+
+# One of them was erased
+
+
+async def first_link_undone(platform: InProcess) -> tuple[wire.Linked, Phone]:
+    """The second install is the person since, under the id of the first one; its own id leads there."""
+    first, second = await platform.register(), await platform.register()
+    linked = await platform.link(first, "anna")
+    await platform.link(second, "anna")
+    platform.clock.advance_to(START_MS + HOUR)
+    await platform.undo(linked.link_id)
+    return linked, second
+
+
+async def other_than(platform: InProcess, user_id: str) -> str:
+    (other,) = [one for one in await people_of(platform) if one != user_id]
+    return other
+
+
+def test_whoever_was_tied_to_somebody_erased_comes_alone_with_every_id_it_had(tmp_path):
+    async def story() -> None:
+        here, there = two(tmp_path)
+        async with here, there:
+            linked, second = await first_link_undone(here)
+            other = await other_than(here, linked.id)
+            await erase.erase(here.context, here.key, other, dry_run=False)
+            told = await exported(here, linked.id)
+            assert not lines(told, "tied")
+            await imported(there, told)
+            assert same_person(await exported(there, linked.id)) == same_person(told)
+            for named in (linked.id, second.own_user_id):
+                assert (await profile.profile(there.context, there.key, named)).id == linked.id
+            await erase.erase(there.context, there.key, second.own_user_id, dry_run=False)
+            assert not await people_of(there)
+            assert not (await everything(there))["users"]
+
+    asyncio.run(story())
+
+
+def test_an_archive_from_before_the_other_was_erased_is_refused_and_a_new_one_comes(tmp_path):
+    async def story() -> None:
+        here, there = two(tmp_path)
+        async with here, there:
+            linked, _ = await first_link_undone(here)
+            before = await exported(here, linked.id)
+            await erase.erase(here.context, here.key, await other_than(here, linked.id), dry_run=False)
+            with pytest.raises(InvalidRequest, match="does not come along") as refused:
+                await imported(there, before)
+            assert "erased meanwhile? Then export again" in (refused.value.hint or "")
+            await imported(there, await exported(here, linked.id))
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("member", ["facts", "before"])
