@@ -119,12 +119,17 @@ class Recording:
     async def load_named(self, user_id: str) -> UserId:
         """Load a user by an id that was given out for it: a fact keeps the id that the call named, redirecting or not.
 
+        But where the ledger has forgotten that it gave that id out, with the erasure of somebody else, no fold could
+        tell whom it means: then it is the id for which it stands.
+
         The caller has seen that it stands for somebody (`whose.person`).
         """
         named = UserId(bytes.fromhex(user_id))
         await identity.load_user(self.tx, self.people, self.app_id, named)
         self._remember()
-        return named
+        if await ledger.gave_out(self.tx, self.app_id, named):
+            return named
+        return self.people.resolve(named).user_id
 
     async def load_carrier(self, external_id: ExternalId) -> User | None:
         """Load the user that carries an external id, with its active install, and count its links of the last day."""

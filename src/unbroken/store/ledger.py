@@ -46,6 +46,9 @@ _OF_APP: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND position >
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND fact_id = $2"
 _NAMING_INSTALL: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND install_id = $2"
 _NAMING_USER: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND user_id = $2"
+_GAVE_OUT: Final = (
+    "SELECT 1 FROM facts WHERE app_id = $1 AND user_id = $2 AND kind IN ('registered', 'unlinked') LIMIT 1"
+)
 _NAMING_EXTERNAL_ID: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND sealed_id = $2"
 _POLICIES: Final = f"SELECT {_COLUMNS} FROM facts WHERE app_id = $1 AND kind = 'policy changed'"
 _REPLAYS: Final = (
@@ -104,6 +107,11 @@ async def naming_install(tx: Transaction, app_id: AppId, install_id: InstallId) 
 async def naming_user(tx: Transaction, app_id: AppId, user_id: UserId) -> list[Entry]:
     """The facts that name a user."""
     return [_entry(tx, app_id, row) for row in await tx.all(_NAMING_USER, app_id, user_id)]
+
+
+async def gave_out(tx: Transaction, app_id: AppId, user_id: UserId) -> bool:
+    """Whether a registration or an undo gave a user id out; an erasure may have taken that fact away."""
+    return await tx.one(_GAVE_OUT, app_id, user_id) is not None
 
 
 async def naming_external_id(tx: Transaction, app_id: AppId, external_id: ExternalId) -> list[Entry]:

@@ -23,8 +23,8 @@ from tests.unit.flow.test_archive import (
 )
 
 from unbroken import wire
-from unbroken.domain.errors import InvalidRequest
-from unbroken.flow import erase, profile, rename
+from unbroken.domain.errors import InvalidRequest, UserDisabled
+from unbroken.flow import erase, operate, profile, rename
 from unbroken.testing.in_process import START_MS, InProcess
 
 if TYPE_CHECKING:
@@ -199,6 +199,24 @@ def test_whoever_was_tied_to_somebody_erased_comes_alone_with_every_id_it_had(tm
             await erase.erase(there.context, there.key, second.own_user_id, dry_run=False)
             assert not await people_of(there)
             assert not (await everything(there))["users"]
+
+    asyncio.run(story())
+
+
+def test_a_call_by_an_id_that_only_redirects_since_an_erasure_is_a_fact_like_any_other(tmp_path):
+    async def story() -> None:
+        here, there = two(tmp_path)
+        async with here, there:
+            linked, second = await first_link_undone(here)
+            await erase.erase(here.context, here.key, await other_than(here, linked.id), dry_run=False)
+            await operate.set_user_state(here.context, here.key, second.own_user_id, "disabled", ORDER)
+            told = await exported(here, linked.id)
+            assert lines(told, "fact")[-1]["user_id"] == linked.id
+            await imported(there, told)
+            assert same_person(await exported(there, linked.id)) == same_person(told)
+            for platform in (here, there):
+                with pytest.raises(UserDisabled):
+                    await platform.undo(lines(told, "install")[0]["link_id"])
 
     asyncio.run(story())
 
