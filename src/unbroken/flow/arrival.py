@@ -61,6 +61,7 @@ class Arrival:
     users: dict[UserId, archive.User] = field(default_factory=dict)
     external_ids: list[ExternalId] = field(default_factory=list)
     facts: list[Told] = field(default_factory=list)
+    fact_ids: set[FactId] = field(default_factory=set)
     tied: dict[FactId | None, list[FactId]] = field(default_factory=dict)
     metadata: dict[UserId, dict[str, str]] = field(default_factory=dict)
     refused_links: list[tuple[InstallId, archive.RefusedLink]] = field(default_factory=list)
@@ -101,7 +102,7 @@ def _add(arrival: Arrival, number: int, line: archive.AnyLine) -> None:
             arrival.derived.append((number, line))
             _add_name(arrival, number, line)
         case archive.Fact() | archive.Policy():
-            arrival.facts.append(Told(number, entry_of(number, line), line))
+            _add_fact(arrival, Told(number, entry_of(number, line), line))
         case archive.Metadata():
             _add_metadata(arrival, number, line)
         case archive.RefusedLink():
@@ -113,6 +114,13 @@ def _add(arrival: Arrival, number: int, line: archive.AnyLine) -> None:
             _add_floor(arrival, number, line)
         case _:
             pass  # short-lived, for the reader
+
+
+def _add_fact(arrival: Arrival, told: Told) -> None:
+    if told.entry.fact_id in arrival.fact_ids:
+        raise refused(told.number, "The fact is in the archive twice.")
+    arrival.facts.append(told)
+    arrival.fact_ids.add(told.entry.fact_id)
 
 
 def _add_name(arrival: Arrival, number: int, line: archive.Line) -> None:

@@ -41,7 +41,7 @@ def refuse_parted(arrivals: Sequence[Arrival]) -> None:
     Raises:
         InvalidRequest: somebody is missing.
     """
-    brought = {one.entry.fact_id for arrival in arrivals for one in arrival.facts}
+    brought = {fact_id for arrival in arrivals for fact_id in arrival.fact_ids}
     for arrival in arrivals:
         if not brought.issuperset(chain(*arrival.tied.values())):
             user_id = arrival.user_id.hex()
@@ -110,10 +110,16 @@ def prove(arrivals: Sequence[Arrival], told: Sequence[Told], policies: Sequence[
         _take_ages(arrival, people)
         _take_aliases(arrival, people)
         _compare(arrival, people)
-    brought = {user_id for arrival in arrivals for user_id in arrival.users}
-    if people.users.keys() != brought:
-        raise InvalidRequest("The facts make users that no archive speaks of.", hint=_HINT)
+    _refuse_unspoken(arrivals, people)
     return people
+
+
+def _refuse_unspoken(arrivals: Sequence[Arrival], people: People) -> None:
+    """Everybody whom the facts make must come with what only the archives know of them."""
+    if people.users.keys() != {user_id for arrival in arrivals for user_id in arrival.users}:
+        raise InvalidRequest("The facts make users that no archive speaks of.", hint=_HINT)
+    if people.installs.keys() != {install_id for arrival in arrivals for install_id in arrival.installs}:
+        raise InvalidRequest("The facts make installs that no archive speaks of.", hint=_HINT)
 
 
 def first_position(policies: Sequence[Fact]) -> int:

@@ -342,6 +342,7 @@ def test_a_person_tied_to_another_by_an_undone_link_comes_with_that_one_only(tmp
 
 async def an_archive(tmp_path: Path) -> bytes:
     async with InProcess(tmp_path, seed=3) as platform:
+        await platform.set_policy(link_burst="30")
         user_id, _ = await anna(platform)
         return await exported(platform, user_id)
 
@@ -352,6 +353,19 @@ def changed(archive_: bytes, kind_: str, /, **members: Any) -> bytes:
     place = next(n for n, line in enumerate(told) if json.loads(line)["kind"] == kind_)
     told[place] = json.dumps({**json.loads(told[place]), **members}, separators=(",", ":"), ensure_ascii=False).encode()
     return sealed(*told)
+
+
+def repeated(archive_: bytes, kind_: str) -> bytes:
+    """The last line of a kind stands there twice, and the seal is right."""
+    told = archive_.splitlines()[:-1]
+    place = max(n for n, line in enumerate(told) if json.loads(line)["kind"] == kind_)
+    return sealed(*told[: place + 1], *told[place:])
+
+
+def without_unused(archive_: bytes) -> bytes:
+    """The install that never uploaded has no line, and the seal is right."""
+    told = archive_.splitlines()[:-1]
+    return sealed(*[line for line in told if b'"used":false' not in line])
 
 
 OTHER_ID = "f" * 24
@@ -384,6 +398,9 @@ DAMAGE = {
     "a fact": (lambda told: changed(told, "fact", at=START_MS + 1), r"Line \d+: .*does not follow"),
     "a fact's fields": (lambda told: changed(told, "fact", fields={"form": "boat"}), r"Line \d+: This is no fact"),
     "a fact's kind": (lambda told: changed(told, "fact", fact="policy changed"), r"Line \d+: This is no fact"),
+    "a fact twice": (lambda told: repeated(told, "fact"), r"Line \d+: The fact is in the archive twice"),
+    "a policy twice": (lambda told: repeated(told, "policy"), r"Line \d+: The fact is in the archive twice"),
+    "an install less": (without_unused, r"The facts make installs that no archive speaks of"),
     "a foreign install": (
         lambda told: changed(told, "fact", install_id=OTHER_ID),
         r"does not follow|no archive brings",
