@@ -7,10 +7,12 @@ SHA-256. A file without its seal is not whole. Ids are 24 hex characters, instan
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
+
+from unbroken.wire import Instant
 
 FORMAT: Final = 1
 """The version of all this; a reader refuses one that it does not know."""
@@ -42,7 +44,7 @@ class User(Line, frozen=True, tag="user"):
     """
 
     user_id: str
-    created_at: int
+    created_at: Instant
     external_id: str | None
     is_disabled: bool
     holder: str | None
@@ -69,14 +71,14 @@ class Install(Line, frozen=True, tag="install"):
     own_user: str
     user_id: str
     form: str
-    registered_at: int
+    registered_at: Instant
     link_id: str | None
     external_id: str | None
-    linked_at: int | None
+    linked_at: Instant | None
     standing: str
     is_disabled: bool
     used: bool
-    kept_from: int
+    kept_from: Instant
     device: Raw
 
 
@@ -87,8 +89,8 @@ class Span(Line, frozen=True, tag="span", rename={"from_": "from"}):
     user_id: str
     state: str
     outcome: str
-    from_: int
-    to: int | None
+    from_: Instant
+    to: Instant | None
     activation_id: str | None
     cause: str
     rival: str | None
@@ -98,7 +100,7 @@ class Policy(Line, frozen=True, tag="policy"):
     """A change of the app's policy: what the person's facts were decided under."""
 
     fact_id: str
-    at: int
+    at: Instant
     fields: dict[str, Any]
     actor: str
     reason: str | None
@@ -114,7 +116,7 @@ class Fact(Line, frozen=True, tag="fact"):
     """
 
     fact_id: str
-    at: int
+    at: Instant
     fact: str
     install_id: str | None
     user_id: str | None
@@ -130,7 +132,7 @@ class Undone(Line, frozen=True, tag="undone"):
     """A link of an install that is somebody else's now to an external id of the person, or its undo. Not imported."""
 
     fact_id: str
-    at: int
+    at: Instant
     fact: str
     external_id: str | None
     actor: str
@@ -164,7 +166,7 @@ class RefusedLink(Line, frozen=True, tag="refused_link"):
     """
 
     install_id: str
-    at: int
+    at: Instant
     trace: Raw
 
 
@@ -172,7 +174,7 @@ class Code(Line, frozen=True, tag="code"):
     """An authentication code that was minted for the person; never the code, nor its digest. Not imported."""
 
     external_id: str
-    expires_at: int
+    expires_at: Instant
     redeemed_by: str | None
     actor: str
 
@@ -185,7 +187,7 @@ class Answer(Line, frozen=True, tag="answer"):
     """
 
     caller: str
-    at: int
+    at: Instant
     reply: str
 
 
@@ -196,7 +198,7 @@ class Floor(Line, frozen=True, tag="floor"):
         state: the state of the fold at that instant, base64.
     """
 
-    at: int
+    at: Instant
     state: str
     last_fix: str | None
 
@@ -211,9 +213,9 @@ class Event(Line, frozen=True, tag="event"):
     """
 
     event_id: str
-    start: int
-    end: int | None
-    revision: int
+    start: Instant
+    end: Instant | None
+    revision: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     successor: str | None
     event: Raw
 
@@ -227,8 +229,8 @@ class DeadLetter(Line, frozen=True, tag="dead_letter"):
     """
 
     install_id: str
-    received_at: int
-    failed_at: int
+    received_at: Instant
+    failed_at: Instant
     trouble: str
     body_base64: str
 
@@ -243,7 +245,7 @@ class Payload(Line, frozen=True, tag="payload", omit_defaults=True):
     """
 
     install_id: str
-    received_at: int
+    received_at: Instant
     offset_ms: int
     body: Raw
     body_base64: str | None = None

@@ -377,6 +377,12 @@ DAMAGE = {
     "a byte of a payload": (lambda told: told.replace(b'"lat": 51.0', b'"lat": 52.0', 1), r"The checksum is another"),
     "a line less": (lambda told: b"".join(told.splitlines(keepends=True)[:-3]) + told.splitlines()[-1] + b"\n", "seal"),
     "a line after": (lambda told: told + b"{}\n", r"Something follows"),
+    "an instant beyond all calendars": (
+        lambda told: changed(told, "user", created_at=2**63),
+        r"Line 2: .*as it was written",
+    ),
+    "an instant before the epoch": (lambda told: changed(told, "event", start=-1), r"Line \d+: .*as it was written"),
+    "no revision": (lambda told: changed(told, "event", revision=2**70), r"Line \d+: .*as it was written"),
     "two headers": (lambda told: sealed(told.splitlines()[0], told.splitlines()[0]), r"Line 2: .*cannot stand here"),
     "another order": (lambda told: sealed(*told.splitlines()[:-1], told.splitlines()[1]), r"'user' cannot stand here"),
     "another format": (lambda told: changed(told, "header", format=2), r"Line 1: The archive is of format 2"),
