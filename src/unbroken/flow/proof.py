@@ -159,7 +159,9 @@ def _expected(arrival: Arrival, people: People) -> list[archive.Line]:
     ]
     installs.sort(key=lambda install: install.place)
     carried = sorted(one for one, by in people.carriers.items() if people.resolve(by).user_id == arrival.user_id)
-    lines: list[archive.Line] = [held.user_line(user, arrival.user_id) for user in sorted(users, key=held.current_first)]
+    lines: list[archive.Line] = [
+        held.user_line(user, arrival.user_id) for user in sorted(users, key=held.current_first)
+    ]
     lines += [archive.ExternalId(one, arrival.header.user_id) for one in carried]
     for install in installs:
         told = arrival.installs.get(install.install_id)
