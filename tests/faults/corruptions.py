@@ -300,6 +300,7 @@ NO_CLAIM = {
     "who works, and until when; a wrong one ends within seconds": (
         "log_partitions.holder", "log_partitions.leased_until", "workers.*"),
     "what was allowed in the last minute, or today; a wrong one ends with it": ("limit_uses.*", "quota_uses.*"),
+    "compared with the clock; one that is wrong by more than a day is told, and holds deleting up": ("reckoning.*",),
     "of a log that is not in the database; checked when it is opened": ("log_home.*", "log_taken.*"),
     "an upload that is none; there is none in the busy story": ("dead_letters.*",),
     "what is to be done; when it is done the timeline is compared": (

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from unbroken.domain.ids import UserId
+    from unbroken.domain.reckoning import Reckoning
     from unbroken.flow.context import Context
     from unbroken.store.dead_letters import DeadLetter
     from unbroken.store.due_timelines import Due
@@ -52,12 +53,14 @@ class Worker:
         answers_calls: callers are answered by the same event loop, and go before the work.
         tell: called with whose timeline cannot be computed, and why; once until it could be, or a process begins.
         tell_dead: called with every upload that is set aside.
+        tell_clock: called once an hour while the clock is not believed, with what deleting goes by meanwhile.
         seconds: counts them, from anywhere; the event loop's if left out.
 
     Attributes:
         holder: its name among the workers; another in every run.
         failures: how often a timeline could not be computed.
         dead: how many uploads were set aside.
+        time: what deleting goes by, as the clock was read last; None where this worker has not read it.
     """
 
     def __init__(
@@ -68,14 +71,17 @@ class Worker:
         answers_calls: bool = True,
         tell: Callable[[UserId, Exception], None] | None = None,
         tell_dead: Callable[[DeadLetter], None] | None = None,
+        tell_clock: Callable[[Reckoning], None] | None = None,
         seconds: Callable[[], float] = loop_s,
     ) -> None:
         self.failures = 0
         self.dead = 0
+        self.time: Reckoning | None = None
         self._context = context.behind()
         self._answers_calls = answers_calls
         self._tell = tell
         self._tell_dead = tell_dead
+        self._tell_clock = tell_clock
         self.holder = context.randomness.secret(8).hex()
         self._crew = Crew(context, self.holder, is_alone=is_alone, seconds=seconds)
         self._taker = Taker(self._context, self._crew, self.holder, tell=self._count_dead)
@@ -154,8 +160,11 @@ class Worker:
         now_s = self._seconds()  # no clock's: one that is set back would put it off by as much
         if now_s >= self._tidied_s + _TIDIED_EVERY_S and self._crew.has(b"tidy"):
             self._tidied_s = now_s
-            await tidy(self._context)
-            self._retaining = self._retaining or asyncio.create_task(retain(self._context))
+            self.time = await tidy(self._context)
+            if self.time.is_away and self._tell_clock is not None:
+                self._tell_clock(self.time)
+            by_ms = self.time.deletes_by_ms
+            self._retaining = self._retaining or asyncio.create_task(retain(self._context, by_ms=by_ms))
 
     async def _end_retaining(self) -> None:
         if self._retaining is not None:

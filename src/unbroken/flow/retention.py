@@ -11,6 +11,8 @@ Nothing accepted was captured later than ten minutes after its receipt, so all t
 before the floor; nothing captured before the floor can still be accepted, so no late item misses it. (The day between
 is for copies: a phone that sent an item twice, under clocks a day apart, and of which only one copy is left, is the one
 case in which that item could count twice.)
+
+`now` is no clock's that has just jumped (`reckoning.py`): what was deleted by one does not come back with it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from unbroken.domain.timeline.fold import fold
 from unbroken.domain.timeline.freeze import freeze
 from unbroken.flow.late_windows import windows_of
 from unbroken.flow.pace import Pace
+from unbroken.flow.reckoning import reckon
 from unbroken.flow.timeline import items_after, last_fix, load_all
 from unbroken.store import apps, dead_letters, due_timelines, replay, retention
 from unbroken.store.contract import StoreError
@@ -83,12 +86,18 @@ class Retained:
 
 
 async def retain(
-    context: Context, app_id: AppId | None = None, *, dry_run: bool = False, share: float = BACKGROUND_SHARE
+    context: Context,
+    app_id: AppId | None = None,
+    *,
+    dry_run: bool = False,
+    share: float = BACKGROUND_SHARE,
+    by_ms: int | None = None,
 ) -> list[Retained]:
     """Delete the payloads that are due, of one app or of all, a few at a time; repeating it changes nothing.
 
     Args:
         dry_run: only count them.
+        by_ms: the time to go by, as the clock was read; it is read now if left out.
         share: of the time that this may take (`Pace`).
 
     Raises:
@@ -100,10 +109,12 @@ async def retain(
         if not known:
             raise NotFound(f"There is no app {app_id.hex()}.")
     pace = Pace(share)
+    if by_ms is None:
+        by_ms = (await reckon(context, dry_run=dry_run)).deletes_by_ms
     told = []
     for app in known:
         windows = await context.store.read(_windows(app.app_id))
-        told.append(await _retain_app(context, app, windows, pace, dry_run=dry_run))
+        told.append(await _retain_app(context, app, windows, pace, by_ms, dry_run=dry_run))
     return told
 
 
@@ -114,14 +125,17 @@ def _windows(app_id: AppId) -> Any:
 async def would_delete(context: Context, app: App, policy: Policy, share: float = BACKGROUND_SHARE) -> Retained:
     """What would be due under another policy of an app; nothing is deleted."""
     windows: LateWindows = await context.store.read(_windows(app.app_id))
+    by_ms = (await reckon(context, dry_run=True)).deletes_by_ms
     if policy.late_window_days != app.policy.late_window_days:
-        since_ms = await _now_ms(context) - 1
+        since_ms = await _now_ms(context, by_ms) - 1
         windows = replace(windows, changes=(*windows.changes, (since_ms, policy.late_window_days)))
-    return await _retain_app(context, replace(app, policy=policy), windows, Pace(share), dry_run=True)
+    return await _retain_app(context, replace(app, policy=policy), windows, Pace(share), by_ms, dry_run=True)
 
 
-async def _retain_app(context: Context, app: App, windows: LateWindows, pace: Pace, *, dry_run: bool) -> Retained:
-    cutoff = cutoff_of(app.policy, windows, await _now_ms(context))
+async def _retain_app(
+    context: Context, app: App, windows: LateWindows, pace: Pace, by_ms: int, *, dry_run: bool
+) -> Retained:
+    cutoff = cutoff_of(app.policy, windows, await _now_ms(context, by_ms))
     told = Retained(app.app_id, app.policy.retention_days, cutoff)
     async for held in _installs_due(context, app.app_id, cutoff, pace):
         if await (_would_be_free(context, held, cutoff) if dry_run else _is_free(context, app, held, cutoff)):
@@ -134,10 +148,10 @@ async def _retain_app(context: Context, app: App, windows: LateWindows, pace: Pa
     return told
 
 
-async def _now_ms(context: Context) -> int:
-    """Now; but what waits in the payload log must still find its place, so the oldest of that holds the time back."""
+async def _now_ms(context: Context, by_ms: int) -> int:
+    """The time to go by; what waits in the payload log must still find its place, so its oldest holds it back."""
     waiting = await context.store.read_long(context.log.oldest)
-    return min([context.clock.now_ms(), *([] if waiting is None else [waiting])])
+    return min([by_ms, *([] if waiting is None else [waiting])])
 
 
 def cutoff_of(policy: Policy, windows: LateWindows, now_ms: int) -> int:

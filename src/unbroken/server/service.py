@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from unbroken import wire
 from unbroken.flow.process import Worker
 from unbroken.flow.shared_limits import MEET_EVERY_S, SharedLimits
 from unbroken.randomness import SystemRandomness
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from unbroken.domain.ids import UserId
+    from unbroken.domain.reckoning import Reckoning
     from unbroken.flow.limits import Limits
     from unbroken.flow.quotas import Quotas
     from unbroken.server.data_directory import Mode
@@ -55,6 +57,7 @@ class Service:
             answers_calls=settings.role != "worker",
             tell=_tell_failure,
             tell_dead=_tell_dead_letter,
+            tell_clock=_tell_clock,
         )
         self.request_log = RequestLog(enabled=settings.log_level in {"debug", "info"}, lab=opened.mode.lab)
         self.request_ids = RequestIds(SystemRandomness())
@@ -163,6 +166,9 @@ class Service:
         self.metrics.counter(f"{name}_refused", "Uploads that could not be stored.", lambda: payload_log.refused)
         self.metrics.counter("unbroken_dead_letters", "Uploads set aside.", lambda: self.worker.dead)
 
+        away = "How far the clock is from the time that deleting goes by: it has jumped, and is not believed yet."
+        self.metrics.gauge("unbroken_clock_away_seconds", away, lambda: _away_s(self.worker.time))
+
         again = "Groups of changes that the database had to do over, call by call: many of them, and changes are slow."
         self.metrics.counter("unbroken_store_groups_again", again, lambda: self.context.store.groups_again)
 
@@ -203,6 +209,18 @@ def _shared_of(
         context = opened.context
         shared.append(SharedLimits(context, limits, context.randomness.uuid(context.wall.now_ms())))
     return shared
+
+
+def _away_s(time: Reckoning | None) -> float:
+    return 0.0 if time is None or time.away_to_ms is None else abs(time.away_to_ms - time.at_ms) / 1000
+
+
+def _tell_clock(time: Reckoning) -> None:
+    """The clock has jumped, and what is due by it alone is not deleted."""
+    assert time.away_to_ms is not None
+    assert time.believed_at_ms is not None
+    told = {"clock": wire.iso(time.away_to_ms), "deletes_by": wire.iso(time.deletes_by_ms)}
+    log.error("clock not believed", code="CLOCK_AWAY", **told, until=wire.iso(time.believed_at_ms))
 
 
 def _tell_dead_letter(letter: DeadLetter) -> None:

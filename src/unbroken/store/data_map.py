@@ -284,6 +284,11 @@ TABLES: Final = {
         _PLATFORM,
         {_NUMBER: "only_row key_no old_key_no is_purged", _HASHED: "key_mark", _ID: "done_app", _SEALED: "done_id"},
     ),
+    "reckoning": Table(
+        "the time that deleting goes by, and since when the clock has said another",
+        _PLATFORM,
+        {_NUMBER: "only_row", _AT: "at away_from away_to"},
+    ),
     "schema_migrations": Table(
         "which migrations were applied", _PLATFORM, {_NUMBER: "version", _WORD: "name checksum"}
     ),

@@ -29,6 +29,7 @@ OF_NOBODY: Final = frozenset(
         "log_home",
         "log_partitions",
         "log_taken",
+        "reckoning",
         "receipts",  # signed, and with keyed hashes only
         "schema_migrations",
         "seal",

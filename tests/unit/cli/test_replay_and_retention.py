@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 
 import pytest
 from tests.unit.flow.test_replay import late_history
@@ -102,3 +103,23 @@ def test_retention_counts_first_and_deletes_then(shell):
     assert shell.json("retention")["apps"][0]["payloads"] == 0
     assert "PAYLOADS" in shell.run("retention").stdout
     assert shell.problem("retention", "--app", NO_ID)["errorCode"] == "NOT_FOUND"
+
+
+def test_by_a_clock_that_has_jumped_nothing_goes_before_the_operator_trusts_it(shell):
+    with sqlite3.connect(shell.data / DATABASE_FILE) as file:
+        file.execute("UPDATE reckoning SET at = 1790000000000")
+    file.close()
+    assert "far from 2026-09-21T14:13:20" in shell.run("retention", "--dry-run").stdout
+    (warned,) = [one for one in shell.json("doctor")["checks"] if one["check"] == "clock of deleting"]
+    assert warned["verdict"] == "warning"
+    shell.json("app", "policy", shell.app_id, "late_window_days=5", "retention_days=7")
+    held = shell.json("retention")
+    assert (held["clock"]["believed"], held["apps"][0]["payloads"]) == (False, 0)
+    assert "--trust-clock" in shell.run("retention").stdout
+
+    counted = shell.json("retention", "--dry-run", "--trust-clock")
+    assert shell.json("retention")["apps"][0]["payloads"] == 0, "a dry run trusts nothing"
+    done = shell.json("retention", "--trust-clock")
+    assert done["clock"] == {"believed": True, "believed_at": None}
+    assert done["apps"][0]["payloads"] == counted["apps"][0]["payloads"] == 2
+    assert not [one for one in shell.json("doctor")["checks"] if one["check"] == "clock of deleting"]

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 ON_BOTH = {
     "test_agreement", "test_audit", "test_computed_twice", "test_crew", "test_dead_letters", "test_erase",
-    "test_ingest", "test_limits", "test_quotas", "test_refusals", "test_register", "test_resealing", "test_retention",
-    "test_sealed", "test_setting_aside", "test_summary", "test_timeline", "test_undo", "test_used_proofs",
-    "test_verify",
+    "test_ingest", "test_limits", "test_quotas", "test_reckoning", "test_refusals", "test_register", "test_resealing",
+    "test_retention", "test_sealed", "test_setting_aside", "test_summary", "test_timeline", "test_undo",
+    "test_used_proofs", "test_verify",
 }  # fmt: skip
 
 LONG = {

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
 from unbroken.cli.doctor.tickets import links_without_ticket
+from unbroken.cli.retention import TRUSTED, clock_sentence
 from unbroken.domain.payload import DAY_MS
 from unbroken.flow import administer, keys, policies
+from unbroken.flow.reckoning import reckon
 from unbroken.server.safety.finding import Finding, problem, warning, well
 from unbroken.store import dead_letters, ledger, resealing, set_aside, tombstones
 
@@ -31,6 +33,7 @@ async def ask_database(context: Context) -> list[Finding]:
         *await _dead_letters(context),
         *await _apps(context),
         *await _clock(context),
+        *await _deleting(context),
     ]
 
 
@@ -91,6 +94,12 @@ async def _clock(context: Context) -> list[Finding]:
         " another one was fast. Keep clocks by NTP."
     )
     return [warning("clock of the ledger", sentence)]
+
+
+async def _deleting(context: Context) -> list[Finding]:
+    """A clock that has jumped, which holds up what is due by it."""
+    sentence = clock_sentence(await reckon(context, dry_run=True))
+    return [] if sentence is None else [warning("clock of deleting", f"{sentence} {TRUSTED}")]
 
 
 def _of_app(app: App, in_force: Sequence[Key], now_ms: int) -> Iterator[Finding]:

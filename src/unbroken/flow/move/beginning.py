@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unbroken.store.movable import Movable
     from unbroken.store.seal import Seal
 
-SEEDED: Final = frozenset({"log_head", "log_partitions", "seal", "sealing"})
+SEEDED: Final = frozenset({"log_head", "log_partitions", "reckoning", "seal", "sealing"})
 """Tables in which a database has rows that nobody has brought in."""
 
 
