@@ -83,8 +83,8 @@ async def finish_pepper(context: Context, data: Path, *, by_force: bool) -> Pepp
 async def _left(context: Context, number: int) -> dict[str, int]:
     if number == 1:
         return {}
-    now_ms = context.wall.now_ms()
-    return await context.store.read_long(lambda tx: earlier_peppers.left(tx, number, now_ms))
+    wall_ms, now_ms = context.wall.now_ms(), context.clock.now_ms()
+    return await context.store.read_long(lambda tx: earlier_peppers.left(tx, number, wall_ms=wall_ms, now_ms=now_ms))
 
 
 async def rotate_external_ids(context: Context, data: Path, *, is_shared: bool, is_copied: bool) -> Rotated:

@@ -10,14 +10,14 @@ import pytest
 from tests.model.api import random_uuid
 
 from unbroken import wire
-from unbroken.credentials import Peppers, body_hash
+from unbroken.credentials import AUTH_CODE_LIFE_MS, Peppers, body_hash
 from unbroken.domain.errors import AuthCodeUsed, IdempotencyKeyReused, InstallCloned, InstallGone, Unauthenticated
 from unbroken.flow import administer, authenticate, codes, erase, keys, link, register, tokens
 from unbroken.flow.authenticate import CredentialCaller
 from unbroken.flow.repeat import Repeatable
 from unbroken.flow.verify import Wanted, verify
 from unbroken.store import earlier_peppers
-from unbroken.testing.in_process import InProcess
+from unbroken.testing.in_process import START_MS, InProcess
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,8 +76,10 @@ class Given:
             await tokens.renew(context, self.spent, "another renewal")
 
     async def left(self) -> dict[str, int]:
-        now_ms = self.context.wall.now_ms()
-        return await self.context.store.read_long(lambda tx: earlier_peppers.left(tx, 2, now_ms))
+        wall_ms, now_ms = self.context.wall.now_ms(), self.context.clock.now_ms()
+        return await self.context.store.read_long(
+            lambda tx: earlier_peppers.left(tx, 2, wall_ms=wall_ms, now_ms=now_ms)
+        )
 
 
 def with_secrets(directory: Path, story: Callable[[Given], Awaitable[None]]) -> None:
@@ -132,6 +134,17 @@ def test_a_secret_moves_when_it_is_shown_and_then_needs_the_first_pepper_no_more
         await authenticate.app_by_secret(context, given.app_id.hex(), given.app_secret)
         await authenticate.by_bearer(context, given.api_key)
         assert (await tokens.renew(context, CredentialCaller(renewed.install_credential), None)).user_token
+
+    with_secrets(tmp_path, story)
+
+
+def test_a_code_that_has_expired_needs_no_pepper(tmp_path):
+    async def story(given: Given) -> None:
+        given.now = CHANGED
+        given.platform.clock.advance_to(START_MS + AUTH_CODE_LIFE_MS - 1)
+        assert (await given.left())["codes"] == 1
+        given.platform.clock.advance_to(START_MS + AUTH_CODE_LIFE_MS)
+        assert (await given.left())["codes"] == 0
 
     with_secrets(tmp_path, story)
 
