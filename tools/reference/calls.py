@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unbroken.server import health, lab, table
 from unbroken.server.metrics import Metrics
+from unbroken.server.readiness import Readiness
 
 if TYPE_CHECKING:
     from unbroken.server.route import Route
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _NO_WORKER: Final[Any] = None
 """Rows are described here, never called."""
 
-CALLS: Final[list[Route]] = [*table.api(), *health.routes({}, Metrics()), *lab.routes(_NO_WORKER)]
+CALLS: Final[list[Route]] = [*table.api(), *health.routes(Readiness({}), Metrics()), *lab.routes(_NO_WORKER)]
 
 
 def anchor(route: Route) -> str:

@@ -9,15 +9,11 @@ from msgspec import Struct
 from unbroken.domain.errors import Unavailable
 from unbroken.server import metrics as pages
 from unbroken.server.route import Answer, Credential, Route
-from unbroken.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    Checks = Mapping[str, Callable[[], Awaitable[str | None]]]
-
     from unbroken.flow.context import Context
     from unbroken.server.metrics import Metrics
+    from unbroken.server.readiness import Readiness
     from unbroken.server.route import Call
 
 
@@ -36,21 +32,16 @@ class Ready(Struct, frozen=True):
     dependencies: dict[str, Literal["ok"]]
 
 
-def routes(checks: Checks, metrics: Metrics) -> list[Route]:
-    """The calls that need no credential and say nothing of anybody.
-
-    Each of `checks` answers None, or what is wrong with the dependency of that name.
-    """
+def routes(readiness: Readiness, metrics: Metrics) -> list[Route]:
+    """The calls that need no credential and say nothing of anybody."""
 
     async def live(context: Context, _: Call) -> Alive:
         return Alive("alive", context.lab)
 
     async def ready(context: Context, _: Call) -> Ready:
-        troubles = [(name, trouble) for name, check in checks.items() if (trouble := await _try(check)) is not None]
-        if troubles:
-            names = ", ".join(name for name, _ in troubles)
-            raise Unavailable(f"Not ready: {names}.", details=tuple(troubles), retry_after_s=1)
-        return Ready("ready", context.lab, dict.fromkeys(checks, "ok"))
+        if troubles := await readiness.troubles():
+            raise Unavailable(f"Not ready: {', '.join(troubles)}.", details=tuple(troubles.items()), retry_after_s=1)
+        return Ready("ready", context.lab, dict.fromkeys(readiness.names, "ok"))
 
     async def scrape(_: Context, __: Call) -> Answer:
         return Answer(metrics.page(), headers={"content-type": pages.CONTENT_TYPE.decode()})
@@ -60,13 +51,6 @@ def routes(checks: Checks, metrics: Metrics) -> list[Route]:
         _open("/health/ready", ready, "Whether the platform can serve: each dependency by name.", Ready),
         _open("/metrics", scrape, "Counts and durations, for Prometheus.", str),
     ]
-
-
-async def _try(check: Callable[[], Awaitable[str | None]]) -> str | None:
-    try:
-        return await check()
-    except StoreUnavailable as error:
-        return str(error)
 
 
 def _open(path: str, handler: object, summary: str, reply: object) -> Route:

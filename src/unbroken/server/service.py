@@ -22,6 +22,7 @@ from unbroken.server.logs import RequestLog
 from unbroken.server.metrics import Metrics
 from unbroken.server.patrol import Patrol
 from unbroken.server.platform import open_data
+from unbroken.server.readiness import Readiness
 from unbroken.server.request_ids import RequestIds
 from unbroken.server.rounds import Rounds
 from unbroken.server.trouble import CannotStart
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from unbroken.flow.quotas import Quotas
     from unbroken.server.data_directory import Mode
     from unbroken.server.platform import Opened
+    from unbroken.server.readiness import Ask
     from unbroken.server.safety.finding import Finding
     from unbroken.server.settings import Settings
     from unbroken.store.dead_letters import DeadLetter
@@ -74,7 +76,8 @@ class Service:
         self._working: asyncio.Task[None] | None = None
         self._role = settings.role
         self._show_work()
-        own = [*health.routes(self._checks(), self.metrics), *(lab.routes(self.worker) if opened.mode.lab else [])]
+        self._readiness = Readiness(self._checks())
+        own = [*health.routes(self._readiness, self.metrics), *(lab.routes(self.worker) if opened.mode.lab else [])]
         self.application = Application(
             opened.context,
             own if settings.role == "worker" else table.all_routes(own, is_lab=opened.mode.lab),
@@ -119,6 +122,7 @@ class Service:
 
     async def stop(self) -> None:
         """Finish what is begun, then let go of everything."""
+        await self._readiness.stop()
         for each in self._rounds:
             await each.stop()
         self.worker.stop()
@@ -172,8 +176,8 @@ class Service:
         again = "Groups of changes that the database had to do over, call by call: many of them, and changes are slow."
         self.metrics.counter("unbroken_store_groups_again", again, lambda: self.context.store.groups_again)
 
-    def _checks(self) -> health.Checks:
-        checks = {"store": self._check_store, "payload_log": self._check_log}
+    def _checks(self) -> dict[str, Ask]:
+        checks: dict[str, Ask] = {"store": self._check_store, "payload_log": self._check_log}
         return checks if self._role == "api" else checks | {"worker": self._check_worker}
 
     async def _check_store(self) -> str | None:

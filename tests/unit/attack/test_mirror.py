@@ -11,13 +11,14 @@ from unbroken.attack.operations import read_operations
 from unbroken.attack.world import Device, Person
 from unbroken.server import health, openapi, table
 from unbroken.server.metrics import Metrics
+from unbroken.server.readiness import Readiness
 
 VICTIM = Person(Device("a" * 24, "b" * 24, "unb_inst_x", "unb_user_x"), "victim-1", "c" * 24, "d" * 24, "canary-1")
 KNOWN_PARAMETERS = {"user_id", "install_id", "link_id", "event_id"}
 
 
 def operations():
-    routes = [*table.api(), *health.routes({}, Metrics())]
+    routes = [*table.api(), *health.routes(Readiness({}), Metrics())]
     return read_operations(openapi.document(routes, lab=False))
 
 
