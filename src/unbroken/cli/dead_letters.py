@@ -13,7 +13,7 @@ from unbroken.cli.run import run
 
 if TYPE_CHECKING:
     from unbroken.flow.context import Context
-    from unbroken.store.dead_letters import DeadLetter
+    from unbroken.store.dead_letters import Listed
 
 program = typer.Typer(no_args_is_help=True, help="Uploads that could not be processed: look, try again, give up.")
 
@@ -72,22 +72,22 @@ def drop(install: Install, position: Position, data: Data = DATA_DEFAULT, json: 
             typer.echo("It is gone.")
 
 
-async def _all(context: Context) -> list[DeadLetter]:
+async def _all(context: Context) -> list[Listed]:
     from unbroken.flow import dead_letters  # noqa: PLC0415
 
     return [letter async for letter in dead_letters.letters(context)]
 
 
-def _view(letter: DeadLetter) -> dict[str, Any]:
+def _view(letter: Listed) -> dict[str, Any]:
     return {
         "install_id": letter.install_id.hex(),
         "position": letter.position,
         "received_at": wire.iso(letter.received_at),
         "failed_at": wire.iso(letter.failed_at),
-        "bytes": len(letter.body),
+        "bytes": letter.size_bytes,
         "trouble": letter.trouble,
     }
 
 
-def _line(letter: DeadLetter) -> tuple[str, ...]:
+def _line(letter: Listed) -> tuple[str, ...]:
     return tuple(str(value) for value in _view(letter).values())

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from unbroken.flow.context import Context
     from unbroken.store.contract import Transaction
-    from unbroken.store.dead_letters import DeadLetter
+    from unbroken.store.dead_letters import DeadLetter, Listed
 
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 500
 
 
 @dataclass(slots=True)
@@ -41,10 +41,10 @@ class TriedAgain:
     failed: int = 0
 
 
-async def letters(context: Context) -> AsyncIterator[DeadLetter]:
-    """All of them, by install and position."""
+async def letters(context: Context) -> AsyncIterator[Listed]:
+    """All of them without their bodies, by install and position."""
     after: tuple[bytes, int] = (b"", -1)
-    while page := await context.store.read(lambda tx: dead_letters.after(tx, *after, _AT_ONCE)):  # noqa: B023
+    while page := await context.store.read_long(lambda tx: dead_letters.after(tx, *after, _AT_ONCE)):  # noqa: B023
         for letter in page:
             yield letter
         after = (page[-1].install_id, page[-1].position)
@@ -65,9 +65,10 @@ async def replay(context: Context) -> TriedAgain:
     return tried
 
 
-async def _replay(context: Context, letter: DeadLetter) -> bool:
+async def _replay(context: Context, listed: Listed) -> bool:
     async def keep(tx: Transaction) -> None:
-        if await dead_letters.drop(tx, letter.install_id, letter.position):
+        letter = await dead_letters.one(tx, listed.install_id, listed.position)
+        if letter is not None and await dead_letters.drop(tx, letter.install_id, letter.position):
             record = Record(letter.install_id, letter.received_at, letter.body)
             await keep_uploads(tx, [(record, upload_of(letter.position, record))])
 

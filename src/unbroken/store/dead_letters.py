@@ -14,7 +14,7 @@ _ADD: Final = """
     VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (install_id, position) DO UPDATE SET trouble = excluded.trouble, failed_at = excluded.failed_at"""
 _AFTER: Final = """
-    SELECT install_id, position, received_at, body, trouble, failed_at FROM dead_letters
+    SELECT install_id, position, received_at, length(body), trouble, failed_at FROM dead_letters
     WHERE (install_id, position) > ($1, $2) ORDER BY install_id, position LIMIT $3"""
 _OF_INSTALL: Final = """
     SELECT install_id, position, received_at, body, trouble, failed_at FROM dead_letters
@@ -48,6 +48,18 @@ class DeadLetter:
     failed_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A dead letter without its body, of which there may be more than fits into memory; instants as there."""
+
+    install_id: bytes
+    position: int
+    received_at: int
+    size_bytes: int
+    trouble: str
+    failed_at: int
+
+
 async def add(tx: Transaction, letter: DeadLetter) -> None:
     """Keep one, or say of one that is kept why it failed now."""
     await tx.run(
@@ -55,9 +67,9 @@ async def add(tx: Transaction, letter: DeadLetter) -> None:
     )
 
 
-async def after(tx: Transaction, install_id: bytes, position: int, limit: int) -> list[DeadLetter]:
+async def after(tx: Transaction, install_id: bytes, position: int, limit: int) -> list[Listed]:
     """Some of them, by install and position."""
-    return [DeadLetter(bytes(row[0]), *row[1:]) for row in await tx.all(_AFTER, install_id, position, limit)]
+    return [Listed(bytes(row[0]), *row[1:]) for row in await tx.all(_AFTER, install_id, position, limit)]
 
 
 async def of_install(tx: Transaction, install_id: bytes, after: int, limit: int) -> list[DeadLetter]:

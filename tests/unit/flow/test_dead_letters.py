@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +15,15 @@ from unbroken.flow.retention import retain
 from unbroken.flow.verify import Wanted as Everybody
 from unbroken.flow.verify import verify
 from unbroken.log.contract import Record
+from unbroken.store import dead_letters as tables
 from unbroken.store.contract import StoreUnavailable
+from unbroken.store.dead_letters import DeadLetter
 from unbroken.testing.in_process import START_MS as T
 from unbroken.testing.in_process import InProcess, Phone
 
 if TYPE_CHECKING:
-    from unbroken.store.dead_letters import DeadLetter
+    from unbroken.store.contract import Transaction
+    from unbroken.store.dead_letters import Listed
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +39,7 @@ async def damage(platform: InProcess, phone: Phone) -> bytes:
     return install_id
 
 
-async def letters(platform: InProcess) -> list[DeadLetter]:
+async def letters(platform: InProcess) -> list[Listed]:
     return [letter async for letter in dead_letters.letters(platform.context)]
 
 
@@ -47,11 +51,32 @@ async def test_those_behind_a_damaged_record_are_processed(platform):
     await platform.upload(phone, [FIX])
 
     assert len(await platform.items(phone.own_user_id)) == 1
-    (letter,) = await letters(platform)
-    assert (letter.install_id, letter.received_at, letter.body) == (install_id, T, DAMAGED)
+    (listed,) = await letters(platform)
+    assert (listed.install_id, listed.received_at, listed.size_bytes) == (install_id, T, len(DAMAGED))
+    letter = await dead_letters.one(platform.context, install_id, listed.position)
+    assert letter.body == DAMAGED
     assert letter.trouble == "ZstdError"
     assert told == [letter]
     assert platform.worker.dead == 1
+
+
+async def test_a_list_of_many_reads_none_of_their_bodies(platform):
+    install_id = bytes.fromhex((await platform.register()).install_id)
+    body = b"x" * (1 << 20)
+
+    async def add(tx: Transaction) -> None:
+        for position in range(20):
+            await tables.add(tx, DeadLetter(install_id, position, T, body, "ZstdError", T))
+
+    await platform.context.store.write(add)
+    tracemalloc.start()
+    try:
+        listed = await letters(platform)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [one.size_bytes for one in listed] == [len(body)] * 20
+    assert most_bytes < 2 * len(body)
 
 
 async def test_one_that_breaks_the_transaction_takes_no_other_with_it(platform, monkeypatch):
