@@ -12,8 +12,8 @@ from unbroken import wire
 from unbroken.cli.options import DATA_DEFAULT, POSITION_MAX, Data, Json, content_of, id_of
 from unbroken.cli.output import errors_as_sentences, print_bytes, print_facts, print_json, print_table
 from unbroken.cli.run import run
-from unbroken.domain.errors import InvalidRequest
-from unbroken.domain.ids import AppId
+from unbroken.domain.errors import InvalidExternalId, InvalidRequest
+from unbroken.domain.ids import AppId, parse_external_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,10 @@ def _names(
     if external_id is not None:
         if app is None:
             raise InvalidRequest("An external id is one of an app: name it with --app.")
-        account = audit.name_of_account(context, AppId(id_of(app, "an app")), external_id)
+        known = parse_external_id(external_id, ())  # in the form in which it was written down
+        if known is None:
+            raise InvalidExternalId
+        account = audit.name_of_account(context, AppId(id_of(app, "an app")), known)
     return {
         "user": None if user is None else audit.name_of(context, id_of(user, "a user")),
         "install": None if install is None else audit.name_of(context, id_of(install, "an install")),

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -25,6 +26,7 @@ program = typer.Typer(help="Pins: which keys the SDK talks to.", no_args_is_help
 
 _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 _CONNECT_TIMEOUT_S: Final = 10.0
+_PORT: Final = 443
 
 
 @program.command()
@@ -139,11 +141,11 @@ def _of_host(target: str, ca_file: Path | None) -> Iterator[tuple[str, str]]:
     from unbroken.sdk.pinning import verified_chain  # noqa: PLC0415
     from unbroken.sdk.pins import pin_of_certificate  # noqa: PLC0415
 
-    host, _, port = target.partition(":")
     try:
+        host, port = _host_and_port(target)
         context = ssl.create_default_context(cafile=ca_file)
         with (
-            socket.create_connection((host, int(port or 443)), timeout=_CONNECT_TIMEOUT_S) as plain,
+            socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S) as plain,
             context.wrap_socket(plain, server_hostname=host) as tls,
         ):
             chain = verified_chain(tls)
@@ -152,6 +154,19 @@ def _of_host(target: str, ca_file: Path | None) -> Iterator[tuple[str, str]]:
     for certificate in chain:
         subject = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
         yield pin_of_certificate(certificate), subject or f"the certificate of {host}"
+
+
+def _host_and_port(target: str) -> tuple[str, int]:
+    """Of HOST, HOST:PORT, [ADDRESS]:PORT, or an IPv6 address alone.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    is_address_alone = target.count(":") > 1 and not target.startswith("[")
+    parts = urlsplit(f"//[{target}]" if is_address_alone else f"//{target}")
+    if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in target:
+        raise ValueError("name it as HOST, HOST:PORT or [ADDRESS]:PORT")
+    return parts.hostname, parts.port or _PORT
 
 
 def _private_key(path: Path) -> Ed25519PrivateKey:

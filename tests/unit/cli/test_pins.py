@@ -13,6 +13,7 @@ from tests.unit.sdk.tls_peers import HOST, Authorities, peer, pem
 from typer.testing import CliRunner
 
 from unbroken.cli import program
+from unbroken.cli.pins import _host_and_port
 from unbroken.clock import SystemClock
 from unbroken.sdk import Pins
 from unbroken.sdk.pin_updates import accept_update, read_update
@@ -71,6 +72,22 @@ def test_a_host_shows_the_chain_it_proves_itself_with(authorities, tmp_path):
         shown = pins_of(f"{HOST}:{server.port}", "--ca-file", ca_file)
         assert "verify failed" in refusal("show", f"{HOST}:{server.port}")
     assert shown == [authorities.genuine.pin, authorities.intermediate.pin, authorities.root.pin]
+
+
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [("example.com", ("example.com", 443)), ("example.com:8443", ("example.com", 8443)), ("::1", ("::1", 443)),
+     ("[::1]", ("::1", 443)), ("[::1]:8443", ("::1", 8443)), ("192.0.2.1:1", ("192.0.2.1", 1))],
+)  # fmt: skip
+def test_a_host_is_a_name_or_an_address_of_either_kind_with_a_port_or_without(target, place):
+    assert _host_and_port(target) == place
+
+
+@pytest.mark.parametrize(
+    "target", ["https://example.com", "a:b:c", "[::1", "[::1]x", "host:99999", "u@host", "h/p", ":1"]
+)
+def test_what_is_no_host_is_refused_in_a_sentence(target):
+    assert "cannot be asked" in refusal("show", target)
 
 
 def test_what_is_neither_a_file_nor_a_host_is_refused_in_a_sentence(tmp_path):
