@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 _UPLOADED_MAX: Final = 200_000
+_PURGED_EVERY_S: Final = 3_600.0
 
 
 class Standings:
@@ -37,13 +38,13 @@ class Standings:
     def __init__(self) -> None:
         self.admitted: dict[bytes, Admitted] = {}
         self.leaks_told: dict[bytes, int] = {}
-        self._changed: dict[InstallId, tuple[Standing, int]] = {}
-        self._erased: dict[bytes, int] = {}
+        self._changed: dict[InstallId, tuple[Standing, float]] = {}
+        self._erased: dict[bytes, float] = {}
         self._digest: Callable[[bytes], bytes] = bytes
         self._stopped_apps: frozenset[AppId] = frozenset()
         self._uploaded: set[InstallId] = set()
         self._seq = 0
-        self._purged_at = 0
+        self._purged_s = 0.0
         self._is_fresh = False
         self._turn = 0
         self._reading: asyncio.Future[None] | None = None
@@ -78,11 +79,11 @@ class Standings:
 
     async def _read(self, context: Context) -> None:
         loop = asyncio.get_running_loop()
-        began, now_ms = self._turn, context.clock.now_ms()
+        began, now_s = self._turn, loop.time()
         loop.call_soon(self._age)
         self._reading = reading = loop.create_future()
         try:
-            changes, stopped_apps = await context.store.read(_Changes(self._seq, now_ms - USER_TOKEN_LIFE_MS))
+            changes, stopped_apps = await context.store.read(_Changes(self._seq))
         finally:
             self._reading = None
             reading.set_result(None)
@@ -91,23 +92,23 @@ class Standings:
             self._stopped_apps = stopped_apps
             self.admitted = {}
         for change in changes:
-            self._apply(change)
-        self._purge(now_ms)
+            self._apply(change, now_s)
+        self._purge(now_s)
         self._is_fresh = self._turn == began
 
     def _age(self) -> None:
         self._turn += 1
         self._is_fresh = False
 
-    def _apply(self, change: standing_changes.Change) -> None:
+    def _apply(self, change: standing_changes.Change, now_s: float) -> None:
         self._seq = change.seq
         if change.install_id is None:
             return
         if change.standing == standing_changes.ERASED:
-            self._erased[change.install_id] = change.at
+            self._erased[change.install_id] = now_s
             self._uploaded.clear()  # one of these is the erased one; the others cost a statement to know again
         else:
-            self._changed[change.install_id] = (Standing(change.standing), change.at)
+            self._changed[change.install_id] = (Standing(change.standing), now_s)
 
     def of(self, install_id: InstallId, signed: Standing) -> Standing:
         """How an install stands now; `signed` is what its token says."""
@@ -137,12 +138,15 @@ class Standings:
             self._uploaded.clear()
         self._uploaded.add(install_id)
 
-    def _purge(self, now_ms: int) -> None:
-        """Once an hour, forget what every valid token knows."""
-        if now_ms < self._purged_at + 3_600_000:
+    def _purge(self, now_s: float) -> None:
+        """Once an hour, forget what every valid token knows, by seconds of the loop's own: no clock can be set to them.
+
+        A token that a clock which is ahead calls expired is valid again when that is set right.
+        """
+        if now_s < self._purged_s + _PURGED_EVERY_S:
             return
-        self._purged_at = now_ms
-        expired = now_ms - USER_TOKEN_LIFE_MS
+        self._purged_s = now_s
+        expired = now_s - USER_TOKEN_LIFE_MS / 1000
         self._erased = {digest: at for digest, at in self._erased.items() if at >= expired}
         self._changed = {install: change for install, change in self._changed.items() if change[1] >= expired}
         if self._erased:
@@ -152,12 +156,11 @@ class Standings:
 class _Changes:
     """The call that reads what changed, and which apps are stopped if that did."""
 
-    def __init__(self, seq: int, since_ms: int) -> None:
+    def __init__(self, seq: int) -> None:
         self._seq = seq
-        self._since_ms = since_ms
 
     async def __call__(self, tx: Transaction) -> tuple[list[standing_changes.Change], frozenset[AppId] | None]:
-        changes = await standing_changes.changes_after(tx, self._seq, self._since_ms)
+        changes = await standing_changes.changes_after(tx, self._seq)
         if tx.keys is not None and any(change.standing == standing_changes.ERASED for change in changes):
             tx.keys.forget()
         is_of_apps = any(change.install_id is None for change in changes)

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from unbroken.store.contract import Transaction
 
 _ADD_CHANGE: Final = "INSERT INTO changes (install_id, standing, at) VALUES ($1, $2, $3)"
-_CHANGES: Final = (
-    "SELECT seq, install_id, standing, at FROM changes WHERE seq > $1 AND (at >= $2 OR install_id IS NULL) ORDER BY seq"
-)
+_CHANGES: Final = "SELECT seq, install_id, standing, at FROM changes WHERE seq > $1 ORDER BY seq"
 _FORGET_CHANGES: Final = (
     "DELETE FROM changes WHERE at < $1 AND (install_id IS NOT NULL"
     " OR seq < (SELECT max(c.seq) FROM changes c WHERE c.install_id IS NULL))"
@@ -48,9 +46,9 @@ async def add_erased(tx: Transaction, digest: bytes, at: int) -> None:
     await tx.run(_ADD_CHANGE, digest, ERASED, at)
 
 
-async def changes_after(tx: Transaction, seq: int, since_ms: int) -> list[Change]:
-    """The changes after `seq`: those of apps, and of installs those not older than the tokens they are to correct."""
-    return [Change(*row) for row in await tx.all(_CHANGES, seq, since_ms)]
+async def changes_after(tx: Transaction, seq: int) -> list[Change]:
+    """The changes after `seq`."""
+    return [Change(*row) for row in await tx.all(_CHANGES, seq)]
 
 
 async def forget_changes(tx: Transaction, before_ms: int) -> None:

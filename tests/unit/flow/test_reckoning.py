@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,3 +130,22 @@ async def test_who_was_disabled_stays_so_for_a_server_that_starts_after_the_slip
     standings = Standings()
     await standings.load(served.context)
     assert standings.of(InstallId(bytes.fromhex(phone.install_id)), Standing.ACTIVE) is Standing.INSTALL_DISABLED
+
+
+async def test_so_does_he_for_one_that_ran_through_it_and_for_one_that_was_started_in_it(served: Served):
+    phone = await served.platform.register()
+    ran, started = Standings(), Standings()
+    await ran.load(served.context)
+    await operate.set_install_state(served.context, served.platform.key, phone.install_id, "disabled", operate.Order())
+    await ran.refresh(served.context)
+    served.clock.at_ms = T + YEAR
+    await started.load(served.context)
+    await served.platform.register()
+    for standings in (ran, started):
+        await asyncio.sleep(0)
+        await standings.refresh(served.context)
+    served.clock.at_ms = T + HOUR
+    for standings in (ran, started):
+        await asyncio.sleep(0)
+        await standings.refresh(served.context)
+        assert standings.of(InstallId(bytes.fromhex(phone.install_id)), Standing.ACTIVE) is Standing.INSTALL_DISABLED
