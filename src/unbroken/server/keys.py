@@ -162,6 +162,11 @@ def add_external_id_key(data: Path, randomness: Randomness, present: int) -> int
     return max(external_id_keys_of(_change(data / KEYS_FILE, added)))
 
 
+def has_external_id_key_after(data: Path, present: int) -> bool:
+    """Whether there is a key that external ids can be sealed under after the present one."""
+    return max(external_id_keys_of(_read(data / KEYS_FILE))) > present
+
+
 def drop_external_id_keys(data: Path, before: int) -> list[int]:
     """Take the keys out of the file that nothing is sealed under any more; their numbers."""
     dropped: list[int] = []
@@ -185,6 +190,12 @@ def add_pepper(data: Path, randomness: Randomness) -> int:
         return replace(keys, secret_peppers={**present.keys, present.number + 1: randomness.secret(_KEY_BYTES)})
 
     return max(peppers_of(_change(data / KEYS_FILE, added)).keys)
+
+
+def has_another_pepper(data: Path) -> bool:
+    """Whether there is a pepper that secrets are accepted under, and not kept yet."""
+    present = peppers_of(_read(data / KEYS_FILE))
+    return max(present.keys) > present.number
 
 
 def use_pepper(data: Path, number: int) -> None:

@@ -63,7 +63,12 @@ async def rotate_pepper(context: Context, data: Path, *, is_shared: bool, is_cop
     """Keep secrets under a new pepper from now on; those that are there stay valid, and move when they are shown.
 
     A server learns both from its own keys.json: that a pepper is accepted, and then that it is used.
+
+    Raises:
+        Conflict: it is said to be on every server, and there is none.
     """
+    if is_shared and is_copied and not keys.has_another_pepper(data):
+        raise _nothing_copied("pepper")
     number = keys.add_pepper(data, context.randomness)
     if not is_shared or is_copied:
         keys.use_pepper(data, number)
@@ -95,11 +100,14 @@ async def rotate_external_ids(context: Context, data: Path, *, is_shared: bool, 
         is_copied: those have the new key already.
 
     Raises:
+        Conflict: the new key is said to be on every server, and there is none.
         StoreUnavailable: the database cannot be written to now; the same call goes on where it was.
     """
     state = await context.store.read(sealed.in_force)
     number = state.key_no
     if state.old_key_no is None:
+        if is_shared and is_copied and not keys.has_external_id_key_after(data, number):
+            raise _nothing_copied("external-ids")
         number = keys.add_external_id_key(data, context.randomness, state.key_no)
         if is_shared and not is_copied:
             return Rotated(number, is_to_copy=True)
@@ -109,6 +117,14 @@ async def rotate_external_ids(context: Context, data: Path, *, is_shared: bool, 
     ended = partial(_note, context, What.SEALING_ENDED)
     resealed = await resealing.go_on(context.store.behind(), pace.rest, ended)
     return Rotated(number, is_to_copy=False, resealed=resealed)
+
+
+def _nothing_copied(what: str) -> Conflict:
+    """One made now would be used at once, and no other server had it; nor would two hosts make the same."""
+    return Conflict(
+        "keys.json has nothing that is not in use yet, so nothing can have been copied. Was this called before?",
+        hint=f"To begin: unbroken rotate {what}, without --copied, on one host.",
+    )
 
 
 async def _begin(context: Context, tx: Transaction, number: int) -> None:

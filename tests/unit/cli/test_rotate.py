@@ -129,3 +129,20 @@ def test_a_pepper_is_let_go_of_when_nothing_needs_it_or_by_force(data):
     told = CliRunner().invoke(program, ["rotate", "pepper", "--data", str(data)])
     assert "Secrets are kept under pepper 3 from now on." in told.stdout
     assert "1 app secrets, 1 API keys, 2 install credentials. They move when they are shown" in told.stdout
+
+
+@pytest.mark.parametrize("what", ["external-ids", "pepper"])
+def test_what_was_never_copied_to_other_servers_is_not_used(tmp_path, schemas, monkeypatch, what):
+    monkeypatch.setenv("UNBROKEN_DATABASE_URL", schemas.create())
+    data = tmp_path / "data"
+    run(data, "app", "create", "Shop")
+    before = keys_in(data)
+    too_early = CliRunner().invoke(program, ["rotate", what, "--copied", "--data", str(data), "--json"])
+    assert json.loads(too_early.stderr)["errorCode"] == "CONFLICT"
+    assert keys_in(data) == before
+    assert run(data, "rotate", what)["copy_keys"] is True
+    run(data, "rotate", what, "--copied")
+    used = keys_in(data)
+    again = CliRunner().invoke(program, ["rotate", what, "--copied", "--data", str(data), "--json"])
+    assert json.loads(again.stderr)["errorCode"] == "CONFLICT"
+    assert keys_in(data) == used
