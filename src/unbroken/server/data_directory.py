@@ -108,6 +108,19 @@ def is_served(data: Path) -> bool:
     return False
 
 
+def refuse_without_database(data: Path) -> None:
+    """Refuse what looks at a database, and would make an empty one and find nothing wrong with it.
+
+    Raises:
+        CannotStart: it is not there.
+    """
+    if not (data / DATABASE_FILE).exists():
+        raise CannotStart(
+            f"{data / DATABASE_FILE} is missing. Restore it from a backup; where the database is in PostgreSQL, set"
+            " UNBROKEN_DATABASE_URL."
+        )
+
+
 def _agreed(data: Path, found: Mode, wanted: Mode) -> Mode:
     if wanted.lab and not found.lab:
         raise CannotStart(f"{data} was not made as a lab and never becomes one. Name another directory with --data.")

@@ -144,7 +144,10 @@ async def open_for_command(data: Path, *, create: bool) -> AsyncIterator[Context
         CannotStart: with a sentence for the operator.
     """
     mode = data_directory.prepare(data, Mode(lab=False)) if create else data_directory.read_mode(data)
-    opened = await open_data(settings_of_server.load(data=data), mode, serving=False)
+    settings = settings_of_server.load(data=data)
+    if not create and not settings.database_url:
+        data_directory.refuse_without_database(data)
+    opened = await open_data(settings, mode, serving=False)
     context = replace(opened.context, account=account())
     try:
         await context.standings.load(context)

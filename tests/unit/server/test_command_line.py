@@ -201,3 +201,16 @@ def test_the_doctor_promises_no_new_keys_for_a_database_elsewhere(shell):
 def test_the_doctor_says_where_there_is_nothing(shell):
     code, found = verdicts(shell)
     assert (code, found["data directory"]) == (1, "problem")
+
+
+@pytest.mark.parametrize("words", [["app", "list"], ["verify"], ["retention"], ["rotate", "pepper"], ["doctor"]])
+def test_a_command_that_looks_for_a_database_makes_none_where_it_is_missing(tmp_path, words):
+    data = tmp_path / "data"
+    assert CliRunner().invoke(program, ["app", "create", "Shop", "--data", str(data)]).exit_code == 0
+    for path in data.glob("unbroken.db*"):
+        path.unlink()
+    there = sorted(data.iterdir())
+    done = CliRunner().invoke(program, [*words, "--data", str(data)])
+    assert done.exit_code == 1
+    assert "unbroken.db is missing. Restore it from a backup; where the database is in PostgreSQL" in done.output
+    assert sorted(data.iterdir()) == there
