@@ -135,9 +135,10 @@ async def would_delete(context: Context, app: App, policy: Policy, share: float 
 async def _retain_app(
     context: Context, app: App, windows: LateWindows, pace: Pace, by_ms: int, *, dry_run: bool
 ) -> Retained:
-    cutoff = cutoff_of(app.policy, windows, await _now_ms(context, by_ms))
+    now_ms = await _now_ms(context, by_ms)
+    cutoff = cutoff_of(app.policy, windows, now_ms)
     told = Retained(app.app_id, app.policy.retention_days, cutoff)
-    async for held in _installs_due(context, app.app_id, cutoff, pace):
+    async for held in _installs_due(context, app.app_id, cutoff, now_ms, pace):
         if await (_would_be_free(context, held, cutoff) if dry_run else _is_free(context, app, held, cutoff)):
             told = told.plus(await context.store.read_long(_counting(held.install_id, cutoff)))
             if not dry_run:
@@ -164,10 +165,10 @@ def cutoff_of(policy: Policy, windows: LateWindows, now_ms: int) -> int:
     return max((now_ms // DAY_MS - days) * DAY_MS, 0)
 
 
-async def _installs_due(context: Context, app_id: AppId, cutoff: int, pace: Pace) -> AsyncIterator[Held]:
+async def _installs_due(context: Context, app_id: AppId, cutoff: int, now_ms: int, pace: Pace) -> AsyncIterator[Held]:
     after = b""
     pace.begin()
-    while held := await context.store.read_long(_listing(app_id, after)):
+    while held := await context.store.read_long(_listing(app_id, after, now_ms)):
         for one in held:
             if one.oldest_ms is not None and one.oldest_ms < cutoff:
                 yield one
@@ -175,8 +176,8 @@ async def _installs_due(context: Context, app_id: AppId, cutoff: int, pace: Pace
         await pace.rest()
 
 
-def _listing(app_id: AppId, after: bytes) -> Any:
-    return lambda tx: retention.installs(tx, app_id, after, _INSTALLS_AT_ONCE)
+def _listing(app_id: AppId, after: bytes, now_ms: int) -> Any:
+    return lambda tx: retention.installs(tx, app_id, after, _INSTALLS_AT_ONCE, now_ms)
 
 
 def _counting(install_id: InstallId, cutoff: int) -> Any:

@@ -28,7 +28,8 @@ _RAISE_KEPT_FROM: Final = "UPDATE installs SET kept_from = $2 WHERE install_id =
 _LATEST_KEPT_FROM: Final = "SELECT max(kept_from) FROM installs WHERE app_id = $1"
 _INSTALLS: Final = (
     "SELECT i.install_id, i.user_id,"
-    " (SELECT p.received_at FROM payloads p WHERE p.install_id = i.install_id ORDER BY p.seq LIMIT 1)"
+    " (SELECT p.received_at FROM payloads p WHERE p.install_id = i.install_id AND p.received_at <= $4"
+    " ORDER BY p.seq LIMIT 1)"
     " FROM installs i WHERE i.app_id = $1 AND i.install_id > $2 ORDER BY i.install_id LIMIT $3"
 )
 _COUNT: Final = (
@@ -53,7 +54,10 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An install, whose it is, and when the first of its kept uploads was received; None without any."""
+    """An install, whose it is, and when the first of its kept uploads was received; None without any.
+
+    One whose receipt lies ahead was stamped by a clock that was: it must not hide those behind it.
+    """
 
     install_id: InstallId
     user_id: UserId
@@ -103,9 +107,10 @@ async def latest_kept_from(tx: Transaction, app_id: AppId) -> int:
     return int(row[0] or 0) if row else 0
 
 
-async def installs(tx: Transaction, app_id: AppId, after: bytes, limit: int) -> list[Held]:
+async def installs(tx: Transaction, app_id: AppId, after: bytes, limit: int, now_ms: int) -> list[Held]:
     """Some installs of an app, in order of their ids."""
-    return [Held(InstallId(row[0]), UserId(row[1]), row[2]) for row in await tx.all(_INSTALLS, app_id, after, limit)]
+    rows = await tx.all(_INSTALLS, app_id, after, limit, now_ms)
+    return [Held(InstallId(row[0]), UserId(row[1]), row[2]) for row in rows]
 
 
 async def count(tx: Transaction, install_id: InstallId, before_ms: int) -> Due:

@@ -149,3 +149,17 @@ async def test_so_does_he_for_one_that_ran_through_it_and_for_one_that_was_start
         await asyncio.sleep(0)
         await standings.refresh(served.context)
         assert standings.of(InstallId(bytes.fromhex(phone.install_id)), Standing.ACTIVE) is Standing.INSTALL_DISABLED
+
+
+async def test_what_was_received_by_a_clock_ahead_hides_nothing_that_is_due_behind_it(served: Served):
+    phone = await served.platform.register()
+    served.clock.at_ms = T + YEAR
+    await served.platform.upload(phone, [{"kind": "location", "t": T + YEAR, "lat": 51.0, "lon": 4.0}])
+    served.clock.at_ms = T + DAY
+    await served.platform.upload(phone, [{"kind": "location", "t": T + DAY, "lat": 51.0, "lon": 4.0}])
+    served.clock.at_ms = T + 100 * DAY
+    before = await served.platform.timeline(phone.own_user_id)
+    (done,) = await retention.retain(served.context, share=1, by_ms=T + 100 * DAY)
+    assert (done.payloads, done.waiting) == (1, 0)
+    assert len(await served.platform.items(phone.own_user_id)) == 1
+    assert await served.platform.timeline(phone.own_user_id) == before
