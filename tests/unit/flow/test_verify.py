@@ -102,8 +102,8 @@ def test_a_sample_is_as_large_as_it_should_be_wherever_it_begins(tmp_path):
     async def story(platform: InProcess) -> None:
         await three_people(platform)
         sizes = {(await look(platform, Wanted(sample=2))).checked["people"] for _ in range(20)}
-        assert sizes <= {1, 2}  # chance may begin with the last
-        assert 2 in sizes
+        assert sizes == {2}
+        assert (await look(platform, Wanted(sample=9))).checked["people"] == 3
         assert (await look(platform, Wanted(app_id=platform.app.app_id))).checked["people"] == 3
 
     on_a_platform(tmp_path, story)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unbroken.flow.verify.people import Looked
     from unbroken.log.contract import PayloadLog
     from unbroken.store.contract import Transaction
+    from unbroken.store.inspection import Registration
 
 _REGISTRATIONS_AT_ONCE: Final = 200
 
@@ -59,10 +60,10 @@ async def _seeds(context: Context, wanted: Wanted) -> AsyncIterator[tuple[AppId,
         yield (*await _seed_of(context, wanted.user_id), set())
         return
     end = await context.store.read(inspection.last_position)  # who comes later is not waited for
-    after, left = await _begin(context, wanted, end)
+    begin, left = await _begin(context, wanted, end)
     seen: set[InstallId] = set()
-    while page := await context.store.read_long(_registrations(wanted, after, end)):
-        for one in page:
+    for after, until in ((begin, end), (0, begin)):  # once round
+        async for one in _registered(context, wanted, after, until):
             if one.install_id in seen:
                 seen.discard(one.install_id)  # it will not come again
                 continue
@@ -71,6 +72,12 @@ async def _seeds(context: Context, wanted: Wanted) -> AsyncIterator[tuple[AppId,
             left -= 1
             yield one.app_id, one.install_id, seen
             seen.discard(one.install_id)
+
+
+async def _registered(context: Context, wanted: Wanted, after: int, until: int) -> AsyncIterator[Registration]:
+    while page := await context.store.read_long(_registrations(wanted, after, until)):
+        for one in page:
+            yield one
         after = page[-1].position
 
 
@@ -89,9 +96,7 @@ async def _begin(context: Context, wanted: Wanted, end: int) -> tuple[int, int]:
     if wanted.sample is None:
         return 0, -1
     chance = int.from_bytes(context.randomness.secret(8), "big")  # a seeded lab goes on as if nobody had looked
-    after = chance % max(end, 1)
-    is_end = not await context.store.read(_registrations(wanted, after, end))
-    return 0 if is_end else after, wanted.sample
+    return chance % max(end, 1), wanted.sample
 
 
 def _registrations(wanted: Wanted, after: int, end: int) -> Any:
