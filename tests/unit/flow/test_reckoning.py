@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from unbroken.domain.ids import InstallId
+from unbroken.domain.reckoning import Reckoning
 from unbroken.domain.standing import Standing
-from unbroken.flow import operate, retention
+from unbroken.flow import operate, retention, tokens
+from unbroken.flow.authenticate import CredentialCaller
 from unbroken.flow.process import Worker
 from unbroken.flow.standings import Standings
 from unbroken.flow.tidy import tidy
+from unbroken.store import reckoning
 from unbroken.testing.in_process import START_MS as T
 from unbroken.testing.in_process import InProcess
 
@@ -105,9 +108,17 @@ async def test_they_go_three_days_after_a_server_was_out_of_use_for_a_year(serve
     assert not await served.platform.items(user_id)
 
 
-async def test_the_first_reading_is_held_against_the_newest_fact(served: Served):
+async def test_the_first_reading_is_held_against_the_newest_fact_or_entry_of_the_audit_log(served: Served):
+    phone = await served.platform.register()
+    served.clock.at_ms = T + 40 * DAY
+    await tokens.renew(served.context, CredentialCaller(phone.credential), None)
+    await served.an_hour(T + 41 * DAY)
+    assert not served.told
+
+    await served.context.store.write(lambda tx: reckoning.put(tx, Reckoning(0)))
     user_id = await uploaded(served)
     await served.an_hour(T + YEAR)
+    assert len(served.told) == 1
     assert await served.platform.items(user_id)
 
 
