@@ -60,7 +60,7 @@ class Worker:
         holder: its name among the workers; another in every run.
         failures: how often a timeline could not be computed.
         dead: how many uploads were set aside.
-        time: what deleting goes by, as the clock was read last; None where this worker has not read it.
+        time: what deleting goes by, as the clock was read last; None where another worker reads it.
     """
 
     def __init__(
@@ -158,7 +158,9 @@ class Worker:
             await done
         await self._context.log.trim()
         now_s = self._seconds()  # no clock's: one that is set back would put it off by as much
-        if now_s >= self._tidied_s + _TIDIED_EVERY_S and self._crew.has(b"tidy"):
+        if not self._crew.has(b"tidy"):
+            self.time = None
+        elif now_s >= self._tidied_s + _TIDIED_EVERY_S:
             self._tidied_s = now_s
             self.time = await tidy(self._context)
             if self.time.is_away and self._tell_clock is not None:

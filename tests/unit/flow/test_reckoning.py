@@ -108,6 +108,15 @@ async def test_they_go_three_days_after_a_server_was_out_of_use_for_a_year(serve
     assert not await served.platform.items(user_id)
 
 
+async def test_a_worker_that_reads_the_clock_no_more_says_nothing_of_it(served: Served):
+    await uploaded(served)
+    await served.an_hour(T + YEAR)
+    assert served.worker.time is not None
+    served.worker._crew.members = ["another"]
+    await served.worker._tidy()
+    assert served.worker.time is None
+
+
 async def test_the_first_reading_is_held_against_the_newest_fact_or_entry_of_the_audit_log(served: Served):
     phone = await served.platform.register()
     served.clock.at_ms = T + 40 * DAY
