@@ -12,6 +12,7 @@ from unbroken.domain.ids import AppId, FactId
 from unbroken.domain.ledger.facts import FactKind
 from unbroken.flow import audit
 from unbroken.flow.administer import OPERATOR, existing_app
+from unbroken.flow.reckoning import reckon
 from unbroken.flow.retention import refuse_policy
 from unbroken.store import apps, ledger, standing_changes
 from unbroken.store.ledger import Entry
@@ -50,11 +51,12 @@ async def set_policy(context: Context, app_id: AppId, changes: Mapping[str, str]
         InvalidRequest: a name or a value is not known, or payloads would not be kept as long as late items may come.
         NotFound.
     """
+    time = await reckon(context, dry_run=True)
 
     async def change(tx: Transaction) -> Policy:
         app = await existing_app(tx, app_id)
         policy = policy_with(app.policy, changes)
-        await refuse_policy(tx, app_id, app.policy, policy, context.clock.now_ms())
+        await refuse_policy(tx, app_id, app.policy, policy, time.deletes_by_ms)
         if policy != app.policy:
             await apps.set_policy(tx, app_id, policy)
             await _record_policy(context, tx, app, policy)

@@ -15,6 +15,7 @@ from unbroken.flow.administer import app_by_id
 from unbroken.flow.difference import difference_of
 from unbroken.flow.pace import Pace
 from unbroken.flow.policies import policy_with
+from unbroken.flow.reckoning import reckon
 from unbroken.flow.replay import SHARE, Report, users_of_app
 from unbroken.flow.replay_user import look
 from unbroken.flow.retention import refuse_policy, would_delete
@@ -76,8 +77,8 @@ async def try_policy(context: Context, app_id: AppId, changes: Mapping[str, str]
     """
     app = await app_by_id(context, app_id)
     after = policy_with(app.policy, changes)
-    now_ms = context.clock.now_ms()
-    await context.store.read(lambda tx: refuse_policy(tx, app_id, app.policy, after, now_ms))
+    time = await reckon(context, dry_run=True)
+    await context.store.read(lambda tx: refuse_policy(tx, app_id, app.policy, after, time.deletes_by_ms))
     is_wider = after.late_window_days != app.policy.late_window_days
     retained = None
     if is_wider or after.retention_days != app.policy.retention_days:

@@ -297,15 +297,18 @@ async def is_open_since(tx: Transaction, user_id: UserId, at_ms: int) -> bool:
     return floor is None or at_ms > floor.at_ms
 
 
-async def refuse_policy(tx: Transaction, app_id: AppId, before: Policy, after: Policy, now_ms: int) -> None:
+async def refuse_policy(tx: Transaction, app_id: AppId, before: Policy, after: Policy, by_ms: int) -> None:
     """Refuse a policy under which something late could be accepted that lies before a floor.
+
+    Args:
+        by_ms: the time that retention goes by: a clock ahead would let the window reach behind what is kept.
 
     Raises:
         InvalidRequest: a wider late window would reach behind what is kept.
     """
     if after.late_window_days > before.late_window_days:
         gone_before = await retention.latest_kept_from(tx, app_id)
-        days = (now_ms - gone_before - FLOOR_AFTER_MS) // DAY_MS - 1
+        days = (by_ms - gone_before - FLOOR_AFTER_MS) // DAY_MS - 1
         if gone_before and after.late_window_days > days:
             message = (
                 f"Payloads received before {wire.iso(gone_before)} are gone, so the late window can be widened to"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from unbroken.domain.errors import InvalidRequest
 from unbroken.domain.ids import InstallId
 from unbroken.domain.reckoning import Reckoning
 from unbroken.domain.standing import Standing
-from unbroken.flow import operate, retention, tokens
+from unbroken.flow import operate, policies, policy_trial, retention, tokens
 from unbroken.flow.authenticate import CredentialCaller
 from unbroken.flow.process import Worker
 from unbroken.flow.standings import Standings
@@ -183,3 +184,15 @@ async def test_what_was_received_by_a_clock_ahead_hides_nothing_that_is_due_behi
     assert (done.payloads, done.waiting) == (1, 0)
     assert len(await served.platform.items(phone.own_user_id)) == 1
     assert await served.platform.timeline(phone.own_user_id) == before
+
+
+async def test_by_a_clock_ahead_no_late_window_is_widened_behind_what_is_gone(served: Served):
+    await served.platform.set_policy(late_window_days="5", retention_days="10")
+    user_id = await uploaded(served)
+    for day in range(20):
+        await served.an_hour(T + day * DAY)
+    assert not await served.platform.items(user_id)
+    served.clock.at_ms = T + YEAR
+    for ask in (policies.set_policy, policy_trial.try_policy):
+        with pytest.raises(InvalidRequest, match="widened to 16 days today"):
+            await ask(served.context, served.platform.app.app_id, {"late_window_days": "30"})
