@@ -18,7 +18,9 @@ from unbroken.backend.errors import InvalidConfig
 from unbroken.backend.exchange import ApiRequest, Call, Heard, Page, result_of
 from unbroken.backend.retry import Attempts, Retry
 from unbroken.clock import Clock, SystemClock
-from unbroken.outgoing import Body, NotTaken, check_base_url, client_arguments, headers_of, no_reply, reply_of
+from unbroken.outgoing import check_base_url, client_arguments, headers_of, no_reply
+from unbroken.outgoing.deadline import TimedTransport
+from unbroken.outgoing.exchange import Bounds, exchange, exchange_async, patience_s
 from unbroken.randomness import Randomness, SystemRandomness
 
 if TYPE_CHECKING:
@@ -36,10 +38,12 @@ class Options:
     """What rarely needs another value.
 
     Args:
-        timeout_s: how long one try may take at each of connecting, sending and receiving, the whole body included.
+        timeout_s: how long one try may take, from connecting to the last byte of the reply, and a second more for every
+            4 KiB it sends. Where the code blocks, resolving the name has the system's own limits.
         retry: when a call is tried again.
         ssl_context: the TLS to use; the system's CA store and host name check if left out.
-        transport: an `httpx` transport in place of the network: blocking for `Platform`, async for `AsyncPlatform`.
+        transport: an `httpx` transport in place of the network: blocking for `Platform`, async for `AsyncPlatform`. A
+            blocking one is to see to heads of replies that drip.
         headers: further headers, asked anew for every try.
         clock: tells the time, for idempotency keys.
         randomness: makes idempotency keys and jitter.
@@ -93,7 +97,8 @@ class Connection:
             raise InvalidConfig("Platform needs a blocking httpx transport")
         self.options = options
         self.derive = api_key.derive
-        self._client = httpx.Client(transport=options.transport, **_client_arguments(base_url, api_key, options))
+        transport = options.transport or TimedTransport(options.ssl_context)
+        self._client = httpx.Client(transport=transport, **_client_arguments(base_url, api_key, options))
 
     def do(self, call: Call[T]) -> T:
         """Send the request until its answer is the last word; the errors are those of `result_of`."""
@@ -117,14 +122,8 @@ class Connection:
         self._client.close()
 
     def _send(self, request: ApiRequest) -> Heard:
-        try:
-            with self._client.stream(**_request_arguments(request, self.options)) as response:
-                body = Body(REPLY_MAX_BYTES, self.options.timeout_s)
-                for part in response.iter_bytes():
-                    body.add(part)
-                return reply_of(response, body.whole())
-        except (httpx.TransportError, httpx.DecodingError, NotTaken) as error:
-            return no_reply(error)
+        asked = _request_arguments(request, self.options)
+        return exchange(self._client, asked, _bounds(request, self.options), no_reply)
 
 
 class AsyncConnection:
@@ -161,14 +160,8 @@ class AsyncConnection:
         await self._client.aclose()
 
     async def _send(self, request: ApiRequest) -> Heard:
-        try:
-            async with self._client.stream(**_request_arguments(request, self.options)) as response:
-                body = Body(REPLY_MAX_BYTES, self.options.timeout_s)
-                async for part in response.aiter_bytes():
-                    body.add(part)
-                return reply_of(response, body.whole())
-        except (httpx.TransportError, httpx.DecodingError, NotTaken) as error:
-            return no_reply(error)
+        asked = _request_arguments(request, self.options)
+        return await exchange_async(self._client, asked, _bounds(request, self.options), no_reply)
 
 
 def check_url(base_url: str) -> None:
@@ -184,7 +177,11 @@ def check_url(base_url: str) -> None:
 
 
 def _client_arguments(base_url: str, api_key: ApiKey, options: Options) -> dict[str, Any]:
-    return {"auth": api_key, **client_arguments(base_url, options.ssl_context, options.timeout_s)}
+    return {"auth": api_key, **client_arguments(base_url, options.ssl_context)}
+
+
+def _bounds(request: ApiRequest, options: Options) -> Bounds:
+    return Bounds(REPLY_MAX_BYTES, patience_s(options.timeout_s, request.body), takes_packed=True)
 
 
 def _request_arguments(request: ApiRequest, options: Options) -> dict[str, Any]:

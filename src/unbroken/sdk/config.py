@@ -60,8 +60,8 @@ class Config:
             cryptography is installed.
         app_version: of the app, for the operator's eyes.
         link_timeout_s: how long a linker may take.
-        request_timeout_s: how long one request may take at each of connecting, sending and receiving, and how long the
-            body of its reply may take.
+        request_timeout_s: how long one request may take, from connecting to the last byte of its reply, and a second
+            more for every 4 KiB it sends. Where the code blocks, resolving the name has the system's own limits.
         retry_wait_max_s: the longest `Retry-After` a call waits out before it fails; 0 never waits.
         reset_upload_max_s: how long `reset` may spend on uploading what is left; an upload that hangs is left behind.
         upload_every_s: the pause between uploads in the background; None uploads at `submit_detections` only.

@@ -9,7 +9,7 @@ import base64
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from unbroken import install_key
-from unbroken.outgoing import Body, NoReply, NotTaken, Reply, client_arguments, headers_of, no_reply, reply_of
+from unbroken.outgoing import NoReply, Reply, client_arguments, headers_of, no_reply
 from unbroken.sdk.errors import InvalidConfig
 from unbroken.sdk.exchange import AppSecret, Bearer, Request, WrongPeer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from unbroken.outgoing.exchange import Bounds
     from unbroken.sdk.config import Config
     from unbroken.sdk.install_key import InstallKey
     from unbroken.sdk.pins import Pins
@@ -50,24 +51,26 @@ class BlockingTransport:
 
         Args:
             app_secret: needed where the request asks for it.
-            limit_s: how long connecting, sending and receiving may take at most, where that is less than the config
-                says; 0 sends nothing.
+            limit_s: how long it may take, from connecting to the last byte, where that is less than the config says;
+                0 sends nothing.
         """
-        import httpx  # noqa: PLC0415 - 150 ms at import, of no use to a process that never sends
+        from unbroken.outgoing.exchange import exchange  # noqa: PLC0415 - see _new_client
 
         if limit_s == 0:
             return _NO_TIME
         if self._client is None:
-            self._client = httpx.Client(transport=self._own_transport, **_client_arguments(self._config, self._pins))
-        arguments = _request_arguments(request, app_secret, self._config, limit_s)
-        try:
-            with self._client.stream(**arguments) as response:
-                body = _body(response, arguments["timeout"])
-                for part in response.iter_bytes():
-                    body.add(part)
-                return reply_of(response, body.whole())
-        except (httpx.TransportError, NotTaken) as error:
-            return _no_reply(error)
+            self._client = self._new_client()
+        asked = _request_arguments(request, app_secret, self._config)
+        return exchange(self._client, asked, _bounds(request, self._config, limit_s), _no_reply)
+
+    def _new_client(self) -> httpx.Client:
+        import httpx  # noqa: PLC0415 - 150 ms at import, of no use to a process that never sends
+
+        from unbroken.outgoing.deadline import TimedTransport  # noqa: PLC0415 - loads httpx
+
+        tls = _tls(self._config, self._pins)
+        transport = self._own_transport or TimedTransport(tls)
+        return httpx.Client(transport=transport, **client_arguments(self._config.base_url, tls))
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -87,22 +90,20 @@ class AsyncTransport:
 
     async def send(self, request: Request, app_secret: Secret | None, limit_s: float | None) -> Reply | NoReply:
         """See `BlockingTransport.send`."""
-        import httpx  # noqa: PLC0415 - see above
+        from unbroken.outgoing.exchange import exchange_async  # noqa: PLC0415 - see above
 
         if limit_s == 0:
             return _NO_TIME
         if self._client is None:
-            arguments = _client_arguments(self._config, self._pins)
-            self._client = httpx.AsyncClient(transport=self._own_transport, **arguments)
-        arguments = _request_arguments(request, app_secret, self._config, limit_s)
-        try:
-            async with self._client.stream(**arguments) as response:
-                body = _body(response, arguments["timeout"])
-                async for part in response.aiter_bytes():
-                    body.add(part)
-                return reply_of(response, body.whole())
-        except (httpx.TransportError, NotTaken) as error:
-            return _no_reply(error)
+            self._client = self._new_client()
+        asked = _request_arguments(request, app_secret, self._config)
+        return await exchange_async(self._client, asked, _bounds(request, self._config, limit_s), _no_reply)
+
+    def _new_client(self) -> httpx.AsyncClient:
+        import httpx  # noqa: PLC0415 - see above
+
+        tls = _tls(self._config, self._pins)
+        return httpx.AsyncClient(transport=self._own_transport, **client_arguments(self._config.base_url, tls))
 
     async def close(self) -> None:
         """See `BlockingTransport.close`."""
@@ -111,10 +112,11 @@ class AsyncTransport:
             self._client = None
 
 
-def _body(response: httpx.Response, limit_s: float) -> Body:
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise NotTaken("the reply is compressed, which was not asked for")
-    return Body(REPLY_MAX_BYTES, limit_s)
+def _bounds(request: Request, config: Config, limit_s: float | None) -> Bounds:
+    from unbroken.outgoing.exchange import Bounds, patience_s  # noqa: PLC0415 - see above
+
+    patience = patience_s(config.request_timeout_s, request.body)
+    return Bounds(REPLY_MAX_BYTES, patience if limit_s is None else min(patience, limit_s))
 
 
 def _blocking(transport: object) -> httpx.BaseTransport | None:
@@ -135,10 +137,6 @@ def _asynchronous(transport: object) -> httpx.AsyncBaseTransport | None:
     if not isinstance(transport, httpx.AsyncBaseTransport):
         raise InvalidConfig("AsyncSdk needs an async httpx transport")
     return transport
-
-
-def _client_arguments(config: Config, pins: Callable[[], Pins]) -> dict[str, Any]:
-    return client_arguments(config.base_url, _tls(config, pins), config.request_timeout_s)
 
 
 def _tls(config: Config, pins: Callable[[], Pins]) -> ssl.SSLContext | None:
@@ -163,9 +161,7 @@ def _no_reply(error: Exception) -> NoReply:
     return no_reply(error)
 
 
-def _request_arguments(
-    request: Request, app_secret: Secret | None, config: Config, limit_s: float | None
-) -> dict[str, Any]:
+def _request_arguments(request: Request, app_secret: Secret | None, config: Config) -> dict[str, Any]:
     encoding = {"Accept-Encoding": "identity"} | ({"Content-Encoding": "gzip"} if request.is_gzip else {})
     headers = headers_of(request.body, request.idempotency_key, config.headers)
     return {
@@ -174,7 +170,6 @@ def _request_arguments(
         "content": request.body or None,
         "headers": {**encoding, **headers},
         "auth": _authorizing(request, app_secret),
-        "timeout": config.request_timeout_s if limit_s is None else min(config.request_timeout_s, limit_s),
     }
 
 

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from unbroken import outgoing
 from unbroken.backend import (
     Activation,
     AsyncPlatform,
@@ -34,6 +33,7 @@ from unbroken.backend import (
     errors,
 )
 from unbroken.backend.connection import ApiKey
+from unbroken.outgoing import deadline
 
 INSTALL, USER, OTHER = "a1" * 12, "b2" * 12, "c3" * 12
 API_KEY = "unb_key_0123456789abcdef0123456789abcdef"
@@ -453,10 +453,10 @@ class Parts(httpx.SyncByteStream, httpx.AsyncByteStream):
             yield part
 
 
-@pytest.mark.parametrize(("part", "said"), [(b" ", "in time"), (b" " * (1 << 20), "64 MiB")], ids=["drips", "grows"])
+@pytest.mark.parametrize(("part", "said"), [(b" ", "in time"), (b" " * (1 << 20), "65536 KiB")], ids=["drips", "grows"])
 def test_a_reply_without_an_end_is_given_up(open_kit, fake, monkeypatch, part, said):
     seconds = itertools.count() if said == "in time" else itertools.repeat(0)
-    monkeypatch.setattr(outgoing, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     fake.answers += [httpx.Response(200, stream=Parts(part)) for _ in range(4)]
     with pytest.raises(PlatformUnreachable, match=said):
         open_kit().link(INSTALL, external_id="alice")

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from unbroken import outgoing
-from unbroken.outgoing import RETRY_AFTER_MAX_S, reply_of
+from unbroken.outgoing import RETRY_AFTER_MAX_S, deadline, reply_of
 from unbroken.sdk import InitError, InitIssue
 from unbroken.sdk.transport import REPLY_MAX_BYTES
 
@@ -47,13 +46,13 @@ def is_refused(open_sdk, stream, **headers):
 
 def test_a_reply_without_an_end_is_given_up_at_its_limit(open_sdk):
     stream = Parts(PART)
-    assert "8 MiB" in is_refused(open_sdk, stream)
+    assert "8192 KiB" in is_refused(open_sdk, stream)
     assert stream.taken_bytes <= REPLY_MAX_BYTES + len(PART)
 
 
 def test_a_reply_that_drips_is_given_up_in_time(open_sdk, monkeypatch):
     seconds = itertools.count()
-    monkeypatch.setattr(outgoing, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     stream = Parts(b" ")
     assert "in time" in is_refused(open_sdk, stream)
     assert stream.taken_bytes <= 32
@@ -95,4 +94,4 @@ def test_a_compressed_reply_is_never_asked_for(open_sdk, phone, platform):
     ids=lambda value: str(value)[:12],
 )
 def test_nobody_is_silenced_for_longer_than_a_day(text, seconds):
-    assert reply_of(httpx.Response(503, headers={"Retry-After": text})).retry_after_s == seconds
+    assert reply_of(httpx.Response(503, headers={"Retry-After": text}), b"").retry_after_s == seconds

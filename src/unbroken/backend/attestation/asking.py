@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from unbroken.outgoing import NoReply, Reply, no_reply
+from unbroken.outgoing.exchange import Bounds, NotTaken, exchange
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class Unreadable(NoReply):
     """Something came back that is compressed or too large. It is not read to its end."""
 
 
-def ask(client: httpx.Client, request: httpx.Request, size_max_bytes: int) -> Reply | NoReply:
+def ask(client: httpx.Client, request: dict[str, Any], most_bytes: int, limit_s: float) -> Reply | NoReply:
     """Send once."""
-    request.headers["Accept-Encoding"] = "identity"
-    try:
-        response = client.send(request, stream=True)
-        try:
-            return _bounded(response, size_max_bytes)
-        finally:
-            response.close()
-    except httpx.TransportError as error:
-        return no_reply(error)
+    headers = {**request.get("headers", {}), "Accept-Encoding": "identity"}
+    return exchange(client, {**request, "headers": headers}, Bounds(most_bytes, limit_s), _heard)
 
 
-def _bounded(response: httpx.Response, size_max_bytes: int) -> Reply | NoReply:
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        return Unreadable("the reply is compressed without having been asked for")
-    body = bytearray()
-    for part in response.iter_raw():
-        body += part
-        if len(body) > size_max_bytes:
-            return Unreadable(f"the reply has more than {size_max_bytes} bytes")
-    return Reply(response.status_code, bytes(body))
+def _heard(error: Exception) -> NoReply:
+    return Unreadable(str(error)) if isinstance(error, NotTaken) else no_reply(error)

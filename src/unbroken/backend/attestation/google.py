@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -24,6 +24,7 @@ from unbroken.backend.attestation.asking import Unreadable, ask
 from unbroken.backend.attestation.jose import to_base64url
 from unbroken.backend.attestation.refused import Reason, Refused
 from unbroken.outgoing import NoReply, Reply, check_base_url, client_arguments
+from unbroken.outgoing.deadline import TimedTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -112,7 +113,7 @@ class GoogleDecoder:
         package: the app's package name.
         account: who asks.
         url: where the Play Integrity API is.
-        timeout_s: at each of connecting, sending and receiving.
+        timeout_s: how long one request may take, from connecting to the last byte of the reply.
         ssl_context: the TLS to use; the system's CA store and host name check if left out.
 
     Raises:
@@ -131,7 +132,8 @@ class GoogleDecoder:
         check_base_url(url)
         self._url = f"{url}/v1/{quote(package, safe='')}:decodeIntegrityToken"
         self._account = account
-        self._client = httpx.Client(**client_arguments("", ssl_context, timeout_s))
+        self._timeout_s = timeout_s
+        self._client = httpx.Client(transport=TimedTransport(ssl_context), **client_arguments("", ssl_context))
         self._access = ""
         self._access_ends_at_ms = 0
         self._next_try_at_ms = 0
@@ -141,8 +143,8 @@ class GoogleDecoder:
     def decode(self, token: str, now_ms: int) -> bytes:
         """See `Decoder.decode`."""
         headers = {"Authorization": f"Bearer {self._access_token(now_ms)}"}
-        request = self._client.build_request("POST", self._url, json={"integrity_token": token}, headers=headers)
-        return bytes(_read(self._ask(request), _Decoded).payload)
+        asked = self._ask(self._url, json={"integrity_token": token}, headers=headers)
+        return bytes(_read(asked, _Decoded).payload)
 
     def close(self) -> None:
         """Close the connections."""
@@ -164,17 +166,16 @@ class GoogleDecoder:
     def _renew(self, now_ms: int) -> None:
         form = urlencode({"grant_type": _GRANT, "assertion": self._account.statement(now_ms)})
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        request = self._client.build_request("POST", self._account.token_url, content=form, headers=headers)
         try:
-            access = _read(self._ask(request), _Access)
+            access = _read(self._ask(self._account.token_url, content=form, headers=headers), _Access)
         except Refused as failure:
             self._failure, self._next_try_at_ms = failure, now_ms + _TRY_AGAIN_AFTER_MS
             return
         self._access, self._access_ends_at_ms = access.access_token, now_ms + 1000 * access.expires_in
         self._next_try_at_ms = self._access_ends_at_ms - _RENEWED_BEFORE_MS
 
-    def _ask(self, request: httpx.Request) -> Reply:
-        heard = ask(self._client, request, _REPLY_MAX_BYTES)
+    def _ask(self, url: str, **request: Any) -> Reply:
+        heard = ask(self._client, {"method": "POST", "url": url, **request}, _REPLY_MAX_BYTES, self._timeout_s)
         if isinstance(heard, NoReply):
             is_there = isinstance(heard, Unreadable)
             raise Refused(Reason.DECODER_REFUSED if is_there else Reason.DECODER_UNREACHABLE, heard.details)

@@ -20,6 +20,7 @@ from unbroken import wire
 from unbroken.backend.attestation.asking import ask
 from unbroken.backend.attestation.refused import Reason, Refused
 from unbroken.outgoing import NoReply, check_base_url, client_arguments
+from unbroken.outgoing.deadline import TimedTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -103,7 +104,7 @@ class FetchedRevocations:
 
     Args:
         url: where the list is.
-        timeout_s: at each of connecting and receiving.
+        timeout_s: how long fetching it may take, from connecting to the last byte.
         ssl_context: the TLS to use; the system's CA store and host name check if left out.
         transport: an httpx transport in place of the network.
 
@@ -149,9 +150,9 @@ class FetchedRevocations:
             self._lock.release()
 
     def _fetch(self, now_ms: int) -> RevocationList | None:
-        arguments = client_arguments("", self._ssl_context, self._timeout_s)
-        with httpx.Client(transport=self._transport, **arguments) as client:
-            heard = ask(client, client.build_request("GET", self._url), SIZE_MAX_BYTES)
+        transport = self._transport or TimedTransport(self._ssl_context)
+        with httpx.Client(transport=transport, **client_arguments("", self._ssl_context)) as client:
+            heard = ask(client, {"method": "GET", "url": self._url}, SIZE_MAX_BYTES, self._timeout_s)
         try:
             return read_revocation_list(_body_of(heard), now_ms)
         except ValueError as error:

@@ -146,9 +146,9 @@ STREAMS = {
 def with_stream(ask, stream, headers):
     """The list's server, whose reply is this stream."""
 
-    def ask_it(client, request, size_max_bytes):
+    def ask_it(client, request, most_bytes, limit_s):
         reply = httpx.Response(200, headers=headers, stream=stream)
-        return ask(httpx.Client(transport=httpx.MockTransport(lambda _: reply)), request, size_max_bytes)
+        return ask(httpx.Client(transport=httpx.MockTransport(lambda _: reply)), request, most_bytes, limit_s)
 
     return ask_it
 

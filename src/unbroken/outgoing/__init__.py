@@ -6,7 +6,6 @@ place, must not be able to read a credential. httpx itself is loaded by whoever 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -39,37 +38,6 @@ class NoReply:
     details: str
 
 
-class NotTaken(Exception):
-    """The body of a reply goes on for too long, or is larger than any of the platform's."""
-
-
-class Body:
-    """The body of a reply as it comes: whoever answers may let it drip, or never end.
-
-    Args:
-        most_bytes: how large it may be.
-        limit_s: how long it may take.
-    """
-
-    def __init__(self, most_bytes: int, limit_s: float) -> None:
-        self._parts: list[bytes] = []
-        self._most_bytes = self._room_bytes = most_bytes
-        self._until = time.monotonic() + limit_s
-
-    def add(self, part: bytes) -> None:
-        """Raises NotTaken."""
-        self._room_bytes -= len(part)
-        if self._room_bytes < 0:
-            raise NotTaken(f"the reply is larger than {self._most_bytes >> 20} MiB")
-        if time.monotonic() > self._until:
-            raise NotTaken("the reply was not complete in time")
-        self._parts.append(part)
-
-    def whole(self) -> bytes:
-        """All of it."""
-        return b"".join(self._parts)
-
-
 def check_base_url(base_url: str) -> None:
     """Refuse a base URL that would send a credential in the clear, or elsewhere.
 
@@ -89,17 +57,15 @@ def check_base_url(base_url: str) -> None:
         raise ValueError("no platform listens on port 0")
 
 
-def client_arguments(base_url: str, ssl_context: ssl.SSLContext | None, timeout_s: float) -> dict[str, Any]:
+def client_arguments(base_url: str, ssl_context: ssl.SSLContext | None) -> dict[str, Any]:
     """What an httpx client is made with.
 
     Args:
         ssl_context: pins included, where there are any; None checks the system's CA store and the host name.
-        timeout_s: at each of connecting, sending and receiving.
     """
     return {
         "base_url": base_url,
         "verify": ssl_context if ssl_context is not None else True,
-        "timeout": timeout_s,
         "trust_env": False,
         "follow_redirects": False,
     }
@@ -117,15 +83,11 @@ def headers_of(
     return {**headers, **(further() if further is not None else {})}
 
 
-def reply_of(response: httpx.Response, body: bytes | None = None) -> Reply:
-    """A response as a value.
-
-    Args:
-        body: what was read of it; None where httpx has read it whole.
-    """
+def reply_of(response: httpx.Response, body: bytes) -> Reply:
+    """A response as a value, with what was read of it."""
     return Reply(
         status=response.status_code,
-        body=response.content if body is None else body,
+        body=body,
         retry_after_s=_retry_after_s(response.headers.get("Retry-After", "")),
         ref=response.headers.get("X-Request-Id"),
         next_cursor=response.headers.get("X-Next-Cursor"),
