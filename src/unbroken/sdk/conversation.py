@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 OFFLINE: Final = frozenset({FaultKind.UNREACHABLE, FaultKind.BUSY, FaultKind.PIN_MISMATCH})
 """The platform cannot be asked just now; nothing else is known."""
 
+_OF_SOMEBODY_ELSE: Final = frozenset({FaultKind.REFUSED, FaultKind.NOT_UNDERSTOOD})
+
 _TOKEN_LIFE_MS: Final = 3 * 24 * 3_600_000  # http-api.md, credentials
 _RENEWED_AT_AGE_MS: Final = _TOKEN_LIFE_MS - 12 * 3_600_000  # a night offline does no harm
 _TRIES: Final = 3
@@ -170,7 +172,7 @@ class Conversation:
             try:
                 yield from self.renew()
             except Fault as fault:
-                if fault.kind not in OFFLINE or age_ms >= _TOKEN_LIFE_MS:
+                if not is_unheard(fault) or age_ms >= _TOKEN_LIFE_MS:
                     raise
         return self.known_token()
 
@@ -216,6 +218,11 @@ class Conversation:
         if self.state.install_id is None:
             raise _no_user()
         return self.state.install_id
+
+
+def is_unheard(fault: Fault) -> bool:
+    """Whether the platform did not hear the question: nobody answered, or a portal or a proxy did in its place."""
+    return fault.kind in OFFLINE or (fault.kind in _OF_SOMEBODY_ELSE and fault.code is None)
 
 
 def _no_user() -> Fault:

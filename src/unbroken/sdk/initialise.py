@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from unbroken import install_key, wire
-from unbroken.sdk.conversation import OFFLINE, Conversation
+from unbroken.sdk.conversation import Conversation, is_unheard
 from unbroken.sdk.exchange import AppSecret, Bearer, Request, read
 from unbroken.sdk.farewell import say_farewells
 from unbroken.sdk.faults import Fault, FaultKind
@@ -53,7 +53,7 @@ def _initialise_once(talk: Conversation, linker: Linker | None, code: Secret | N
     try:
         ticket = yield from talk.learn_own_state()  # 4
     except Fault as fault:
-        if fault.kind in OFFLINE and talk.state.linked:
+        if is_unheard(fault) and talk.state.linked:
             return
         raise
     _refuse_if_disabled(talk)  # 5

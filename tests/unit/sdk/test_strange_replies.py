@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.sdk.tls_peers import Authorities, peer
 
-from unbroken.sdk import InitError, LinkUserError, LinkUserReason, MetadataError, Secret, UserCallReason
+from unbroken.sdk import InitError, InitIssue, LinkUserError, LinkUserReason, MetadataError, Secret, UserCallReason
 
 PORTAL = (200, b"<html>Welcome to our WiFi</html>", {"Content-Type": "text/html"})
 MOVED = (302, b"", {"Location": "https://portal.example/"})
@@ -34,6 +35,50 @@ def test_a_registration_that_a_portal_answered_keeps_the_secret_for_the_next(ope
         sdk.init()
         assert sdk.user_exists
     assert not secret
+
+
+LOGIN_FIRST = (511, b"<html>Log in first</html>", {"Content-Type": "text/html"})
+NO_ENTRY = (403, b"<html>You shall not pass</html>", {"Content-Type": "text/html"})
+PROXYS_OWN = (401, b"", {"WWW-Authenticate": "Negotiate"})
+JSON_PORTAL = (200, b'{"login": "https://portal.example/"}', {"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize("answer", [PORTAL, MOVED, LOGIN_FIRST, NO_ENTRY, PROXYS_OWN, JSON_PORTAL])
+def test_behind_a_portal_an_install_that_was_linked_starts_as_without_a_network(open_sdk, phone, platform, answer):
+    with open_sdk() as sdk:
+        sdk.init()
+    before, asks, platform.handle = platform.only_install(), platform.handle, lambda *_: answer
+    phone.clock.advance_to(phone.clock.now_ms() + 61 * 3_600_000)  # the token is old, and still holds
+    with open_sdk() as sdk:
+        sdk.init()
+        assert (sdk.install_id, sdk.is_user_linked, sdk.status.install_state) == (before.install_id, True, "active")
+        assert sdk.request_user_access_token().token.reveal() == before.token
+    platform.handle, before.state = asks, "disabled"
+    with open_sdk() as sdk, pytest.raises(InitError) as caught:
+        sdk.init()
+    assert caught.value.issue is InitIssue.REMOTE_DISABLED
+
+
+@pytest.mark.parametrize("answer", [PORTAL, MOVED, LOGIN_FIRST, NO_ENTRY, PROXYS_OWN, JSON_PORTAL])
+def test_behind_a_portal_an_install_that_was_never_linked_does_not_start(open_sdk, platform, answer):
+    with open_sdk(link=None) as sdk:
+        sdk.init()
+    platform.handle = lambda *_: answer
+    with open_sdk() as sdk, pytest.raises(InitError):
+        sdk.init()
+
+
+def test_behind_a_portal_with_a_certificate_of_its_own_an_install_that_was_linked_starts(open_sdk, tmp_path):
+    with open_sdk() as sdk:
+        sdk.init()
+    authorities = Authorities()
+    portal = authorities.root.issue("portal.example")
+    with peer(tmp_path / "portal", portal) as server:
+        with open_sdk(base_url=server.url, transport=None, ssl_context=authorities.context()) as sdk:
+            sdk.init()
+            assert sdk.is_user_linked
+        assert server.connections == 1
+    assert server.application_bytes == 0
 
 
 @pytest.mark.parametrize("answer", [PORTAL, MOVED])
