@@ -17,12 +17,13 @@ from unbroken.sdk.calls import Calls
 from unbroken.sdk.capture import CaptureOutcome, Capturing
 from unbroken.sdk.conversation import Conversation, Facts
 from unbroken.sdk.eras import Era, Eras, Turn
-from unbroken.sdk.errors import ResetError, ResetReason, SdkError, StateDamaged
+from unbroken.sdk.errors import ResetError, ResetReason, SdkError, StorageInUse
 from unbroken.sdk.farewell import leave
 from unbroken.sdk.init_state import InitEvent, Initialisation, InitState
 from unbroken.sdk.listeners import Listener, Listeners, report
 from unbroken.sdk.memory import Memory
 from unbroken.sdk.outbox import Dropped, Outbox
+from unbroken.sdk.outbox_file import is_held
 from unbroken.sdk.pin_updates import accept_update, pins_in_force
 from unbroken.sdk.secret import Secret
 from unbroken.sdk.status import DetectionStatus, SdkStatus
@@ -59,7 +60,7 @@ class AnySdk(Generic[Turn]):
 
     Raises:
         StorageInUse: another SDK holds the storage.
-        StateDamaged: the outbox is not readable.
+        SdkError: the outbox cannot be opened.
     """
 
     def __init__(self, config: Config, new_turn: Callable[[], Turn]) -> None:
@@ -226,6 +227,7 @@ class AnySdk(Generic[Turn]):
             leave(self._memory, self.config.app_id)
             self._memory.keep()
             self._outbox.drop_others(None, "the SDK was reset", self._now_ms())
+            self._outbox.remove_set_aside()
             return lost
 
     def _announce(self) -> None:
@@ -281,15 +283,13 @@ def left_s(until: float | None) -> float | None:
 
 
 def _open_outbox(config: Config, memory: Memory) -> Outbox:
-    path = config.storage.directory / "outbox.sqlite"
     try:
-        return Outbox(path, config.randomness)
-    except sqlite3.Error as error:
+        return Outbox(config.storage.directory / "outbox.sqlite", config.randomness, config.clock)
+    except BaseException as error:  # the disk refuses, or somebody else has the file
         memory.close()
-        what_helps = f"where it is damaged, remove {path}, and what waited in it, to go on as this install"
-        raise StateDamaged(f"the outbox is not readable: {error}; {what_helps}") from error
-    except BaseException:  # the disk refuses
-        memory.close()
+        if isinstance(error, sqlite3.Error):
+            kind = StorageInUse if is_held(error) else SdkError
+            raise kind(f"the outbox cannot be opened: {error}") from error
         raise
 
 

@@ -39,7 +39,7 @@ class AsyncSdk(AnySdk["asyncio.Lock"]):
         InvalidConfig: the transport is one for code that blocks.
         StorageInUse: another SDK holds the storage.
         StateLocked: looking for a keyring did not end in time.
-        StateDamaged: the outbox is not readable; there is no `reset` then, and removing its file helps.
+        SdkError: the outbox cannot be opened. One that is damaged is set aside instead, and begun anew.
     """
 
     def __init__(self, config: Config) -> None:

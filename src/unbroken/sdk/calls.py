@@ -126,8 +126,11 @@ class Calls:
     def _become(self, code: Secret | None) -> Flow[None]:
         self._talk.memory.refuse_damage()
         self._drop_others("captured by an install that was reset")
+        before = self._talk.state.install_id
         yield from initialise(self._talk, self._linker, code)
         self._drop_others("captured by an install that was deleted or copied")
+        if before not in {None, self._talk.state.install_id}:
+            self._outbox.remove_set_aside()
 
     def _drop_others(self, reason: str) -> None:
         self._outbox.drop_others(self._talk.state.install_id, reason, self._talk.now_ms())

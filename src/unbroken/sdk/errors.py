@@ -106,10 +106,7 @@ class InvalidItem(SdkError):
 
 
 class StateDamaged(SdkError):
-    """The state on disk is not what was written; nothing is guessed from it. `reset()` starts over.
-
-    Raised when an SDK is opened, it is the outbox that is not readable: without its file the install goes on.
-    """
+    """The state on disk is not what was written; nothing is guessed from it. `reset()` starts over."""
 
 
 class StateLocked(StateDamaged):

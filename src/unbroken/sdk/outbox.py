@@ -6,20 +6,22 @@ under one lock; a payload and everything about it moves in single transactions.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
 from unbroken.sdk.errors import SdkError
+from unbroken.sdk.listeners import report
+from unbroken.sdk.outbox_file import is_damage, open_file, remove_set_aside, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from unbroken.clock import Clock
     from unbroken.randomness import Randomness
 
 PAYLOAD_ITEMS_MAX: Final = 500
@@ -27,15 +29,6 @@ PAYLOAD_MAX_BYTES: Final = 128 << 10
 UPLOAD_MAX_BYTES: Final = 900 << 10  # before compression, so that even what does not compress stays under 1 MiB
 _CLOSED_AT_ONCE: Final = 16 * PAYLOAD_ITEMS_MAX
 _TRAFFIC_WINDOW_MS: Final = 30 * 24 * 3_600_000
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS open_items (seq INTEGER PRIMARY KEY, install_id TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS payloads (seq INTEGER PRIMARY KEY, payload_id TEXT NOT NULL UNIQUE, install_id TEXT NOT NULL,
-    items INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS dropped (seq INTEGER PRIMARY KEY, install_id TEXT NOT NULL, payload_id TEXT,
-    items INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS traffic (at_ms INTEGER NOT NULL, bytes INTEGER NOT NULL);
-"""
 
 _COUNT: Final = """
 SELECT (SELECT count(*) FROM open_items) + (SELECT coalesce(sum(items), 0) FROM payloads),
@@ -56,7 +49,10 @@ class ClosedPayload:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Items that will not be uploaded, and why. `payload_id` is None for items that were never closed."""
+    """Items that will not be uploaded, and why. `payload_id` is None for items that were never closed.
+
+    Of an outbox that was found damaged nobody knows how many there were: `items` is 0 then.
+    """
 
     payload_id: str | None
     items: int
@@ -78,26 +74,41 @@ class Waiting:
 
 
 class Outbox:
-    """The waiting payloads of one storage. May be used from several threads; closed, every call raises `SdkError`."""
+    """The waiting payloads of one storage. May be used from several threads; closed, every call raises `SdkError`.
 
-    def __init__(self, path: Path, randomness: Randomness) -> None:
+    A file that is damaged is set aside, which the log and `dropped` tell, and another one takes its place: at the
+    opening, or later, where the call that finds out fails and the next one goes on.
+    """
+
+    def __init__(self, path: Path, randomness: Randomness, clock: Clock) -> None:
+        self._path = path
         self._randomness = randomness
+        self._clock = clock
         self._lock = threading.Lock()
         self._is_closed = False
-        _make_private(path)
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._waiting = Waiting(0, 0)
         try:
-            self._waiting = self._prepared()
+            self._open_file()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            report(self._begin_anew(error), error)
+
+    def _open_file(self) -> None:
+        self._connection = open_file(self._path)
+        try:
+            self._waiting = Waiting(*self._connection.execute(_COUNT).fetchone())
         except BaseException:
             self._connection.close()
             raise
 
-    def _prepared(self) -> Waiting:
-        """Make the tables where they are not yet; what waits in them."""
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.executescript(_SCHEMA)
-        return Waiting(*self._connection.execute(_COUNT).fetchone())
+    def _begin_anew(self, damage: sqlite3.Error) -> str:
+        """Set the file aside, and open another one in its place; what there is to tell."""
+        waited, aside = self._waiting.items, set_aside(self._path)
+        reason = f"the outbox was damaged ({damage}), and is kept as {aside.name}"
+        self._open_file()
+        _record(self._connection, "", Dropped(None, waited, reason, self._clock.now_ms()))
+        return f"{reason} in {aside.parent}; what waited in it is not uploaded"
 
     def add(self, install_id: str, items: Sequence[bytes]) -> None:
         """Keep encoded items; on disk when this returns."""
@@ -130,8 +141,8 @@ class Outbox:
 
     def batch(self, install_id: str, limit: int = wire.PAYLOADS_MAX) -> list[ClosedPayload]:
         """The oldest waiting payloads that fit one upload: at most `limit`, at least one if any waits."""
-        with self._lock:
-            rows = self._open.execute(
+        with self._using() as sql:
+            rows = sql.execute(
                 "SELECT payload_id, items, body FROM payloads WHERE install_id = ? ORDER BY seq LIMIT ?",
                 (install_id, min(limit, wire.PAYLOADS_MAX)),
             ).fetchall()
@@ -180,8 +191,8 @@ class Outbox:
 
     def dropped(self) -> list[Dropped]:
         """Everything that was given up, oldest first."""
-        with self._lock:
-            rows = self._open.execute("SELECT payload_id, items, reason, at_ms FROM dropped ORDER BY seq")
+        with self._using() as sql:
+            rows = sql.execute("SELECT payload_id, items, reason, at_ms FROM dropped ORDER BY seq")
             return [Dropped(*row) for row in rows.fetchall()]
 
     def dropped_items(self) -> int:
@@ -208,6 +219,10 @@ class Outbox:
         """What was uploaded within the last 30 days."""
         return self._number(_TRAFFIC, now_ms, _TRAFFIC_WINDOW_MS)
 
+    def remove_set_aside(self) -> None:
+        """Remove the files that were damaged: this device is another install now."""
+        remove_set_aside(self._path)
+
     def close(self) -> None:
         """Close the file; what waits stays."""
         with self._lock:
@@ -221,15 +236,27 @@ class Outbox:
         return self._connection
 
     def _number(self, statement: str, *parameters: int | str) -> int:
-        with self._lock:
-            return int(self._open.execute(statement, parameters).fetchone()[0])
+        with self._using() as sql:
+            return int(sql.execute(statement, parameters).fetchone()[0])
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        """One at a time. Damage is told when others may go on: whoever hears of it may ask the outbox."""
+        with ExitStack() as afterwards, self._lock:
+            try:
+                yield self._open
+            except sqlite3.DatabaseError as error:
+                if is_damage(error):
+                    self._connection.close()
+                    with suppress(OSError, sqlite3.Error):  # the disk refuses: the next start tries again
+                        afterwards.callback(report, self._begin_anew(error), error)
+                raise
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Waiting]]:
         """All or nothing, of the tables as of the sums."""
-        with self._lock:
+        with self._using() as connection:
             waiting = replace(self._waiting)
-            connection = self._open
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection, waiting
@@ -269,12 +296,3 @@ def _record(sql: sqlite3.Connection, install_id: str, dropped: Dropped) -> None:
         "INSERT INTO dropped (install_id, payload_id, items, reason, at_ms) VALUES (?, ?, ?, ?, ?)",
         (install_id, dropped.payload_id, dropped.items, dropped.reason, dropped.at_ms),
     )
-
-
-def _make_private(path: Path) -> None:
-    """The owner's alone before SQLite writes a byte: it gives its `-wal` and `-shm` the mode of the database."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        file = path.with_name(name)
-        if file.exists():
-            file.chmod(0o600)

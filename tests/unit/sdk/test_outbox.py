@@ -8,11 +8,13 @@ import sqlite3
 import stat
 import tracemalloc
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from unbroken import wire
+from unbroken.clock import ManualClock
 from unbroken.randomness import SeededRandomness, SystemRandomness
 from unbroken.sdk import (
     Activity,
@@ -48,7 +50,7 @@ def sdk(phone):
 
 @pytest.fixture
 def outbox(tmp_path):
-    outbox = Outbox(tmp_path / "o.sqlite", SeededRandomness(1))
+    outbox = Outbox(tmp_path / "o.sqlite", SeededRandomness(1), ManualClock(7))
     yield outbox
     outbox.close()
 
@@ -214,9 +216,10 @@ def test_an_item_that_is_not_of_the_contract_is_refused_at_capture(sdk):
 
 def test_a_file_that_is_no_outbox_is_not_left_open(tmp_path):
     path = tmp_path / "outbox.sqlite"
-    path.write_bytes(b"no database at all" * 1000)
-    with pytest.raises(sqlite3.DatabaseError) as kept:
-        Outbox(path, SystemRandomness())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE payloads (of_somebody_else INTEGER)")
+    with pytest.raises(sqlite3.OperationalError) as kept:
+        Outbox(path, SystemRandomness(), ManualClock(7))
     assert path not in {one.resolve() for one in Path("/proc/self/fd").iterdir()}
     assert kept.value
 
@@ -341,7 +344,7 @@ def test_what_is_counted_in_memory_is_what_counting_anew_finds(outbox, tmp_path)
         return one.waiting_items(), one.used_bytes()
 
     def anew():
-        again = Outbox(tmp_path / "o.sqlite", SeededRandomness(1))
+        again = Outbox(tmp_path / "o.sqlite", SeededRandomness(1), ManualClock(7))
         found = counted(again)
         again.close()
         return found
@@ -376,7 +379,7 @@ def directory_of_others(phone):
     """A directory that others may read, with what an earlier version left in it, and a umask that hides nothing."""
     before = os.umask(0o022)
     phone.path.mkdir(mode=0o755)
-    Outbox(phone.path / "outbox.sqlite", SeededRandomness(1)).close()
+    Outbox(phone.path / "outbox.sqlite", SeededRandomness(1), ManualClock(7)).close()
     (phone.path / "outbox.sqlite").chmod(0o644)
     yield
     os.umask(before)

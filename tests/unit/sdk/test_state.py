@@ -163,21 +163,6 @@ def test_an_sdk_that_cannot_be_opened_gives_the_storage_back(phone):
     Sdk(phone.config()).close()
 
 
-def test_an_outbox_that_is_damaged_says_which_file_and_without_it_the_install_goes_on(phone, platform):
-    with Sdk(phone.config()) as sdk:
-        sdk.init()
-        install_id = sdk.install_id
-    outbox = phone.path / "outbox.sqlite"
-    outbox.write_bytes(b"no database" * 1000)
-    with pytest.raises(StateDamaged, match=str(outbox)):
-        Sdk(phone.config())
-    for file in phone.path.glob("outbox.sqlite*"):
-        file.unlink()
-    with Sdk(phone.config()) as sdk:
-        sdk.init()
-        assert sdk.install_id == install_id == platform.only_install().install_id
-
-
 @pytest.mark.parametrize("fails_at", [1, 2])
 def test_a_disk_that_refuses_once_costs_one_call_and_no_state(phone, monkeypatch, fails_at):
     calls, fsync = [], os.fsync
