@@ -7,6 +7,7 @@ for as long as he likes. Here a wait takes what is left of the call's time. Only
 from __future__ import annotations
 
 import math
+import os
 import socket
 import time
 from contextlib import contextmanager
@@ -44,14 +45,27 @@ def is_over() -> bool:
 class TimedTransport(httpx.HTTPTransport):
     """As httpx makes it, on that network.
 
+    A process that was forked opens connections of its own: on one of its parent's it could read its parent's reply.
+
     Args:
         ssl_context: None checks the system's CA store and the host name.
     """
 
     def __init__(self, ssl_context: ssl.SSLContext | None) -> None:
-        super().__init__(verify=True if ssl_context is None else ssl_context, trust_env=False)
+        self._ssl_context = ssl_context
+        self._open()
+
+    def _open(self) -> None:
+        super().__init__(verify=True if self._ssl_context is None else self._ssl_context, trust_env=False)
         pool = self._pool
         pool._network_backend = _TimedNetwork(pool._network_backend)  # noqa: SLF001 - httpx hands none through
+        self._process = os.getpid()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """See `httpx.HTTPTransport.handle_request`."""
+        if self._process != os.getpid():
+            self._open()
+        return super().handle_request(request)
 
 
 class _TimedNetwork(httpcore.NetworkBackend):

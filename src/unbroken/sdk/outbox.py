@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken import wire
 from unbroken.sdk.errors import SdkError
+from unbroken.sdk.forks import Opener
 from unbroken.sdk.listeners import report
 from unbroken.sdk.outbox_file import is_damage, open_file, remove_set_aside, set_aside
 
@@ -82,6 +83,7 @@ class Outbox:
 
     def __init__(self, path: Path, randomness: Randomness, clock: Clock) -> None:
         self._path = path
+        self._opener = Opener()
         self._randomness = randomness
         self._clock = clock
         self._lock = threading.Lock()
@@ -233,6 +235,7 @@ class Outbox:
     def _open(self) -> sqlite3.Connection:
         if self._is_closed:
             raise SdkError("the SDK is closed")
+        self._opener.require()  # SQLite allows no connection across a fork
         return self._connection
 
     def _number(self, statement: str, *parameters: int | str) -> int:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from unbroken.sdk.errors import SdkError, StateDamaged, StateLocked, StorageInUse
+from unbroken.sdk.forks import Opener
 from unbroken.sdk.keyrings import seal_for
 from unbroken.sdk.sealing import Seal, SealLevel, others_may
 from unbroken.sdk.secret import Secret
@@ -112,6 +113,7 @@ class StateFile:
         self._seal = storage.seal or seal_for(self._directory)
         _make_directory(self._directory, mode=0o700)
         self._path = self._directory / "state"
+        self._opener = Opener()
         self._lock = _lock(self._directory / "lock")
         self._sequence: int | None = None
         try:
@@ -189,6 +191,7 @@ class StateFile:
     def _refuse_closed(self) -> None:
         if self._lock < 0:
             raise SdkError("the state file is closed")
+        self._opener.require()  # the lock is of both, and keeps neither from writing
 
     def _sequence_on_disk(self) -> int:
         try:
