@@ -1,4 +1,4 @@
-"""Whose an open storage is: of the process that opened it. A child that was forked later has everything, and may not."""
+"""Whose an open storage is: of the process that opened it. A child that was forked later has it all, and may not."""
 
 from __future__ import annotations
 
