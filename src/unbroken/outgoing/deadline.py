@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _RECORD_MAX_BYTES: Final = 16 << 10
 """Of TLS. Python's ssl writes one within one timeout; larger writes would begin anew with each record."""
 
+_SHARES_MAX: Final = 3
+"""Of the time that is left, for addresses: on a slow network an address of many must not get too little to connect."""
+
 _ends_at: Final[ContextVar[float]] = ContextVar("ends_at", default=math.inf)
 
 
@@ -80,11 +83,11 @@ class _TimedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Each address of the host has its share of what is left: one that is silent leaves time for the next."""
+        """An address of several gets a share of what is left: where it is silent, there is time for the next."""
         addresses = _addresses(host, port)
         while True:
             address, share_s = addresses.pop(0), _left_s(timeout)
-            share_s = None if share_s is None else share_s / (len(addresses) + 1)
+            share_s = None if share_s is None else share_s / min(len(addresses) + 1, _SHARES_MAX)
             try:
                 stream = self._network.connect_tcp(address, port, share_s, local_address, socket_options)
                 return _TimedStream(stream)
