@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
 from unbroken.sdk import linker as linkers
 from unbroken.sdk.any_sdk import FAREWELL_MAX_S, AnySdk, ResetResult, left_s
+from unbroken.sdk.calls import Call
 from unbroken.sdk.errors import InitError, InitIssue
 from unbroken.sdk.exchange import AppSecret, Request
 from unbroken.sdk.farewell import say_farewells
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from unbroken.outgoing import NoReply, Reply
-    from unbroken.sdk.calls import Call, Failure, Success, UserAccessToken
+    from unbroken.sdk.calls import Failure, Success, UserAccessToken
     from unbroken.sdk.config import Config
     from unbroken.sdk.eras import Era
     from unbroken.sdk.linker import Linker
@@ -64,7 +65,7 @@ class Sdk(AnySdk[threading.Lock]):
         if success is None and failure is None:
             self._do(call)
         else:
-            threading.Thread(target=self._do_and_tell, args=(call, success, failure), name="unbroken-init").start()
+            self._begin(call, success, failure)
 
     def create_user(self, authentication_code: str) -> None:
         """Register with a code of the customer's server, which links in the same step, and initialise.
@@ -149,6 +150,12 @@ class Sdk(AnySdk[threading.Lock]):
             if call.starts_uploads:
                 self._start_uploads()
             return result
+
+    def _begin(self, call: Call[None], success: Success | None, failure: Failure | None) -> None:
+        try:
+            threading.Thread(target=self._do_and_tell, args=(call, success, failure), name="unbroken-init").start()
+        except RuntimeError as error:  # the system has no thread left
+            self._do_and_tell(Call(_failing(error), call.around), success, failure)
 
     def _do_and_tell(self, call: Call[None], success: Success | None, failure: Failure | None) -> None:
         try:
@@ -253,6 +260,11 @@ class Sdk(AnySdk[threading.Lock]):
             return
         with suppress(Fault):  # another call holds the turn
             self._drive(self._uploading.everything(), until)
+
+
+def _failing(error: Exception) -> Flow[None]:
+    yield from ()
+    raise error
 
 
 async def _await(awaitable: Any) -> Any:

@@ -119,11 +119,11 @@ async def ask_async(linker: Linker, request: LinkRequest, timeout_s: float) -> L
 
         _on_a_thread(tell)
     # wait(), not wait_for(): the latter waits for a linker that ignores its cancellation.
-    done, _ = await asyncio.wait({asked}, timeout=timeout_s)
-    if done:
-        return asked.result()
-    asked.cancel()
-    return _too_late(timeout_s)
+    try:
+        done, _ = await asyncio.wait({asked}, timeout=timeout_s)
+    finally:
+        asked.cancel()  # too late, or whoever asked was cancelled himself; nothing to one that has answered
+    return asked.result() if done else _too_late(timeout_s)
 
 
 def _on_a_thread(run: Callable[[], None]) -> None:

@@ -200,6 +200,21 @@ def test_init_with_callbacks_calls_one_of_them_where_the_app_ends_the_thread(pho
     assert [error.issue for error in called] == [InitIssue.INITIALIZATION_ERROR]
 
 
+def test_init_with_callbacks_for_which_there_is_no_thread_calls_failure_and_may_be_tried_again(phone, monkeypatch):
+    called = []
+
+    def start(_):
+        raise RuntimeError("can't start new thread")
+
+    with Sdk(phone.config(link=None)) as sdk:
+        with monkeypatch.context() as without:
+            without.setattr(threading.Thread, "start", start)
+            sdk.init(success=lambda: called.append("success"), failure=called.append)
+        assert [error.issue for error in called] == [InitIssue.INITIALIZATION_ERROR]
+        sdk.init()
+        assert sdk.init_state is InitState.INITIALIZED
+
+
 @pytest.mark.parametrize("secret", [empty_secret, broken_secret])
 def test_init_with_callbacks_on_asyncio_calls_one_of_them_once_whatever_it_met(phone, secret):
     async def scenario():

@@ -132,6 +132,25 @@ def test_a_linker_that_never_answers_fails_after_its_time(asked):
         released.set()
 
 
+def test_a_linker_ends_with_whoever_asked_it_and_was_cancelled():
+    async def scenario():
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def link(_):
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        asking = asyncio.create_task(ask_async(link, REQUEST, 60.0))
+        await begun.wait()
+        asking.cancel()
+        await asyncio.wait_for(ended.wait(), 30)
+
+    asyncio.run(scenario())
+
+
 def test_a_coroutine_that_ignores_its_cancellation_holds_nobody_up():
     async def scenario():
         released = asyncio.Event()
