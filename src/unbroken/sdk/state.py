@@ -91,8 +91,8 @@ class Storage:
 
     @property
     def directory(self) -> Path:
-        """The directory."""
-        return Path(self.path)
+        """The directory, wherever the process goes from here: a daemon leaves the one it was started in."""
+        return Path(self.path).absolute()
 
 
 _HEADER: Final = struct.Struct(">8sQII")

@@ -154,6 +154,19 @@ def test_a_change_is_made_to_what_the_state_is_at_that_moment(storage):
     memory.close()
 
 
+def test_a_process_that_goes_to_another_directory_takes_its_storage_along(phone, monkeypatch, tmp_path):
+    phone.path.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Sdk(phone.config(storage=Storage(phone.path.name))) as sdk:
+        sdk.init()
+        monkeypatch.chdir("/")
+        sdk.disable_detections()
+        sdk.request_user_access_token()
+        sdk.reset()
+    with Sdk(phone.config()) as sdk:
+        assert not sdk.user_exists
+
+
 def test_an_sdk_that_cannot_be_opened_gives_the_storage_back(phone):
     outbox = phone.path / "outbox.sqlite"
     outbox.mkdir(parents=True)
