@@ -96,7 +96,7 @@ class Memory:
             OSError: the disk refuses; the next `keep` tries again.
         """
         with self._lock:
-            if self._state is not self._kept:
+            if self._state != self._kept:  # what the platform says again needs no disk
                 self._file.save(self._state)
                 self._kept = self._state
 

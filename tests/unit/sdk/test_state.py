@@ -11,7 +11,18 @@ import threading
 import pytest
 from msgspec.structs import replace
 
-from unbroken.sdk import DetectionStatus, InitError, InitIssue, Sdk, Seal, Secret, StateDamaged, Storage, StorageInUse
+from unbroken.sdk import (
+    DetectionStatus,
+    InitError,
+    InitIssue,
+    Location,
+    Sdk,
+    Seal,
+    Secret,
+    StateDamaged,
+    Storage,
+    StorageInUse,
+)
 from unbroken.sdk.memory import Memory
 from unbroken.sdk.state import Farewell, State, StateFile
 
@@ -174,6 +185,21 @@ def test_an_sdk_that_cannot_be_opened_gives_the_storage_back(phone):
         Sdk(phone.config())
     outbox.rmdir()
     Sdk(phone.config()).close()
+
+
+def test_what_the_platform_says_again_is_not_written_again_so_a_full_disk_lets_the_sdk_start(phone, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with Sdk(phone.config()) as sdk:
+        sdk.init()
+        sdk.capture(Location(t=1, lat=52.5, lon=13.4))
+    written = (phone.path / "state").read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with Sdk(phone.config()) as sdk:
+        sdk.init()
+        assert sdk.submit_detections().items == 1
+    assert (phone.path / "state").read_bytes() == written
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])
