@@ -181,7 +181,7 @@ def _client_arguments(base_url: str, api_key: ApiKey, options: Options) -> dict[
 
 
 def _bounds(request: ApiRequest, options: Options) -> Bounds:
-    return Bounds(REPLY_MAX_BYTES, patience_s(options.timeout_s, request.body), takes_packed=True)
+    return Bounds(REPLY_MAX_BYTES, patience_s(options.timeout_s, request.body))
 
 
 def _request_arguments(request: ApiRequest, options: Options) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def headers_of(
     body: bytes, idempotency_key: str | None, further: Callable[[], Mapping[str, str]] | None
 ) -> dict[str, str]:
     """The headers of every request. `further` is the app's own, asked anew each time, and goes before the others."""
-    headers = {"Accept": "application/json"}
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     if body:
         headers["Content-Type"] = "application/json"
     if idempotency_key is not None:

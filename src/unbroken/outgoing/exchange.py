@@ -27,14 +27,12 @@ class Bounds:
     """What one exchange may cost.
 
     Args:
-        most_bytes: of the reply's body, unpacked.
+        most_bytes: of the reply's body.
         limit_s: from connecting to the last byte.
-        takes_packed: whether the body may be compressed.
     """
 
     most_bytes: int
     limit_s: float
-    takes_packed: bool = False
 
 
 def patience_s(timeout_s: float, body: bytes) -> float:
@@ -43,7 +41,7 @@ def patience_s(timeout_s: float, body: bytes) -> float:
 
 
 class NotTaken(Exception):
-    """A reply is larger than it may be, or compressed without having been asked to be. It is not read to its end."""
+    """A reply is larger than it may be, or compressed: two kilobytes may be two gigabytes. It is not read to its end."""
 
 
 def exchange(
@@ -53,7 +51,7 @@ def exchange(
 
     Args:
         client: on a `TimedTransport`; on another one `limit_s` bounds each wait, and the body, but no head that drips.
-        request: the arguments of `client.stream`.
+        request: the arguments of `client.stream`; its headers are to ask for a reply as it is (`headers_of`).
         no_reply: what an exception of httpx, or `NotTaken`, is as a value.
     """
     try:
@@ -62,7 +60,7 @@ def exchange(
             for part in response.iter_bytes():
                 body.add(part)
             return reply_of(response, body.whole())
-    except (httpx.TransportError, httpx.DecodingError, NotTaken) as error:
+    except (httpx.TransportError, NotTaken) as error:
         return no_reply(error)
 
 
@@ -82,7 +80,7 @@ async def exchange_async(
                     return reply_of(response, body.whole())
     except TimeoutError:
         return no_reply(httpx.ReadTimeout(_TOO_LATE))
-    except (httpx.TransportError, httpx.DecodingError, NotTaken) as error:
+    except (httpx.TransportError, NotTaken) as error:
         return no_reply(error)
 
 
@@ -95,7 +93,7 @@ class _Body:
     """The body of a reply as it comes."""
 
     def __init__(self, response: httpx.Response, bounds: Bounds) -> None:
-        if not bounds.takes_packed and response.headers.get("Content-Encoding", "identity") != "identity":
+        if response.headers.get("Content-Encoding", "identity") != "identity":
             raise NotTaken("the reply is compressed, which was not asked for")
         self._parts: list[bytes] = []
         self._most_bytes = self._room_bytes = bounds.most_bytes

@@ -162,7 +162,7 @@ def _no_reply(error: Exception) -> NoReply:
 
 
 def _request_arguments(request: Request, app_secret: Secret | None, config: Config) -> dict[str, Any]:
-    encoding = {"Accept-Encoding": "identity"} | ({"Content-Encoding": "gzip"} if request.is_gzip else {})
+    encoding = {"Content-Encoding": "gzip"} if request.is_gzip else {}
     headers = headers_of(request.body, request.idempotency_key, config.headers)
     return {
         "method": request.method,

@@ -463,6 +463,14 @@ def test_a_reply_without_an_end_is_given_up(open_kit, fake, monkeypatch, part, s
     assert fake.answers == []
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "zstd"])
+def test_a_reply_that_would_grow_is_not_unpacked(open_kit, fake, encoding):
+    fake.answers += [httpx.Response(200, headers={"Content-Encoding": encoding}, stream=Parts(b" ")) for _ in range(4)]
+    with pytest.raises(PlatformUnreachable, match="compressed"):
+        open_kit().link(INSTALL, external_id="alice")
+    assert {request.headers["Accept-Encoding"] for request in fake.requests} == {"identity"}
+
+
 def test_environment_proxies_are_not_used(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
