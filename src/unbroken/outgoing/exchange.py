@@ -41,7 +41,7 @@ def patience_s(timeout_s: float, body: bytes) -> float:
 
 
 class NotTaken(Exception):
-    """A reply is larger than it may be, or compressed: two kilobytes may be two gigabytes. It is not read to its end."""
+    """A reply is larger than it may be, or compressed: 2 KB may be 2 GB then. It is not read to its end."""
 
 
 def exchange(
