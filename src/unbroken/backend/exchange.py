@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-import msgspec
-
 from unbroken import wire
 from unbroken.backend.errors import PlatformError, PlatformUnreachable, ReplyNotUnderstood, refusal
 from unbroken.domain import errors as refusals
@@ -83,7 +81,7 @@ def body_of(reply: Reply, type_: type[T]) -> T:
     """
     try:
         return wire.decode(reply.body, type_)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except wire.UNREADABLE as error:
         raise ReplyNotUnderstood(f"the reply {reply.status} is not of the contract: {error}", ref=reply.ref) from error
 
 
@@ -116,7 +114,7 @@ def _error_of(reply: Reply) -> PlatformError | PlatformUnreachable | ReplyNotUnd
 def _problem(reply: Reply) -> wire.Problem | None:
     try:
         return wire.decode(reply.body, wire.Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except wire.UNREADABLE:
         return None
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
-
 from unbroken import wire
 from unbroken.domain import errors as refusals
 from unbroken.outgoing import NoReply
@@ -68,7 +66,7 @@ def read(reply: Reply, type_: type[T]) -> T:
     """
     try:
         return wire.decode(reply.body, type_)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except wire.UNREADABLE as error:
         details = f"the platform's reply {reply.status} is not of the contract: {error}"
         raise Fault(FaultKind.NOT_UNDERSTOOD, details, ref=reply.ref, status=reply.status) from error
 
@@ -106,7 +104,7 @@ def _problem(reply: Reply) -> wire.Problem:
     """The body of an error; a proxy in between may answer with something else."""
     try:
         return wire.decode(reply.body, wire.Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except wire.UNREADABLE:
         return wire.Problem(message=f"HTTP status {reply.status}", error_code=_UNKNOWN, ref=reply.ref or "")
 
 

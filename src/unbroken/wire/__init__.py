@@ -20,7 +20,7 @@ from unbroken.wire.change import (
     Undone,
     Why,
 )
-from unbroken.wire.codec import convert, decode, encode, plain
+from unbroken.wire.codec import UNREADABLE, convert, decode, encode, plain
 from unbroken.wire.device import (
     Device,
     Metadata,
@@ -87,6 +87,7 @@ __all__ = [
     "PAGE_DEFAULT",
     "PAGE_MAX",
     "PAYLOADS_MAX",
+    "UNREADABLE",
     "ActivationChange",
     "ActivationView",
     "Activity",

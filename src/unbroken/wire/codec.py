@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What `decode` may raise for a body that somebody else made; the last where that is nested too deeply."""
+
 
 def encode(value: Any) -> bytes:
     """JSON of a reply or request."""
@@ -20,7 +23,7 @@ def encode(value: Any) -> bytes:
 
 
 def decode(body: bytes | str, type_: type[T]) -> T:
-    """A reply, or what was checked before; raises `msgspec.ValidationError` or `msgspec.DecodeError`."""
+    """A reply, or what was checked before; raises one of `UNREADABLE`."""
     return _decoder(type_).decode(body)
 
 

@@ -43,7 +43,13 @@ PROXYS_OWN = (401, b"", {"WWW-Authenticate": "Negotiate"})
 JSON_PORTAL = (200, b'{"login": "https://portal.example/"}', {"Content-Type": "application/json"})
 
 
-@pytest.mark.parametrize("answer", [PORTAL, MOVED, LOGIN_FIRST, NO_ENTRY, PROXYS_OWN, JSON_PORTAL])
+NESTED = (200, b'{"a":' * 100_000, {"Content-Type": "application/json"})
+NESTED_REFUSAL = (404, b'{"a":' * 100_000, {"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    "answer", [PORTAL, MOVED, LOGIN_FIRST, NO_ENTRY, PROXYS_OWN, JSON_PORTAL, NESTED, NESTED_REFUSAL]
+)
 def test_behind_a_portal_an_install_that_was_linked_starts_as_without_a_network(open_sdk, phone, platform, answer):
     with open_sdk() as sdk:
         sdk.init()
@@ -59,7 +65,9 @@ def test_behind_a_portal_an_install_that_was_linked_starts_as_without_a_network(
     assert caught.value.issue is InitIssue.REMOTE_DISABLED
 
 
-@pytest.mark.parametrize("answer", [PORTAL, MOVED, LOGIN_FIRST, NO_ENTRY, PROXYS_OWN, JSON_PORTAL])
+@pytest.mark.parametrize(
+    "answer", [PORTAL, MOVED, LOGIN_FIRST, NO_ENTRY, PROXYS_OWN, JSON_PORTAL, NESTED, NESTED_REFUSAL]
+)
 def test_behind_a_portal_an_install_that_was_never_linked_does_not_start(open_sdk, platform, answer):
     with open_sdk(link=None) as sdk:
         sdk.init()

@@ -196,5 +196,5 @@ def _reason_of(status: int) -> Reason:
 def _read(reply: Reply, type_: type[T]) -> T:
     try:
         return wire.decode(reply.body, type_)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except wire.UNREADABLE:
         raise Refused(Reason.DECODER_REFUSED, "a reply that is not Google's") from None
