@@ -202,6 +202,8 @@ def test_a_proxy_that_does_not_reach_the_platform_is_no_platform(kit, fake, stat
         (302, {"headers": {"Location": "https://elsewhere.example"}}),
         (200, {"text": "<h1>Welcome</h1>"}),
         (200, {"content": b"\xff\xfe"}),
+        (200, {"content": b'{"a":' * 100_000}),
+        (404, {"content": b'{"a":' * 100_000}),
         (200, {"json": {}}),
         (200, {"json": {"type": "User", "id": 7}}),
         (204, {}),

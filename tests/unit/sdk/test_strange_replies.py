@@ -45,11 +45,12 @@ JSON_PORTAL = (200, b'{"login": "https://portal.example/"}', {"Content-Type": "a
 
 NESTED = (200, b'{"a":' * 100_000, {"Content-Type": "application/json"})
 NESTED_REFUSAL = (404, b'{"a":' * 100_000, {"Content-Type": "application/json"})
-
-
-@pytest.mark.parametrize(
+of_somebody_else = pytest.mark.parametrize(
     "answer", [PORTAL, MOVED, LOGIN_FIRST, NO_ENTRY, PROXYS_OWN, JSON_PORTAL, NESTED, NESTED_REFUSAL]
 )
+
+
+@of_somebody_else
 def test_behind_a_portal_an_install_that_was_linked_starts_as_without_a_network(open_sdk, phone, platform, answer):
     with open_sdk() as sdk:
         sdk.init()
@@ -65,9 +66,7 @@ def test_behind_a_portal_an_install_that_was_linked_starts_as_without_a_network(
     assert caught.value.issue is InitIssue.REMOTE_DISABLED
 
 
-@pytest.mark.parametrize(
-    "answer", [PORTAL, MOVED, LOGIN_FIRST, NO_ENTRY, PROXYS_OWN, JSON_PORTAL, NESTED, NESTED_REFUSAL]
-)
+@of_somebody_else
 def test_behind_a_portal_an_install_that_was_never_linked_does_not_start(open_sdk, platform, answer):
     with open_sdk(link=None) as sdk:
         sdk.init()
