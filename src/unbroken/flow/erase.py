@@ -18,6 +18,7 @@ from unbroken.domain.ledger.forget import forget
 from unbroken.flow import audit
 from unbroken.flow.authenticate import InstallCaller, KeyCaller, still_admitted
 from unbroken.flow.dry_run import DryRun, unless_dry
+from unbroken.flow.facts import fields_of
 from unbroken.flow.person_facts import facts_of_installs
 from unbroken.flow.purge import IN_A_MOMENT_BYTES, purge, scrub
 from unbroken.flow.receipts import signed
@@ -204,7 +205,8 @@ async def _forget(context: Context, tx: Transaction, app_id: AppId, found: erasu
     answers = await erasure.forget_answers(tx, links, gone, _users_of(in_order), found)
     positions = [fact.position for fact in forgotten.gone]
     rewritten = await erasure.hide_facts(tx, app_id, found, positions, context.vault.tombstone)
-    await erasure.rename_users(tx, [(fact.position, user_id) for fact, user_id in forgotten.renamed])
+    for fact in forgotten.rewritten:
+        await erasure.rewrite_fact(tx, fact.position, getattr(fact.said, "user_id", None), fields_of(fact.said))
     codes = await erasure.delete_codes(tx, app_id, forgotten.called - set(found.external_ids))
     return {"facts rewritten": rewritten, "answers about others": answers, "codes for released ids": codes}
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 def fields_of(said: Said) -> dict[str, Any]:
     """What a fact says beside the ids it names (`linking.md`, the fold, column "fields")."""
     match said:
-        case Registered(form=form):
-            return {"form": form.value}
+        case Registered(form=form, aliases=aliases):
+            return {"form": form.value} | ({"aliases": [one.hex() for one in aliases]} if aliases else {})
         case Linked(used_install=used_install, pristine=pristine, floor_ms=floor_ms):
             settled = {} if floor_ms is None else {"floor_ms": floor_ms}
             return {"used_install": used_install.value, "pristine": pristine} | settled
@@ -78,6 +78,12 @@ def _fields(entry: Entry) -> dict[str, Any]:
     return dict(entry.fields or {})
 
 
+def _registered(entry: Entry) -> Registered:
+    fields = _fields(entry)
+    aliases = tuple(UserId(bytes.fromhex(one)) for one in fields.get("aliases", ()))
+    return Registered(_install(entry), _user(entry), Form(fields["form"]), aliases)
+
+
 def _linked(entry: Entry) -> Linked:
     fields = _fields(entry)
     used_install, floor_ms = UsedInstall(fields["used_install"]), fields.get("floor_ms")
@@ -93,7 +99,7 @@ def _unlinked(entry: Entry) -> Unlinked:
 
 
 _SAID: Final[dict[FactKind, Callable[[Entry], Said]]] = {
-    FactKind.REGISTERED: lambda entry: Registered(_install(entry), _user(entry), Form(_fields(entry)["form"])),
+    FactKind.REGISTERED: _registered,
     FactKind.LINKED: _linked,
     FactKind.RESET: lambda entry: Reset(_install(entry)),
     FactKind.DISABLED: lambda entry: Disabled(_install(entry)),

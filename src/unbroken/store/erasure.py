@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from unbroken import wire
 from unbroken.domain.ids import AppId, FactId, InstallId, UserId
 from unbroken.store import answers, sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from unbroken.domain.ids import ExternalId
     from unbroken.store.contract import Transaction
@@ -237,7 +238,7 @@ _NAMES: Final = "SELECT position, fact_id, install_id, user_id, subject FROM fac
 _AT: Final = f"{_NAMES} WHERE position = $1"
 _OF_ERASED_INSTALL: Final = f"{_NAMES} WHERE app_id = $1 AND install_id = $2"
 _ERASURES_OF_USER: Final = f"{_NAMES} WHERE app_id = $1 AND user_id = $2 AND kind = 'erased'"
-_RENAME_USER: Final = "UPDATE facts SET user_id = $2 WHERE position = $1"
+_REWRITE: Final = "UPDATE facts SET user_id = $2, fields = $3 WHERE position = $1"
 _FORGET_TRACE: Final = "DELETE FROM traces WHERE fact_id = $1"
 _SHORT: Final = 12
 
@@ -261,10 +262,9 @@ async def hide_facts(tx: Transaction, app_id: AppId, found: Found, positions: It
     return len(rows)
 
 
-async def rename_users(tx: Transaction, renamed: Iterable[tuple[int, UserId]]) -> None:
-    """Let facts name their user by another id: (position, user id)."""
-    for position, user_id in renamed:
-        await tx.run(_RENAME_USER, position, user_id)
+async def rewrite_fact(tx: Transaction, position: int, user_id: UserId | None, fields: Mapping[str, Any]) -> None:
+    """Let a fact name its user by another id, and say what else it says otherwise."""
+    await tx.run(_REWRITE, position, user_id, wire.encode(fields).decode())
 
 
 # Answers that were given to others

@@ -694,6 +694,28 @@ def test_an_undo_of_somebody_elses_link_keeps_no_id_that_it_gave_the_erased(tmp_
     in_platform(tmp_path, story)
 
 
+def test_an_id_stays_that_of_its_person_though_the_undo_that_moved_it_is_forgotten(tmp_path):
+    """The first link is undone, so the second install is anna under the id of the first, and its own id redirects."""
+
+    async def story(platform):
+        first, second, third = [await platform.register(PHONE) for _ in range(3)]
+        links = [await platform.link(phone, "anna") for phone in (first, second)]
+        await platform.undo(links[0].link_id)
+        known = await platform.context.store.read(
+            lambda tx: identity.read_install(tx, platform.app.app_id, first.caller.install_id)
+        )
+        await end(platform, known.user.hex())
+        platform.clock.advance_to(platform.clock.now_ms() + 1000)
+        assert (await platform.link(third, "anna")).id == links[0].id
+        undone = await platform.undo(links[1].link_id)
+        ids = {links[0].id: third, third.own_user_id: third, second.own_user_id: second, undone.own_user_id: second}
+        for user_id, phone in ids.items():
+            assert (await profile.profile(platform.context, platform.key, user_id)).install_id == phone.install_id
+        assert (await verify(platform.context, Wanted(), is_repairing=False, share=1)).findings == []
+
+    in_platform(tmp_path, story)
+
+
 async def external_id_of(platform, install_id: str) -> str | None:
     known = InstallId(bytes.fromhex(install_id))
     row = await platform.context.store.read(lambda tx: identity.read_install(tx, platform.app.app_id, known))

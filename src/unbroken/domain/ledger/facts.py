@@ -32,11 +32,17 @@ class FactKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An install and its own user came to be."""
+    """An install and its own user came to be.
+
+    Args:
+        aliases: further ids that were given out for the own user; only where an erasure of somebody else took the
+            facts away that had given them out.
+    """
 
     install_id: InstallId
     user_id: UserId
     form: Form
+    aliases: tuple[UserId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

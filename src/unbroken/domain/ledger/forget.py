@@ -3,7 +3,7 @@
 The live facts of a person can go without a trace in anybody else's fold: what was live together is one person. But
 undone links do reach across: of an install that was linked to this person once, the ledger remembers the link and its
 undo, and by them the ids under which customers know the two. They go too, so a fact that stays may have to name its
-user by the id that the user has now.
+user by the id that the user has now, and a registration the ids that the user had before.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from unbroken.domain.ids import InstallId
 from unbroken.domain.ledger.facts import Fact, Linked, Registered, Renamed, Unlinked, UserDisabled, UserEnabled
+from unbroken.domain.ledger.labels import issued
 from unbroken.domain.ledger.refold import labelled, live, refold
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ class Forgotten:
 
     Args:
         gone: the facts to be put out of sight.
-        renamed: facts of others, and the user id that each is to name from now on.
+        rewritten: facts of others, as they are to be from now on.
         called: the external ids that ever meant the person; one that it released may be another's by now.
     """
 
     gone: list[Fact]
-    renamed: list[tuple[Fact, UserId]]
+    rewritten: list[Fact]
     called: frozenset[ExternalId]
 
 
@@ -48,15 +49,15 @@ def forget(facts: Sequence[Fact], installs: Collection[InstallId], external_ids:
         external_ids: what it carries, aliases too.
     """
     folded = refold(facts)
-    before, owners = labelled(folded), _owners(facts, folded.about)
+    before, owners, had = labelled(folded), _owners(facts, folded.about), issued(folded.people, folded.moved)
     theirs = _carried_until(facts, owners, installs, external_ids)
     gone, called = _gone(facts, owners, installs, theirs), frozenset(theirs)
-    first = _without(facts, gone, owners, before)
+    first = _without(facts, gone, owners, before, had)
     if _others(first[1], installs) == _others(before, installs) and not _is_named(facts, gone, before, installs):
         return Forgotten(gone, first[0], called)
     # The undone links of others decide about ids as well: then these go too, and everybody is known by what is told.
     gone = sorted({fact.fact_id: fact for fact in [*gone, *_undone(facts)]}.values(), key=lambda fact: fact.position)
-    return Forgotten(gone, _without(facts, gone, owners, before)[0], called)
+    return Forgotten(gone, _without(facts, gone, owners, before, had)[0], called)
 
 
 # What goes
@@ -133,9 +134,13 @@ def _undone(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def _without(
-    facts: Sequence[Fact], gone: Sequence[Fact], owners: dict[FactId, InstallId], before: People
-) -> tuple[list[tuple[Fact, UserId]], People]:
-    """How the facts that stay are to name their users, and the people that they then make."""
+    facts: Sequence[Fact],
+    gone: Sequence[Fact],
+    owners: dict[FactId, InstallId],
+    before: People,
+    had: Mapping[UserId, InstallId],
+) -> tuple[list[Fact], People]:
+    """The facts that stay and are to be otherwise, and the people that all which stay then make."""
     hidden = {fact.fact_id for fact in gone}
     kept = [fact for fact in facts if fact.fact_id not in hidden]
     named = _named_as_known(kept, owners)
@@ -148,8 +153,18 @@ def _without(
     if known_as:
         named = [_naming(fact, known_as.get(_install_of(fact, owners) or InstallId(b""))) for fact in named]
         after = labelled(refold(named))
-    pairs = zip(kept, map(_user_of, named), strict=True)
-    return [(fact, user_id) for fact, user_id in pairs if user_id is not None and user_id != _user_of(fact)], after
+    lost = {user_id: install_id for user_id, install_id in had.items() if user_id not in after.users}
+    stay = [_with_aliases(fact, lost) for fact in named]
+    return [new for old, new in zip(kept, stay, strict=True) if new != old], after
+
+
+def _with_aliases(fact: Fact, lost: Mapping[UserId, InstallId]) -> Fact:
+    """Ids that no fact gives out any more stay those of whoever had them last."""
+    said = fact.said
+    if not isinstance(said, Registered):
+        return fact
+    aliases = sorted(user_id for user_id, install_id in lost.items() if install_id == said.install_id)
+    return fact._replace(said=replace(said, aliases=(*said.aliases, *aliases)))
 
 
 def _named_as_known(kept: Sequence[Fact], owners: dict[FactId, InstallId]) -> list[Fact]:

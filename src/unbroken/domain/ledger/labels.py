@@ -7,7 +7,7 @@ install that had that id gets the fresh one of the undo.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from unbroken.domain.ledger.people import People
@@ -16,7 +16,8 @@ from unbroken.domain.user import User
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from unbroken.domain.ids import UserId
+    from unbroken.domain.ids import InstallId, UserId
+    from unbroken.domain.ledger.facts import Registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Moved:
 
     Args:
         labels: the label of each user that is known by another id than its install's registration gave out.
-        given: of each id that an undo gave out, or gave on, the user that had it last.
+        given: of each id that an undo gave out, or gave on, or that is an alias, the user that had it last.
     """
 
     labels: Mapping[UserId, UserId]
@@ -35,6 +36,12 @@ class Moved:
         """The id that a registration gave to the user that a fact names; an id that redirects stays one that does."""
         of_label = (user_id for user_id, label in self.labels.items() if label == named)
         return next(of_label, self.given.get(named, named))
+
+    def with_aliases(self, said: Registered) -> Moved:
+        """The same after the registration of somebody who has further ids."""
+        return (
+            replace(self, given={**self.given, **dict.fromkeys(said.aliases, said.user_id)}) if said.aliases else self
+        )
 
     def after_undo(self, before: People, after: People, fresh_user: UserId | None) -> Moved:
         """The same after one more undo.
@@ -87,14 +94,21 @@ class Labels:
     aliases: dict[UserId, UserId]
 
 
+def issued(people: People, moved: Moved) -> dict[UserId, InstallId]:
+    """Every id that was given out, and the install whose own user had it last."""
+    own = {install.own_user: install.install_id for install in people.installs.values()}
+    return own | {user_id: own[whose] for user_id, whose in moved.given.items() if whose in own}
+
+
 def labels_of(people: People, moved: Moved) -> Labels:
     """The labels of a fold's users."""
     own = {install.own_user: install.own_user for install in people.installs.values()}
     labels = {**own, **moved.labels}
     known = set(labels.values())
-    issued = own | {user_id: whose for user_id, whose in moved.given.items() if whose in own}
     aliases = {
-        user_id: labels[people.resolve(whose).user_id] for user_id, whose in issued.items() if user_id not in known
+        user_id: labels[people.resolve(people.installs[install_id].own_user).user_id]
+        for user_id, install_id in issued(people, moved).items()
+        if user_id not in known
     }
     return Labels(labels, aliases)
 

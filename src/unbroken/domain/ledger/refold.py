@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from unbroken.domain import errors
 from unbroken.domain.app import Policy
-from unbroken.domain.ledger.facts import Fact, Renamed, Unlinked, UserDisabled, UserEnabled
+from unbroken.domain.ledger.facts import Fact, Registered, Renamed, Unlinked, UserDisabled, UserEnabled
 from unbroken.domain.ledger.fold import apply
 from unbroken.domain.ledger.labels import NOTHING_MOVED, Moved, known_by, labels_of
 from unbroken.domain.ledger.people import People
@@ -104,6 +104,8 @@ class Walk:
 
     def add(self, fact: Fact) -> None:
         """The next fact."""
+        if isinstance(fact.said, Registered):
+            self._moved = self._moved.with_aliases(fact.said)
         told = self._told[fact.fact_id] = _Told(fact, self._moved)
         if isinstance(fact.said, Unlinked):
             self._undo(fact.fact_id, fact.said)

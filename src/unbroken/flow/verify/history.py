@@ -100,4 +100,4 @@ def _names(fact: Fact) -> set[Any]:
     """Everything by which a fact leads to others."""
     said: Any = fact.said
     names = {getattr(said, name, None) for name in ("install_id", "user_id", "external_id", "subject", "fresh_user")}
-    return ({fact.fact_id} | names) - {None}
+    return ({fact.fact_id, *getattr(said, "aliases", ())} | names) - {None}
